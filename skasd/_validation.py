@@ -1,0 +1,61 @@
+"""Checks that several rooms share, and the only importer of scikit-learn's private names."""
+
+import numpy as np
+from sklearn.base import _fit_context
+from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions, validate_params
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skasd.clips import Clips
+
+__all__ = [
+    "HasMethods",
+    "Interval",
+    "Options",
+    "StrOptions",
+    "_fit_context",
+    "check_is_fitted",
+    "read_field",
+    "training_rows",
+    "validate_data",
+    "validate_params",
+]
+
+
+def read_field(X, *names, owner):
+    """The name and values of the first of these fields that ``X`` has; a plain array stands for any of them."""
+    if not isinstance(X, Clips):
+        return None, X
+    for name in names:
+        if name in X:
+            return name, X[name]
+    raise ValueError(f"{owner} needs the field {' or '.join(map(repr, names))}; the clips have {', '.join(X)}.")
+
+
+def training_rows(X, y=None):
+    """Mask of the rows of ``X`` that may train: all but those that ``y``, or else the field ``label``, calls -1."""
+    n_clips = len(X) if isinstance(X, Clips) else np.shape(X)[0]
+    if y is None:
+        y = X["label"] if isinstance(X, Clips) and "label" in X else np.ones(n_clips, dtype=int)
+    normal = _check_y(y, n_clips) != -1
+    if not normal.any():
+        raise ValueError(f"There is nothing to train on: all {n_clips} clips are labelled -1 (anomalous). "
+                         "Give at least some normal clips, labelled +1 or not at all.")  # fmt: skip
+    return normal
+
+
+def _check_y(y, n_clips):
+    y = np.asarray(y)
+    if y.shape == (n_clips, 1):
+        y = y[:, 0]
+    if y.shape != (n_clips,):
+        raise ValueError(f"y must have one value a clip, shape ({n_clips},); got shape {y.shape}.")
+    if y.dtype.kind in "iub" or (y.dtype.kind == "f" and np.array_equal(y, np.round(y))):
+        wrong = y[y < -1] if y.dtype.kind != "b" else y[:0]
+        if not wrong.size:
+            return y
+        raise ValueError(f"y must hold -1 for anomalous clips and 0, +1 or a class number for the others; "
+                         f"got {np.unique(wrong)[:5].tolist()}.")  # fmt: skip
+    if y.dtype.kind in "OUS" and all(isinstance(value, str) for value in y.tolist()):
+        return np.ones(n_clips, dtype=int)  # names of classes: all normal
+    raise ValueError(f"y must hold whole numbers (-1 anomalous, others normal) or names of classes; "
+                     f"got dtype {y.dtype} with values such as {y[:3].tolist()}.")  # fmt: skip
