@@ -1,0 +1,274 @@
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from skasd.losses._base import ClassificationLoss, check_at_least_one, full_precision
+
+__all__ = ["AdaCosLoss", "ArcFaceLoss", "SubclusterAdaCosLoss"]
+
+_SMALLEST_SCALE = math.sqrt(2) * math.log(2)  # what three classes get: two would get 0, one -inf
+_LARGEST_SCALE = 64.0  # the scale of the ArcFace paper, the largest in common use
+
+
+class _CosineLoss(ClassificationLoss):
+    """A loss on the cosines between the embedding and ``n_centers`` centres."""
+
+    def __init__(self, embedding_size, n_classes, n_centers, trainable=True):
+        super().__init__(embedding_size, n_classes)
+        self.weight = nn.Parameter(torch.empty(n_centers, embedding_size), requires_grad=trainable)
+        nn.init.xavier_uniform_(self.weight)
+
+    def _cosine(self, embedding):
+        return full_precision(_cosine_similarity, embedding, self.weight)
+
+
+class ArcFaceLoss(_CosineLoss):
+    r"""Softmax on scaled cosines, with a margin added to the angle of the target class.
+
+    The logits are :math:`s \cos(\theta_k + m\,y_k)`, with :math:`\theta_k` the angle between the embedding and the
+    centre of class k and :math:`y_k` the target. Beyond :math:`\theta_k = \pi - m\,y_k`, where that cosine would rise
+    again, it goes on as :math:`\cos\theta_k - m\,y_k \sin(m\,y_k)`.
+
+    Parameters
+    ----------
+    embedding_size : int
+        Length of the embedding vectors.
+
+    n_classes : int
+        Number of classes, at least 1.
+
+    margin : float, default=0.5
+        Margin m in radians, in [0, pi). With 0 the loss is a softmax on scaled cosines.
+
+    scale : float, default=30.0
+        Scale s of the cosines, above 0. The face recognition paper has 64; on machine sounds 30 is usual.
+
+    See Also
+    --------
+    AdaCosLoss : Finds the scale by itself and has no margin.
+
+    Notes
+    -----
+    Soft targets: a class gets its share of the margin, :math:`m\,y_k`, and the loss is the cross-entropy with the soft
+    target. The margin by mixing ratio is that of [2]_; a one-hot target gives ArcFace as it was published [1]_.
+
+    The sine in :math:`\cos(\theta + m)` is kept off zero (by 3e-4 in float32), where its gradient would be infinite.
+
+    References
+    ----------
+    .. [1] J. Deng, J. Guo, N. Xue and S. Zafeiriou, "ArcFace: Additive Angular Margin Loss for Deep Face Recognition",
+       CVPR 2019, arXiv:1801.07698.
+    .. [2] J. Choi and J.-W. Choi, "Integrating Mixup and ArcFace for Enhanced Anomalous Sound Detection", INTER-NOISE
+       2024, doi:10.3397/IN_2024_3869.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skasd.losses import ArcFaceLoss
+    >>> loss = ArcFaceLoss(2, 2, margin=0.5, scale=1.0)
+    >>> _ = loss.load_state_dict({"weight": torch.eye(2)})
+    >>> loss.logits(torch.tensor([[3.0, 0.0]]))  # no margin: cos 0 and cos 90
+    tensor([[1., 0.]], grad_fn=<MulBackward0>)
+    >>> loss.training_logits(torch.tensor([[3.0, 0.0]]), torch.tensor([[0.0, 1.0]]))  # cos 0 and cos(90 + 28.6)
+    tensor([[ 1.0000, -0.4794]], grad_fn=<MulBackward0>)
+    """
+
+    def __init__(self, embedding_size, n_classes, *, margin=0.5, scale=30.0):
+        super().__init__(embedding_size, n_classes, n_centers=n_classes)
+        if not 0 <= margin < math.pi:
+            raise ValueError(f"margin must be in [0, pi) radians; got {margin}.")
+        if not scale > 0:
+            raise ValueError(f"scale must be above 0; got {scale}.")
+        self.margin = margin
+        self.scale = scale
+
+    def logits(self, embedding):
+        return self.scale * self._cosine(embedding)
+
+    def training_logits(self, embedding, target):
+        cosine = self._cosine(embedding)
+        sine = (1 - cosine**2).clamp(min=torch.finfo(cosine.dtype).eps).sqrt()
+        margin = self.margin * target.to(cosine.dtype)
+        shifted = cosine * margin.cos() - sine * margin.sin()
+        beyond = cosine - margin * margin.sin()
+        return self.scale * torch.where(cosine > -margin.cos(), shifted, beyond)
+
+
+class _AdaptiveScaleLoss(_CosineLoss):
+    """AdaCos in general: a subclass says which cosines count for B, and how far an embedding is from its target."""
+
+    def __init__(self, embedding_size, n_classes, n_centers, trainable, dynamic):
+        super().__init__(embedding_size, n_classes, n_centers, trainable)
+        self.dynamic = dynamic
+        self.register_buffer("scale", torch.tensor(math.sqrt(2) * math.log(max(n_centers - 1, 2))))
+
+    def logits(self, embedding):
+        return self._pool(self.scale * self._cosine(embedding))
+
+    def training_logits(self, embedding, target):
+        cosine = self._cosine(embedding)
+        adapts = self.dynamic and self.training
+        scale = self._adapt_scale(cosine, target.to(cosine.dtype)) if adapts else self.scale
+        return self._pool(scale * cosine)
+
+    @torch.no_grad()
+    def _adapt_scale(self, cosine, target):
+        angle = (target * self._class_angles(cosine.clamp(-1, 1).acos())).sum(dim=1).quantile(0.5)
+        scale = self._log_b(self.scale * cosine, target) / angle.clamp(max=math.pi / 4).cos()
+        scale = scale.clamp(_SMALLEST_SCALE, _LARGEST_SCALE)
+        scale = torch.where(scale.isnan(), self.scale, scale)  # one overflow in float16 must not stay for ever
+        self.scale.copy_(scale)
+        return scale
+
+    def _pool(self, logits):
+        return logits
+
+    def _class_angles(self, angles):
+        return angles
+
+    def _log_b(self, logits, target):
+        raise NotImplementedError
+
+
+class AdaCosLoss(_AdaptiveScaleLoss):
+    r"""Softmax on cosines whose scale follows from the number of classes and from training.
+
+    The scale starts at :math:`\sqrt 2 \ln(C - 1)` for C classes. If it is dynamic, each training batch sets it to
+
+    .. math:: s = \frac{\ln B}{\cos\min(\pi / 4, \theta_\text{med})}, \quad
+        B = \frac 1 N \sum_i \sum_k (1 - y_{ik}) \exp(s_\text{before} \cos\theta_{ik})
+
+    with :math:`\theta_\text{med}` the median over the batch of the angle to the target, :math:`\sum_k y_{ik}
+    \theta_{ik}`. There is no margin.
+
+    Parameters
+    ----------
+    embedding_size : int
+        Length of the embedding vectors.
+
+    n_classes : int
+        Number of classes, at least 1.
+
+    dynamic : bool, default=True
+        Whether training adapts the scale. Inference and validation never do.
+
+    Attributes
+    ----------
+    scale : Tensor of shape ()
+        The scale, saved with the weights.
+
+    See Also
+    --------
+    SubclusterAdaCosLoss : With several centres a class.
+
+    Notes
+    -----
+    The rule gives 0 for two classes and minus infinity for one, and falls below 0 when two classes are told apart well:
+    such a scale would teach nothing. The scale therefore never leaves the range from :math:`\sqrt 2 \ln 2 = 0.98`, what
+    three classes start with, to 64.
+
+    For whole-number or one-hot targets this is the rule of the paper; for soft targets a class counts for B as far as
+    it is not the target, and the angle is the mean over the classes of the target, weighted by their shares.
+
+    References
+    ----------
+    .. [1] X. Zhang, R. Zhao, Y. Qiao, X. Wang and H. Li, "AdaCos: Adaptively Scaling Cosine Logits for Effectively
+       Learning Deep Face Representations", CVPR 2019, arXiv:1905.00292.
+
+    Examples
+    --------
+    >>> from skasd.losses import AdaCosLoss
+    >>> AdaCosLoss(128, 6).scale
+    tensor(2.2761)
+    """
+
+    def __init__(self, embedding_size, n_classes, *, dynamic=True):
+        super().__init__(embedding_size, n_classes, n_centers=n_classes, trainable=True, dynamic=dynamic)
+
+    def _log_b(self, logits, target):
+        others = (1 - target).clamp(min=0).log()
+        return (logits + others).flatten().logsumexp(dim=0) - math.log(len(logits))
+
+
+class SubclusterAdaCosLoss(_AdaptiveScaleLoss):
+    r"""AdaCos with several centres a class, so that a class may fall into clusters.
+
+    The probability of a class is the sum of the softmax over its K centres. The scale starts at
+    :math:`\sqrt 2 \ln(C K - 1)` for C classes. If it is dynamic, each training batch sets it to
+
+    .. math:: s = \frac{\ln B}{\cos\min(\pi / 4, \theta_\text{med})}, \quad
+        B = \frac 1 N \sum_i \sum_k \sum_j \exp(s_\text{before} \cos\theta_{ikj})
+
+    with :math:`\theta_\text{med}` the median over the batch of the angle to the nearest centre of the target.
+
+    Parameters
+    ----------
+    embedding_size : int
+        Length of the embedding vectors.
+
+    n_classes : int
+        Number of classes, at least 1.
+
+    n_subclusters : int, default=16
+        Number K of centres a class.
+
+    dynamic : bool, default=True
+        Whether training adapts the scale. Inference and validation never do.
+
+    trainable : bool, default=False
+        Whether the centres are trained, or stay where they were drawn.
+
+    Attributes
+    ----------
+    scale : Tensor of shape ()
+        The scale, saved with the weights.
+
+    See Also
+    --------
+    AdaCosLoss : With one centre a class.
+
+    Notes
+    -----
+    Unlike in `AdaCosLoss`, all classes count for B, the target as well. The rule was published for training with
+    mixup. Without it, and with embeddings near their centres, the scale can grow without end: with 39 classes and 16
+    centres it passed 1e6 in a few hundred batches. It is therefore kept in the range from 0.98 to 64; with mixup it
+    settles around 10 to 15.
+
+    The paper leaves open from which of the K centres the angle is measured. Its code adds the K angles up, which for
+    more than one centre nearly always exceeds :math:`\pi / 4`; here it is the nearest centre, so that one centre a
+    class means the angle of AdaCos. For soft targets the angles of the classes are averaged, weighted by their shares.
+
+    References
+    ----------
+    .. [1] K. Wilkinghoff, "Sub-Cluster AdaCos: Learning Representations for Anomalous Sound Detection", IJCNN 2021.
+
+    Examples
+    --------
+    >>> from skasd.losses import SubclusterAdaCosLoss
+    >>> loss = SubclusterAdaCosLoss(128, 6, n_subclusters=16)
+    >>> loss.scale, loss.weight.shape
+    (tensor(6.4402), torch.Size([96, 128]))
+    """
+
+    def __init__(self, embedding_size, n_classes, *, n_subclusters=16, dynamic=True, trainable=False):
+        check_at_least_one(n_subclusters=n_subclusters)
+        super().__init__(embedding_size, n_classes, n_classes * n_subclusters, trainable, dynamic)
+        self.n_subclusters = n_subclusters
+
+    def _pool(self, logits):
+        return self._by_class(logits).logsumexp(dim=2)
+
+    def _class_angles(self, angles):
+        return self._by_class(angles).amin(dim=2)
+
+    def _log_b(self, logits, target):
+        return logits.flatten().logsumexp(dim=0) - math.log(len(logits))
+
+    def _by_class(self, values):
+        return values.unflatten(1, (self.n_classes, self.n_subclusters))
+
+
+def _cosine_similarity(embedding, centers):
+    return F.linear(F.normalize(embedding), F.normalize(centers))
