@@ -1,0 +1,41 @@
+"""Networks as torch modules: from log-mel spectrograms, or from waveforms, to one vector a clip or window.
+
+Conventions
+-----------
+- Waveforms are (batch, n_samples), log-mel spectrograms (batch, n_mels, n_frames) in dB, or (batch, channels, n_mels,
+  n_frames) where there are several; an embedding is (batch, embedding_size).
+- What depends on the size of the input takes it from the first batch, as torch's lazy modules do: run one batch through
+  a network, in eval mode, before its parameters go to an optimizer.
+- ``forward_stages``, where a network has it, gives the output of every stage averaged over bands and frames; the last
+  one is the embedding.
+- `EfficientNet` and `MobileNetV2` come from timm (``pip install skasd[vision]``), which is imported when they are.
+"""
+
+import importlib
+
+from skasd.networks._autoencoder import DenseAutoencoder
+from skasd.networks._front_ends import DualFeatureNetwork, LogMelLayer, WavegramLayer, WithFrontEnd
+from skasd.networks._mobilefacenet import MobileFaceNet
+
+_FROM_TIMM = {"EfficientNet": "_efficientnet", "MobileNetV2": "_mobilenet_v2"}
+
+__all__ = [
+    "DenseAutoencoder",
+    "DualFeatureNetwork",
+    "EfficientNet",
+    "LogMelLayer",
+    "MobileFaceNet",
+    "MobileNetV2",
+    "WavegramLayer",
+    "WithFrontEnd",
+]
+
+
+def __dir__():
+    return __all__
+
+
+def __getattr__(name):
+    if name in _FROM_TIMM:
+        return getattr(importlib.import_module(f"skasd.networks.{_FROM_TIMM[name]}"), name)
+    raise AttributeError(f"module 'skasd.networks' has no attribute {name!r}")

@@ -1,0 +1,432 @@
+"""Layers that make spectrograms of waveforms, and networks that begin with them."""
+
+import math
+
+import librosa
+import torch
+from sklearn.utils.metaestimators import available_if
+from torch import nn
+from torch.nn.modules.lazy import LazyModuleMixin
+from torch.nn.parameter import UninitializedParameter, is_lazy
+
+from skasd.networks._inputs import as_waveforms
+from skasd.networks._mobilefacenet import MobileFaceNet
+
+__all__ = ["DualFeatureNetwork", "LogMelLayer", "WavegramLayer", "WithFrontEnd"]
+
+_PAD_MODES = {"constant": "constant", "reflect": "reflect", "edge": "replicate"}  # numpy's names: torch's
+
+
+class LogMelLayer(nn.Module):
+    """Log-mel spectrogram of a batch of waveforms, on the batch's device.
+
+    The numbers are those of `skasd.features.LogMelSpectrogram` with the same parameters. It has no weights to learn,
+    and its window and filters are made anew with the layer: they are not in its state dict. It works in full precision
+    also where the rest of the network does not.
+
+    Parameters
+    ----------
+    sample_rate : float, default=16000
+        Samples a second, in Hz.
+
+    n_fft : int, default=1024
+        Length of a frame, in samples.
+
+    hop_length : int, default=512
+        Distance between frames, in samples.
+
+    win_length : int, default=None
+        Length of the window, in samples; shorter ones are padded to ``n_fft``. None stands for ``n_fft``.
+
+    window : str, float or tuple, default="hann"
+        The window, as `scipy.signal.get_window` knows it.
+
+    n_mels : int, default=128
+        Mel bands.
+
+    fmin : float, default=0.0
+        Lowest frequency, in Hz.
+
+    fmax : float, default=None
+        Highest frequency, in Hz. None stands for half of ``sample_rate``.
+
+    power : float, default=2.0
+        Exponent of the magnitudes: 1 for amplitude, 2 for power.
+
+    center : bool, default=True
+        Whether frames are centred on multiples of ``hop_length``, with padding at both ends.
+
+    pad_mode : {"constant", "reflect", "edge"}, default="constant"
+        What the padding holds.
+
+    norm : {"slaney"}, float or None, default="slaney"
+        How the filters are scaled, as in `librosa.filters.mel`.
+
+    htk : bool, default=False
+        Whether to use HTK's mel scale in place of Slaney's.
+
+    ref : float, default=1.0
+        The value that stands for 0 dB.
+
+    amin : float, default=2.220446049250313e-16
+        Smaller values count as this one.
+
+    top_db : float, default=None
+        Values further than this below a clip's maximum, in dB, are raised to that level. None raises none.
+
+    See Also
+    --------
+    skasd.features.LogMelSpectrogram : The same for pipelines, once and on the CPU.
+    WavegramLayer : A spectrogram with learned filters.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skasd.networks import LogMelLayer
+    >>> LogMelLayer()(torch.zeros(2, 16000)).shape
+    torch.Size([2, 128, 32])
+    """
+
+    def __init__(
+        self,
+        *,
+        sample_rate=16000,
+        n_fft=1024,
+        hop_length=512,
+        win_length=None,
+        window="hann",
+        n_mels=128,
+        fmin=0.0,
+        fmax=None,
+        power=2.0,
+        center=True,
+        pad_mode="constant",
+        norm="slaney",
+        htk=False,
+        ref=1.0,
+        amin=2.220446049250313e-16,
+        top_db=None,
+    ):
+        super().__init__()
+        if pad_mode not in _PAD_MODES:
+            raise ValueError(f"pad_mode must be one of {', '.join(map(repr, _PAD_MODES))}; got {pad_mode!r}.")
+        self.sample_rate, self.n_fft, self.hop_length, self.n_mels = sample_rate, n_fft, hop_length, n_mels
+        self.win_length = win_length or n_fft
+        self.power, self.center, self.pad_mode = power, center, pad_mode
+        self.ref, self.amin, self.top_db = ref, amin, top_db
+        filters = librosa.filters.mel(
+            sr=sample_rate, n_fft=n_fft, n_mels=n_mels, fmin=fmin, fmax=fmax, htk=htk, norm=norm
+        )
+        window = librosa.filters.get_window(window, self.win_length)
+        dtype = torch.get_default_dtype()
+        self.register_buffer("filters", torch.as_tensor(filters, dtype=dtype), persistent=False)
+        self.register_buffer("window", torch.as_tensor(window, dtype=dtype), persistent=False)
+
+    def forward(self, x):
+        """Log-mel spectrograms.
+
+        Parameters
+        ----------
+        x : Tensor of shape (batch, n_samples)
+            Waveforms, real numbers or 16-bit integers.
+
+        Returns
+        -------
+        log_mel : Tensor of shape (batch, n_mels, n_frames)
+            In dB.
+
+        Raises
+        ------
+        ValueError
+            If ``x`` is not a batch of waveforms, or too short for one frame.
+        """
+        x = as_waveforms(x, self.window.dtype, "LogMelLayer")
+        with torch.autocast(x.device.type, enabled=False):
+            return self._to_db(self.filters @ self._magnitudes(x))
+
+    def extra_repr(self):
+        """The main parameters, for the module's repr."""
+        return ", ".join(f"{name}={getattr(self, name)}" for name in ("sample_rate", "n_fft", "hop_length", "n_mels"))
+
+    def _magnitudes(self, x):
+        self._check_length(x.shape[1])
+        spectrum = torch.stft(
+            x,
+            self.n_fft,
+            self.hop_length,
+            self.win_length,
+            self.window,
+            center=self.center,
+            pad_mode=_PAD_MODES[self.pad_mode],
+            return_complex=True,
+        )
+        squares = torch.view_as_real(spectrum).square().sum(-1)
+        return squares if self.power == 2 else squares ** (self.power / 2)
+
+    def _to_db(self, mel):
+        log_mel = 20 / self.power * (mel.clamp_min(self.amin).log10() - math.log10(max(self.amin, self.ref)))
+        if self.top_db is None:
+            return log_mel
+        return torch.maximum(log_mel, log_mel.amax((1, 2), keepdim=True) - self.top_db)
+
+    def _check_length(self, n_samples):
+        half = self.n_fft // 2 if self.pad_mode == "reflect" else 0
+        smallest = half + 1 if self.center else self.n_fft
+        if n_samples < smallest:
+            raise ValueError(f"LogMelLayer needs at least {smallest} samples for a frame of n_fft={self.n_fft}; got "
+                             f"{n_samples}. Give longer clips or a smaller n_fft.")  # fmt: skip
+
+
+class WavegramLayer(nn.Module):
+    """A spectrogram with learned filters: as many bands and frames as the log-mel spectrogram beside it.
+
+    A convolution whose kernels and stride are the frames and the hop of the spectrogram, and then convolutions along
+    time, each after a layer normalisation over time [1]_. That normalisation has a weight for every frame, so the layer
+    takes its length from the first batch and then serves clips of that length only.
+
+    Parameters
+    ----------
+    n_mels : int, default=128
+        Bands, that is filters.
+
+    n_fft : int, default=1024
+        Length of a filter, in samples.
+
+    hop_length : int, default=512
+        Distance between frames, in samples.
+
+    n_layers : int, default=3
+        Convolutions along time after the filters.
+
+    See Also
+    --------
+    LogMelLayer : The spectrogram with fixed filters.
+    DualFeatureNetwork : Both, in front of one network.
+
+    References
+    ----------
+    .. [1] Y. Liu, J. Guan, Q. Zhu, W. Wang. "Anomalous sound detection using spectral-temporal information fusion".
+       ICASSP 2022. https://arxiv.org/abs/2201.05510
+    .. [2] Q. Kong et al. "PANNs: large-scale pretrained audio neural networks for audio pattern recognition".
+       IEEE/ACM TASLP 28, 2020. https://arxiv.org/abs/1912.10211
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skasd.networks import WavegramLayer
+    >>> WavegramLayer()(torch.zeros(2, 16000)).shape
+    torch.Size([2, 128, 32])
+    """
+
+    def __init__(self, *, n_mels=128, n_fft=1024, hop_length=512, n_layers=3):
+        super().__init__()
+        self.filters = nn.Conv1d(1, n_mels, n_fft, hop_length, n_fft // 2, bias=False)
+        self.layers = nn.Sequential(*(_over_time(n_mels) for _ in range(n_layers)))
+
+    def forward(self, x):
+        """Learned spectrograms.
+
+        Parameters
+        ----------
+        x : Tensor of shape (batch, n_samples)
+            Waveforms, real numbers or 16-bit integers.
+
+        Returns
+        -------
+        wavegram : Tensor of shape (batch, n_mels, n_frames)
+
+        Raises
+        ------
+        ValueError
+            If ``x`` is not a batch of waveforms, or has other frames than those that the layer was built on.
+        """
+        x = as_waveforms(x, self.filters.weight.dtype, "WavegramLayer")
+        frames = self.filters(x[:, None])
+        self._check_frames(frames.shape[2])
+        return self.layers(frames)
+
+    def _check_frames(self, n_frames):
+        built = [layer[0].weight.shape[0] for layer in self.layers if not is_lazy(layer[0].weight)]
+        if built and built[0] != n_frames:
+            raise ValueError(f"This WavegramLayer was built on clips of {built[0]} frames; got clips of {n_frames}. "
+                             "Crop or pad the clips to one length, or build a new layer.")  # fmt: skip
+
+
+def _over_time(n_mels):
+    return nn.Sequential(_LazyLayerNorm(), nn.LeakyReLU(0.2), nn.Conv1d(n_mels, n_mels, 3, padding=1, bias=False))
+
+
+class _LazyLayerNorm(LazyModuleMixin, nn.LayerNorm):
+    """Layer normalisation over a last axis whose length the first batch gives."""
+
+    cls_to_become = nn.LayerNorm
+
+    def __init__(self):
+        super().__init__(1)
+        self.weight, self.bias = UninitializedParameter(), UninitializedParameter()
+
+    def initialize_parameters(self, x):
+        if self.has_uninitialized_params():
+            self.weight.materialize(x.shape[-1:])
+            self.bias.materialize(x.shape[-1:])
+            self.reset_parameters()
+        self.normalized_shape = tuple(self.weight.shape)
+
+
+class WithFrontEnd(nn.Module):
+    """A network on waveforms: layers that make spectrograms, side by side, and any network behind them.
+
+    Parameters
+    ----------
+    front_ends : sequence of callable
+        Each returns a module that makes (batch, n_mels, n_frames) of (batch, n_samples): a class such as `LogMelLayer`,
+        or a `functools.partial` of one. What several of them make is stacked as channels.
+
+    backbone : callable
+        Returns the module behind them.
+
+    See Also
+    --------
+    DualFeatureNetwork : Log-mel and wavegram with shared parameters.
+
+    Examples
+    --------
+    >>> from functools import partial
+    >>> import torch
+    >>> from skasd.networks import LogMelLayer, MobileFaceNet, WithFrontEnd
+    >>> coarse, fine = partial(LogMelLayer, n_fft=2048), partial(LogMelLayer, n_fft=1024)
+    >>> network = WithFrontEnd([coarse, fine], partial(MobileFaceNet, in_channels=2)).eval()
+    >>> network(torch.zeros(2, 16000)).shape
+    torch.Size([2, 128])
+    """
+
+    def __init__(self, front_ends, backbone):
+        super().__init__()
+        self.front_ends = nn.ModuleList([_build(each, "front_ends") for each in front_ends])
+        self.backbone = _build(backbone, "backbone")
+
+    def forward(self, x):
+        """Embed waveforms.
+
+        Parameters
+        ----------
+        x : Tensor of shape (batch, n_samples)
+
+        Returns
+        -------
+        embedding : Tensor of shape (batch, embedding_size)
+        """
+        return self.backbone(self.spectrograms(x))
+
+    @available_if(lambda self: hasattr(self.backbone, "forward_stages"))
+    def forward_stages(self, x):
+        """The mean of each stage's map in the backbone, if it has stages.
+
+        Parameters
+        ----------
+        x : Tensor of shape (batch, n_samples)
+
+        Returns
+        -------
+        stages : list of Tensor of shape (batch, channels)
+        """
+        return self.backbone.forward_stages(self.spectrograms(x))
+
+    def spectrograms(self, x):
+        """What the front ends make, and the backbone takes.
+
+        Parameters
+        ----------
+        x : Tensor of shape (batch, n_samples)
+
+        Returns
+        -------
+        spectrograms : Tensor of shape (batch, n_mels, n_frames) or (batch, n_front_ends, n_mels, n_frames)
+            Without channels where there is one front end.
+
+        Raises
+        ------
+        ValueError
+            If the front ends make spectrograms of different sizes.
+        """
+        made = [front_end(x) for front_end in self.front_ends]
+        if len({each.shape for each in made}) > 1:
+            raise ValueError(f"All front ends must make as many bands and frames, to be stacked; got "
+                             f"{[tuple(each.shape[1:]) for each in made]}. Give them the same n_mels, hop_length and "
+                             "center.")  # fmt: skip
+        return made[0] if len(made) == 1 else torch.stack(made, dim=1)
+
+
+def _build(make, name):
+    if isinstance(make, nn.Module) or not callable(make):
+        raise TypeError(f"{name} takes what returns a module, such as MobileFaceNet or partial(MobileFaceNet, "
+                        f"in_channels=2), so that each network has weights of its own; got {make!r}.")  # fmt: skip
+    return make()
+
+
+class DualFeatureNetwork(WithFrontEnd):
+    """Log-mel spectrogram and learned wavegram of a waveform, as two channels in front of one network.
+
+    The network of a DCASE 2022 system [1]_, with the parts of [2]_.
+
+    Parameters
+    ----------
+    sample_rate : float, default=16000
+        Samples a second, in Hz.
+
+    n_fft : int, default=1024
+        Length of a frame and of a learned filter, in samples.
+
+    hop_length : int, default=512
+        Distance between frames, in samples.
+
+    n_mels : int, default=128
+        Mel bands, and learned filters.
+
+    fmin : float, default=0.0
+        Lowest frequency of the mel bands, in Hz.
+
+    fmax : float, default=None
+        Highest frequency of the mel bands, in Hz. None stands for half of ``sample_rate``.
+
+    backbone : callable, default=MobileFaceNet
+        Called with ``in_channels=2``, returns the module behind the two channels.
+
+    See Also
+    --------
+    WithFrontEnd : Any front ends before any network.
+
+    References
+    ----------
+    .. [1] G. Liu, Y. Liu, S. Cai, M. Chen. "Unsupervised anomalous sound detection under domain shift conditions based
+       on MobileFaceNets and masked autoregressive flow". Technical report, DCASE 2022 Challenge, Task 2.
+    .. [2] Y. Liu, J. Guan, Q. Zhu, W. Wang. "Anomalous sound detection using spectral-temporal information fusion".
+       ICASSP 2022. https://arxiv.org/abs/2201.05510
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skasd.networks import DualFeatureNetwork
+    >>> DualFeatureNetwork().eval()(torch.zeros(2, 16000)).shape
+    torch.Size([2, 128])
+    """
+
+    def __init__(
+        self,
+        *,
+        sample_rate=16000,
+        n_fft=1024,
+        hop_length=512,
+        n_mels=128,
+        fmin=0.0,
+        fmax=None,
+        backbone=MobileFaceNet,
+    ):
+        frames = {"n_fft": n_fft, "hop_length": hop_length, "n_mels": n_mels}
+        super().__init__(
+            [
+                lambda: LogMelLayer(sample_rate=sample_rate, fmin=fmin, fmax=fmax, **frames),
+                lambda: WavegramLayer(**frames),
+            ],
+            lambda: backbone(in_channels=2),
+        )

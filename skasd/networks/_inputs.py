@@ -1,0 +1,33 @@
+"""What the networks ask of their input."""
+
+import torch
+
+__all__ = ["as_images", "as_waveforms"]
+
+
+def as_images(x, *, channels, smallest, owner):
+    """Spectrograms as (batch, channels, n_mels, n_frames); one without channels has one."""
+    if x.ndim == 3:
+        x = x.unsqueeze(1)
+    if x.ndim != 4:
+        raise ValueError(f"{owner} takes spectrograms (batch, n_mels, n_frames) or (batch, channels, n_mels, "
+                         f"n_frames); got shape {tuple(x.shape)}.")  # fmt: skip
+    if x.shape[1] not in channels:
+        wanted = " or ".join(map(str, sorted(set(channels))))
+        raise ValueError(f"{owner} was built for {wanted} input channel(s); got {x.shape[1]}, shape {tuple(x.shape)}. "
+                         f"Build it with in_channels={x.shape[1]}.")  # fmt: skip
+    if min(x.shape[2:]) < smallest:
+        raise ValueError(f"{owner} needs at least {smallest} mel bands and {smallest} frames, since it halves both "
+                         f"again and again; got {x.shape[2]} x {x.shape[3]}.")  # fmt: skip
+    return x
+
+
+def as_waveforms(x, dtype, owner):
+    """Waveforms (batch, n_samples) as real numbers; 16-bit samples come to [-1, 1)."""
+    if x.ndim != 2:
+        raise ValueError(f"{owner} takes waveforms (batch, n_samples); got shape {tuple(x.shape)}.")
+    if x.is_floating_point():
+        return x.to(dtype)
+    if x.dtype == torch.int16:
+        return x.to(dtype) / 2**15
+    raise ValueError(f"{owner} takes waveforms of real numbers or 16-bit integers; got {x.dtype}.")

@@ -1,0 +1,145 @@
+"""Networks of timm, which is imported here and only here."""
+
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from skasd.networks._inputs import as_images
+
+__all__ = ["TimmNetwork"]
+
+
+@cache  # which keeps the library: its operators go when it goes
+def _declare_compiled_operators():
+    """Name the operators that ``import torchvision`` speaks of, where those it brings cannot be loaded.
+
+    The wheel of torchvision on PyPI is built for CUDA: beside a CPU build of torch its compiled part does not load, and
+    without that the import fails. timm uses none of these operators; to call one is an error of torchvision's own.
+    """
+    library = torch.library.Library("torchvision", "FRAGMENT")
+    for name in ("nms", "qnms"):
+        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    return library
+
+
+def _import_timm():
+    try:
+        try:
+            import torchvision  # noqa: F401
+        except RuntimeError as error:
+            if "operator torchvision::" not in str(error):
+                raise
+            _declare_compiled_operators()
+        import timm
+    except (ImportError, RuntimeError) as error:
+        raise ImportError(
+            "EfficientNet and MobileNetV2 need timm, and a torchvision that fits the installed torch "
+            f"{torch.__version__}: pip install skasd[vision]. The import failed with: {error}"
+        ) from error
+    return timm
+
+
+timm = _import_timm()
+
+
+class TimmNetwork(nn.Module):
+    """A network of timm's EfficientNet family without its classifier, and with its stages."""
+
+    def __init__(self, name, in_channels, weights):
+        super().__init__()
+        self.in_channels = in_channels
+        self.model = _create(name, in_channels, pretrained=weights == "imagenet")
+        if weights not in (None, "imagenet"):
+            _load(self.model, weights, name)
+
+    def forward(self, x):
+        """Embed spectrograms.
+
+        Parameters
+        ----------
+        x : Tensor of shape (batch, n_mels, n_frames) or (batch, channels, n_mels, n_frames)
+            With one channel, or as many as ``in_channels``.
+
+        Returns
+        -------
+        embedding : Tensor of shape (batch, embedding_size)
+
+        Raises
+        ------
+        ValueError
+            If the number of channels is another, or there are fewer than 32 mel bands or frames.
+        """
+        return self.model(self._images(x))
+
+    def forward_stages(self, x):
+        """The mean of each stage's map; the last one is the embedding.
+
+        Parameters
+        ----------
+        x : Tensor of shape (batch, n_mels, n_frames) or (batch, channels, n_mels, n_frames)
+            With one channel, or as many as ``in_channels``.
+
+        Returns
+        -------
+        stages : list of Tensor of shape (batch, channels)
+        """
+        model = self.model
+        maps = [model.bn1(model.conv_stem(self._images(x)))]
+        for blocks in model.blocks:
+            maps.append(blocks(maps[-1]))
+        maps.append(model.bn2(model.conv_head(maps[-1])))
+        return [each.mean((2, 3)) for each in maps]
+
+    def _images(self, x):
+        x = as_images(x, channels=(1, self.in_channels), smallest=32, owner=type(self).__name__)
+        return x.expand(-1, self.in_channels, -1, -1)
+
+
+def _create(name, in_channels, pretrained):
+    if not timm.is_model(name):
+        raise ValueError(f"timm {timm.__version__} has no network {name!r}; timm.list_models('*efficientnet*') names "
+                         "those that can be had.")  # fmt: skip
+    try:
+        model = timm.create_model(name, pretrained=pretrained, in_chans=in_channels, num_classes=0)
+    except (OSError, RuntimeError) as error:
+        if not pretrained:
+            raise
+        raise OSError(f"timm could not get the ImageNet weights of {name}: {error} On a machine without a connection, "
+                      "give weights= the path of a .pth or .safetensors file.") from error  # fmt: skip
+    if not isinstance(model, timm.models.EfficientNet):
+        raise ValueError(f"{name!r} is not built of EfficientNet's stages; take one of timm's EfficientNets, or wrap "
+                         "it in a module of your own.")  # fmt: skip
+    return model
+
+
+def _load(model, path, name):
+    """Weights from a state dict in a file; those of a classifier stay behind, three input channels become others."""
+    state = _read(Path(path))
+    state = {key: value for key, value in state.items() if not key.startswith("classifier.")}
+    stem = state.get("conv_stem.weight")
+    if stem is not None and stem.shape[1] == 3:
+        state["conv_stem.weight"] = timm.models.adapt_input_conv(model.conv_stem.in_channels, stem)
+    here = {key: tuple(value.shape) for key, value in model.state_dict().items()}
+    there = {key: tuple(value.shape) for key, value in state.items()}
+    wrong = [f"{key} ({there.get(key, 'not in the file')}, wanted {here.get(key, 'none')})"
+             for key in dict.fromkeys([*here, *there]) if here.get(key) != there.get(key)]  # fmt: skip
+    if wrong:
+        raise ValueError(f"{path} does not hold the weights of {name}: {len(wrong)} of its tensors differ, such as "
+                         f"{', '.join(wrong[:3])}. Give a state dict that timm's {name} has written.")  # fmt: skip
+    model.load_state_dict(state)
+
+
+def _read(path):
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no file of weights {path}. weights must be None, 'imagenet' or the path of "
+                                "a .pth or .safetensors file.")  # fmt: skip
+    try:
+        state = timm.models.load_state_dict(str(path), weights_only=True)
+    except Exception as error:  # unpickling a file that is none of these can fail in any way
+        raise ValueError(f"{path} is not a state dict that can be read as .pth or .safetensors: {error}") from error
+    if not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise ValueError(f"{path} does not hold a state dict, names and tensors; write one with "
+                         "torch.save(network.state_dict(), path).")  # fmt: skip
+    return state
