@@ -275,10 +275,19 @@ def test_adaptive_scale_survives_a_batch_that_overflowed():
     assert loss.scale.item() == before
 
 
-def test_adaptive_scale_survives_targets_that_rounding_put_above_one():
+def test_adaptive_scale_moves_though_rounding_put_targets_above_one():
     loss = AdaCosLoss(8, 6)
+    before = loss.scale.item()
     loss(torch.randn(4, 8), F.one_hot(torch.arange(4), 6) * (1 + 1e-6))
-    assert loss.scale.isfinite()
+    assert loss.scale.item() != before
+
+
+def test_adaptive_scale_moves_though_rounding_put_cosines_above_one():
+    loss = AdaCosLoss(8, 50)
+    before, centers = loss.scale.item(), loss.weight.detach()
+    assert (F.normalize(centers).square().sum(dim=1) > 1).any()
+    loss(centers, torch.arange(50))
+    assert loss.scale.item() != before
 
 
 def test_two_classes_told_apart_do_not_turn_the_scale_negative():
@@ -288,11 +297,10 @@ def test_two_classes_told_apart_do_not_turn_the_scale_negative():
 
 
 def test_subcluster_scale_cannot_run_away():
-    loss = SubclusterAdaCosLoss(16, 39, n_subclusters=16)
-    embedding, target = loss.weight[::16].detach(), torch.arange(39)  # on their centres, without mixup
-    for _ in range(200):
-        loss(embedding, target)
-    assert loss.scale.item() <= 64
+    loss = with_centers(SubclusterAdaCosLoss(4, 2, n_subclusters=2), torch.eye(4))
+    loss.scale.fill_(60.0)
+    loss(torch.eye(4)[[3]], torch.tensor([0]))  # the rule gives 60 * sqrt(2), and more with every batch
+    assert loss.scale.item() == 64
 
 
 def test_subcluster_centers_are_fixed_or_trained():
