@@ -73,9 +73,9 @@ class MobileFaceNet(nn.Module):
         stages = [_conv(in_channels, _STEM, 3, stride=2), _conv(_STEM, _STEM, 3, groups=_STEM)]
         width = _STEM
         for expansion, channels, repeats, stride in rows:
-            widths, strides = [width] + [channels] * (repeats - 1), [stride] + [1] * (repeats - 1)
-            stages.append(nn.Sequential(*(_Bottleneck(w, channels, expansion, s)
-                                          for w, s in zip(widths, strides, strict=True))))  # fmt: skip
+            blocks = [_Bottleneck(width, channels, expansion, stride)]
+            blocks += [_Bottleneck(channels, channels, expansion, 1) for _ in range(repeats - 1)]
+            stages.append(nn.Sequential(*blocks))
             width = channels
         self.stages = nn.ModuleList([*stages, _conv(width, _LAST, 1)])
         self.global_conv = _GlobalDepthwiseConv(_LAST)
@@ -113,10 +113,11 @@ class MobileFaceNet(nn.Module):
         -------
         stages : list of Tensor of shape (batch, channels)
         """
-        maps = [self._images(x)]
+        x, means = self._images(x), []
         for stage in self.stages:
-            maps.append(stage(maps[-1]))
-        return [*(each.mean((2, 3)) for each in maps[1:]), self.head(self.global_conv(maps[-1]))]
+            x = stage(x)
+            means.append(x.mean((2, 3)))
+        return [*means, self.head(self.global_conv(x))]
 
     def _images(self, x):
         x = as_images(x, channels=(self.in_channels,), smallest=self.stride, owner="MobileFaceNet")

@@ -85,12 +85,12 @@ class TimmNetwork(nn.Module):
         -------
         stages : list of Tensor of shape (batch, channels)
         """
-        model = self.model
-        maps = [model.bn1(model.conv_stem(self._images(x)))]
-        for blocks in model.blocks:
-            maps.append(blocks(maps[-1]))
-        maps.append(model.bn2(model.conv_head(maps[-1])))
-        return [each.mean((2, 3)) for each in maps]
+        model, x, means = self.model, self._images(x), []
+        stem, head = nn.Sequential(model.conv_stem, model.bn1), nn.Sequential(model.conv_head, model.bn2)
+        for stage in (stem, *model.blocks, head):
+            x = stage(x)
+            means.append(x.mean((2, 3)))
+        return means
 
     def _images(self, x):
         x = as_images(x, channels=(1, self.in_channels), smallest=32, owner=type(self).__name__)
