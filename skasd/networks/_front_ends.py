@@ -3,6 +3,7 @@
 import math
 
 import librosa
+import numpy as np
 import torch
 from sklearn.utils.metaestimators import available_if
 from torch import nn
@@ -14,7 +15,7 @@ from skasd.networks._mobilefacenet import MobileFaceNet
 
 __all__ = ["DualFeatureNetwork", "LogMelLayer", "WavegramLayer", "WithFrontEnd"]
 
-_PAD_MODES = {"constant": "constant", "reflect": "reflect", "edge": "replicate"}  # numpy's names: torch's
+_PAD_MODES = ("constant", "edge", "reflect", "symmetric", "wrap")
 
 
 class LogMelLayer(nn.Module):
@@ -56,8 +57,8 @@ class LogMelLayer(nn.Module):
     center : bool, default=True
         Whether frames are centred on multiples of ``hop_length``, with padding at both ends.
 
-    pad_mode : {"constant", "reflect", "edge"}, default="constant"
-        What the padding holds.
+    pad_mode : {"constant", "edge", "reflect", "symmetric", "wrap"}, default="constant"
+        What the padding holds: zeros for ``"constant"``, else as in `numpy.pad`.
 
     norm : {"slaney"}, float or None, default="slaney"
         How the filters are scaled, as in `librosa.filters.mel`.
@@ -73,6 +74,16 @@ class LogMelLayer(nn.Module):
 
     top_db : float, default=None
         Values further than this below a clip's maximum, in dB, are raised to that level. None raises none.
+
+    Raises
+    ------
+    ValueError
+        If ``pad_mode`` is unknown, ``win_length`` above ``n_fft``, or ``fmax`` not above ``fmin``.
+
+    Warns
+    -----
+    UserWarning
+        If bands are so narrow that no frequency lies in them.
 
     See Also
     --------
@@ -108,12 +119,11 @@ class LogMelLayer(nn.Module):
         top_db=None,
     ):
         super().__init__()
-        if pad_mode not in _PAD_MODES:
-            raise ValueError(f"pad_mode must be one of {', '.join(map(repr, _PAD_MODES))}; got {pad_mode!r}.")
         self.sample_rate, self.n_fft, self.hop_length, self.n_mels = sample_rate, n_fft, hop_length, n_mels
         self.win_length = win_length or n_fft
         self.power, self.center, self.pad_mode = power, center, pad_mode
         self.ref, self.amin, self.top_db = ref, amin, top_db
+        self._check_parameters(fmin, fmax)
         filters = librosa.filters.mel(
             sr=sample_rate, n_fft=n_fft, n_mels=n_mels, fmin=fmin, fmax=fmax, htk=htk, norm=norm
         )
@@ -149,16 +159,9 @@ class LogMelLayer(nn.Module):
         return ", ".join(f"{name}={getattr(self, name)}" for name in ("sample_rate", "n_fft", "hop_length", "n_mels"))
 
     def _magnitudes(self, x):
-        self._check_length(x.shape[1])
+        x = self._pad(x)
         spectrum = torch.stft(
-            x,
-            self.n_fft,
-            self.hop_length,
-            self.win_length,
-            self.window,
-            center=self.center,
-            pad_mode=_PAD_MODES[self.pad_mode],
-            return_complex=True,
+            x, self.n_fft, self.hop_length, self.win_length, self.window, center=False, return_complex=True
         )
         squares = torch.view_as_real(spectrum).square().sum(-1)
         return squares if self.power == 2 else squares ** (self.power / 2)
@@ -169,12 +172,24 @@ class LogMelLayer(nn.Module):
             return log_mel
         return torch.maximum(log_mel, log_mel.amax((1, 2), keepdim=True) - self.top_db)
 
-    def _check_length(self, n_samples):
-        half = self.n_fft // 2 if self.pad_mode == "reflect" else 0
-        smallest = half + 1 if self.center else self.n_fft
+    def _pad(self, x):
+        n_samples, smallest = x.shape[1], 1 if self.center else self.n_fft
+        half = self.n_fft // 2 if self.center else 0
         if n_samples < smallest:
             raise ValueError(f"LogMelLayer needs at least {smallest} samples for a frame of n_fft={self.n_fft}; got "
                              f"{n_samples}. Give longer clips or a smaller n_fft.")  # fmt: skip
+        if self.pad_mode == "constant":
+            return nn.functional.pad(x, (half, half))
+        places = torch.as_tensor(np.pad(np.arange(n_samples), half, self.pad_mode), device=x.device)
+        return torch.cat([x[:, places[:half]], x, x[:, places[half + n_samples :]]], dim=1)
+
+    def _check_parameters(self, fmin, fmax):
+        if self.pad_mode not in _PAD_MODES:
+            raise ValueError(f"pad_mode must be one of {', '.join(map(repr, _PAD_MODES))}; got {self.pad_mode!r}.")
+        if self.win_length > self.n_fft:
+            raise ValueError(f"win_length={self.win_length} must be at most n_fft={self.n_fft}.")
+        if fmax is not None and fmax <= fmin:
+            raise ValueError(f"fmax={fmax} Hz must be above fmin={fmin} Hz.")
 
 
 class WavegramLayer(nn.Module):
