@@ -294,7 +294,7 @@ def test_numbers_that_are_not_finite_are_refused(detector, bad):
     clips = make_clips()
     embedding = clips["embedding"].copy()
     embedding[3, 2] = bad
-    with pytest.raises(ValueError, match="NaN|infinity"):
+    with pytest.raises(ValueError, match=r"NaN|infinity"):
         detector.fit(clips.with_fields(embedding=embedding))
 
 

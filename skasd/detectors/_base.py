@@ -72,17 +72,18 @@ class BaseDetector(OutlierMixin, BaseEstimator, metaclass=ABCMeta):
         sections, domains = _text(X, "section", len(windows)), _text(X, "domain", len(windows))
         self.models_, scores = {}, np.empty(len(windows))
         for section in np.unique(sections[normal]):
-            rows = np.flatnonzero(normal & (sections == section))
-            if len(rows) < 2:
+            rows = normal & (sections == section)
+            n_clips = np.count_nonzero(rows)
+            if n_clips < 2:
                 raise ValueError(f"{_named(section)} has n_samples=1 normal clip to train on; at least 2 are needed. "
                                  "Add normal clips of that section or leave the section out.")  # fmt: skip
-            flat, domain = _flatten(windows[rows]), np.repeat(domains[rows], windows.shape[1])
+            flat, domain = _rows(windows, rows), np.repeat(domains[rows], windows.shape[1])
             try:
                 model = self._fit(flat, domain)
             except ValueError as error:
                 raise ValueError(f"{_named(section)}: {error}") from error
             self.models_[str(section)] = model
-            scores[rows] = self._score_training(model, flat, domain).reshape(len(rows), -1).mean(axis=1)
+            scores[rows] = self._score_training(model, flat, domain).reshape(n_clips, -1).mean(axis=1)
         self.offset_ = self._offset(scores[normal])
         return self
 
@@ -116,7 +117,7 @@ class BaseDetector(OutlierMixin, BaseEstimator, metaclass=ABCMeta):
         scores = np.empty(len(windows))
         for section in np.unique(sections):
             rows = sections == section
-            flat = _flatten(windows if rows.all() else windows[rows])
+            flat = _rows(windows, rows)
             scores[rows] = self._score(self.models_[section], flat).reshape(-1, windows.shape[1]).mean(axis=1)
         return scores
 
@@ -187,6 +188,11 @@ def _text(X, field, n_clips):
 
 def _named(section):
     return f"section {str(section)!r}" if section else "the one unnamed section"
+
+
+def _rows(windows, rows):
+    """The windows of these clips as one (n, d) array, copied only where some clips are left out."""
+    return _flatten(windows if rows.all() else windows[rows])
 
 
 def _flatten(windows):

@@ -1,7 +1,6 @@
 """Cosine centre detector."""
 
 import numpy as np
-from sklearn.preprocessing import normalize
 
 from skasd.detectors._base import BaseDetector
 
@@ -64,16 +63,17 @@ class CosineCenterDetector(BaseDetector):
         self.threshold = threshold
 
     def _fit(self, X, domain):
-        directions = _directions(X)
+        directions = X / _lengths(X)
         centers = np.stack([directions[domain == name].mean(axis=0) for name in np.unique(domain)])
-        return _directions(centers)
+        return centers / _lengths(centers)
 
     def _score(self, model, X):
-        return (_directions(X) @ model.T).max(axis=1)
+        return ((X @ model.T) / _lengths(X)).max(axis=1)
 
 
-def _directions(X):
-    if not X.any(axis=1).all():
+def _lengths(X):
+    lengths = np.sqrt(np.einsum("ij,ij->i", X, X))[:, np.newaxis]
+    if not lengths.all():
         raise ValueError("An embedding (or the mean of those of a domain) is all zeros, so it has no direction: its "
                          "cosine is undefined. Is the clip silent, or the network dead?")  # fmt: skip
-    return normalize(X)
+    return lengths

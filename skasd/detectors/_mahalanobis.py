@@ -1,6 +1,5 @@
 """Mahalanobis detector."""
 
-
 import numpy as np
 from sklearn.covariance import OAS, EmpiricalCovariance, LedoitWolf
 

@@ -170,7 +170,5 @@ class NearestNeighborsDetector(BaseDetector):
             scaled = distances / scale
             return np.sort(np.partition(scaled, n_neighbors - 1, axis=1)[:, :n_neighbors], axis=1)
 
-        chunks = pairwise_distances_chunked(
-            X, rows, reduce_func=nearest, metric=self.metric, n_jobs=self.n_jobs
-        )
+        chunks = pairwise_distances_chunked(X, rows, reduce_func=nearest, metric=self.metric, n_jobs=self.n_jobs)
         return np.concatenate(list(chunks))
