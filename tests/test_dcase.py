@@ -458,3 +458,23 @@ def test_nothing_is_written(fan):
     before = sorted(fan.rglob("*"))
     load_dcase(fan)
     assert sorted(fan.rglob("*")) == before
+
+
+def test_what_the_name_tells_stands_above_the_ground_truth(evaluation):
+    bearing, evaluator = evaluation
+    name = "section_03_source_test_normal_0009_vel_3.wav"
+    make(bearing, f"test/{name}")
+    table = evaluator / "eval_data_list.csv"
+    rows = [f"section_0{s}_000{i}.wav,section_0{s}_target_test_anomaly_000{i}.wav" for s in (3, 4) for i in range(3)]
+    table.write_text("\n".join(["bearing", *rows, f"{name},section_03_target_test_anomaly_0009_vel_8.wav"]))
+    clips = load_dcase(bearing, split="test", ground_truth=table)
+    assert clips["label"].tolist() == [-1, -1, -1, 1, -1, -1, -1]
+    assert clips["domain"].tolist().index("source") == 3
+    assert clips["attribute"][3] == "vel_3"
+
+
+def test_tables_may_begin_with_a_byte_order_mark(tmp_path):
+    folder = make(tmp_path / "fan", "train/section_00_source_train_normal_0000.wav")
+    rows = "file_name,d1p,d1v\r\nsection_00_source_train_normal_0000.wav,m-n,W\r\n"
+    (folder / "attributes_00.csv").write_text(rows, encoding="utf-8-sig", newline="")
+    assert load_dcase(folder)["attribute"].tolist() == ["m-n_W"]
