@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions, validate_params
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
 
 from skasd.clips import Clips
 
@@ -14,6 +14,7 @@ __all__ = [
     "StrOptions",
     "_fit_context",
     "check_is_fitted",
+    "component_log_density",
     "read_field",
     "training_rows",
     "validate_data",
@@ -33,7 +34,7 @@ def read_field(X, *names, owner):
 
 def training_rows(X, y=None):
     """Mask of the rows of ``X`` that may train: all but those that ``y``, or else the field ``label``, calls -1."""
-    n_clips = len(X) if isinstance(X, Clips) else np.shape(X)[0]
+    n_clips = _num_samples(X)
     if y is None:
         y = X["label"] if isinstance(X, Clips) and "label" in X else np.ones(n_clips, dtype=int)
     normal = _check_y(y, n_clips) != -1
@@ -45,17 +46,23 @@ def training_rows(X, y=None):
 
 def _check_y(y, n_clips):
     y = np.asarray(y)
+    if y.dtype == object:
+        y = np.asarray(y.tolist())
     if y.shape == (n_clips, 1):
         y = y[:, 0]
     if y.shape != (n_clips,):
         raise ValueError(f"y must have one value a clip, shape ({n_clips},); got shape {y.shape}.")
-    if y.dtype.kind in "iub" or (y.dtype.kind == "f" and np.array_equal(y, np.round(y))):
-        wrong = y[y < -1] if y.dtype.kind != "b" else y[:0]
-        if not wrong.size:
-            return y
-        raise ValueError(f"y must hold -1 for anomalous clips and 0, +1 or a class number for the others; "
-                         f"got {np.unique(wrong)[:5].tolist()}.")  # fmt: skip
-    if y.dtype.kind in "OUS" and all(isinstance(value, str) for value in y.tolist()):
+    if y.dtype.kind == "U":
         return np.ones(n_clips, dtype=int)  # names of classes: all normal
-    raise ValueError(f"y must hold whole numbers (-1 anomalous, others normal) or names of classes; "
-                     f"got dtype {y.dtype} with values such as {y[:3].tolist()}.")  # fmt: skip
+    numbers = y.dtype.kind in "iub" or (y.dtype.kind == "f" and np.array_equal(y, np.round(y)))
+    if not numbers or (y.dtype.kind in "if" and y.min(initial=0) < -1):
+        raise ValueError(
+            "Unknown label type: y must hold -1 for anomalous clips, and +1, 0 or a class (a whole number or a name) "
+            f"for the others; got {np.unique(y)[:5].tolist()} of dtype {y.dtype}."
+        )
+    return y
+
+
+def component_log_density(mixture, X):
+    """Log density (n_rows, n_components) of each component of a fitted GaussianMixture, weights left out."""
+    return mixture._estimate_log_prob(X)

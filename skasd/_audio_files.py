@@ -1,0 +1,204 @@
+"""What the audio and the feature room share: one file to a waveform, many rows in threads, all errors in one."""
+
+import math
+import os
+import re
+import warnings
+from contextlib import contextmanager
+from itertools import chain
+
+import numpy as np
+import soundfile
+from joblib import Parallel, delayed, effective_n_jobs
+from sklearn.utils import gen_even_slices
+
+INT16_SCALE = 32768
+_N_SHOWN = 10
+
+
+def as_paths(values):
+    """The paths in a 1-D sequence of paths, or None where `values` is something else, such as waveforms."""
+    if isinstance(values, (str, os.PathLike)):
+        raise ValueError(f"Expected a sequence of paths, got the single path {str(values)!r}; put it into a list.")
+    if not isinstance(values, (list, tuple)) and getattr(values, "ndim", None) != 1:
+        return None
+    paths = list(values)
+    if not all(isinstance(path, (str, os.PathLike)) for path in paths):
+        return None
+    if not paths:
+        raise ValueError("There are no clips: got an empty sequence of paths.")
+    return np.asarray([os.fspath(path) for path in paths])
+
+
+def run_rows(begin, n_rows, n_jobs):
+    """What ``begin()(row)`` returns for every row; a ValueError of one row takes its place in the list.
+
+    Each thread gets a few chunks of rows and calls ``begin`` once a chunk: buffers that it sets up are not shared.
+    """
+    chunks = gen_even_slices(n_rows, min(n_rows, 4 * effective_n_jobs(n_jobs)))
+    parts = Parallel(n_jobs=n_jobs, require="sharedmem")(delayed(_run_chunk)(begin, chunk) for chunk in chunks)
+    return list(chain.from_iterable(parts))
+
+
+def _run_chunk(begin, chunk):
+    work, results = begin(), []
+    for row in range(chunk.start, chunk.stop):
+        try:
+            results.append(work(row))
+        except ValueError as error:
+            results.append(error)
+    return results
+
+
+def report_files(paths, results):
+    """Raise one error for all files whose result is a ValueError, and warn of those whose result is True: silent."""
+    problems = [str(result) for result in results if isinstance(result, ValueError)]
+    if problems and len(paths) == 1:
+        raise ValueError(problems[0])
+    if problems:
+        raise ValueError(f"{len(problems)} of {len(paths)} files cannot be used:\n{first_ten(problems)}")
+    silent = [path for path, result in zip(paths, results, strict=True) if result is True]
+    if silent:
+        warnings.warn(
+            f"{len(silent)} of {len(paths)} files are silent, all their samples are zero. They may be real recordings, "
+            f"or a recorder that was off:\n{first_ten(silent)}",
+            stacklevel=4,
+        )
+
+
+def first_ten(lines, separator="\n"):
+    """The first ten lines, joined, and the number of the others."""
+    more = [f"and {len(lines) - _N_SHOWN} more"] if len(lines) > _N_SHOWN else []
+    return separator.join([*map(str, lines[:_N_SHOWN]), *more])
+
+
+def wrong_length(path, n_samples, n_wanted):
+    """The error of a clip with another number of samples than the others."""
+    return ValueError(
+        f"{path}: {n_samples} samples where {n_wanted} are wanted, as the other clips have; set duration=... (seconds) "
+        "in AudioLoader to crop or pad all clips to one length"
+    )
+
+
+def load_file(path, *, sample_rate, duration, offset, channel, resample, pad_mode, dtype):
+    """The waveform of one file; the parameters are those of `skasd.audio.load_audio`."""
+    with open_audio(path) as file:
+        file_rate = file.samplerate
+        rate = sample_rate or file_rate
+        if rate != file_rate and not resample:
+            raise ValueError(
+                f"{path}: sample rate {file_rate} Hz where {rate} Hz was wanted; set resample=True, or sample_rate to "
+                "that of the files"
+            )
+        samples = _one_channel(_read_frames(file, offset, duration), channel, path)
+    n_bad = np.count_nonzero(~np.isfinite(samples))
+    if n_bad:
+        raise ValueError(f"{path}: {n_bad} of {len(samples)} samples are NaN or infinite")
+    if rate != file_rate:
+        samples = _resample(samples, file_rate, rate)
+    if duration is not None:
+        samples = crop_or_pad(samples, count_samples(duration, rate), pad_mode, path)
+    return as_dtype(samples, dtype)
+
+
+@contextmanager
+def open_audio(path):
+    """Open a file of which at least the header is sound."""
+    if not os.path.exists(path):
+        raise ValueError(f"{path}: no such file")
+    if os.path.isdir(path):
+        raise ValueError(f"{path}: is a folder, not a file")
+    if os.path.getsize(path) == 0:
+        raise ValueError(f"{path}: is empty (0 bytes)")
+    try:
+        file = soundfile.SoundFile(path)
+    except (soundfile.SoundFileError, TypeError) as error:  # TypeError: raw samples without a header
+        raise ValueError(f"{path}: cannot be read as audio ({_reason(error)})") from error
+    with file:
+        _check_header(file, path)
+        yield file
+
+
+def _check_header(file, path):
+    # libsndfile reads a WAV or AIFF file that was cut off as a shorter one; only its log tells the difference.
+    cut = re.search(r"^\s*(?:data|SSND) : (\d+) \(should be (\d+)\)", file.extra_info, re.MULTILINE)
+    if cut and int(cut[1]) > int(cut[2]):
+        raise ValueError(f"{path}: is cut off, its header promises {cut[1]} bytes of audio and there are {cut[2]}")
+    if file.frames == 0:
+        raise ValueError(f"{path}: has no samples")
+
+
+def first_frame(file, offset):
+    """Number of the first frame to read, for an offset in seconds."""
+    start = round(offset * file.samplerate)
+    if start >= file.frames:
+        seconds = file.frames / file.samplerate
+        raise ValueError(f"{file.name}: offset={offset} s is past the end of the clip, at {seconds:.6g} s")
+    return start
+
+
+def _read_frames(file, offset, duration):
+    start = first_frame(file, offset)
+    wanted = file.frames - start
+    if duration is not None:
+        wanted = min(wanted, math.ceil(duration * file.samplerate) + 1)
+    try:
+        file.seek(start)
+        samples = file.read(wanted, dtype="float32", always_2d=True)
+    except soundfile.SoundFileError as error:
+        raise ValueError(f"{file.name}: cannot be decoded, it may be cut off ({_reason(error)})") from error
+    if len(samples) < wanted:
+        raise ValueError(f"{file.name}: is cut off, {wanted} samples are wanted and {len(samples)} could be read")
+    return samples
+
+
+def _reason(error):
+    return str(error).rpartition(": ")[2].rstrip(".")
+
+
+def _one_channel(samples, channel, path):
+    n_channels = samples.shape[1]
+    if channel == "mono" and n_channels > 1:
+        raise ValueError(f"{path}: {n_channels} channels where mono was promised; set channel='mix' or a number")
+    if isinstance(channel, str):
+        return samples.mean(axis=1) if n_channels > 1 else samples[:, 0]
+    if channel >= n_channels:
+        raise ValueError(f"{path}: there is no channel {channel}; the file has {n_channels}, counted from 0")
+    return samples[:, channel]
+
+
+def _resample(samples, rate, wanted_rate):
+    import soxr
+
+    n_samples = math.ceil(len(samples) * wanted_rate / rate)
+    return crop_or_pad(soxr.resample(samples, rate, wanted_rate, quality="HQ"), n_samples, "constant")
+
+
+def count_samples(duration, sample_rate):
+    """Number of samples in a duration in seconds, at least one."""
+    return max(1, round(duration * sample_rate))
+
+
+def crop_or_pad(samples, n_samples, pad_mode, path="waveforms"):
+    """Samples brought to one length along their last axis."""
+    missing = n_samples - samples.shape[-1]
+    if missing <= 0:
+        return samples[..., :n_samples]
+    if pad_mode == "error":
+        raise ValueError(
+            f"{path}: {samples.shape[-1]} samples, {missing} fewer than the duration asks for; set pad_mode='constant' "
+            "or 'wrap', or a shorter duration"
+        )
+    return np.pad(samples, [(0, 0)] * (samples.ndim - 1) + [(0, missing)], mode=pad_mode)
+
+
+def as_dtype(samples, dtype):
+    """Samples as float32 or int16; int16 has its full scale at 32768, floats at 1."""
+    if samples.dtype == dtype:
+        return samples
+    if dtype == "int16":
+        limits = np.iinfo(np.int16)
+        return np.clip(np.rint(samples * np.float32(INT16_SCALE)), limits.min, limits.max).astype(np.int16)
+    if samples.dtype == np.int16:
+        return samples / np.float32(INT16_SCALE)
+    return samples.astype(np.float32)

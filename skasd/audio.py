@@ -1,0 +1,481 @@
+"""From audio files to waveforms of one length: `load_audio`, `AudioLoader` and `LevelNormalizer`.
+
+Conventions
+-----------
+- A waveform is mono: (n_clips, n_samples), float32 with full scale at -1 and +1, or int16 with full scale at 32768.
+- Sample rates are in Hz, durations and offsets in seconds, levels in dB relative to full scale (dBFS).
+- What is wrong with one file never hides what is wrong with the others: the error counts them and shows the first ten.
+"""
+
+import math
+import os
+from numbers import Integral, Real
+from statistics import mode
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin
+
+from skasd._audio_files import (
+    as_dtype,
+    as_paths,
+    count_samples,
+    crop_or_pad,
+    first_frame,
+    first_ten,
+    load_file,
+    open_audio,
+    report_files,
+    run_rows,
+    wrong_length,
+)
+from skasd._validation import (
+    Interval,
+    StrOptions,
+    _fit_context,
+    check_is_fitted,
+    read_field,
+    validate_data,
+    validate_params,
+)
+from skasd.clips import Clips, hand_on
+
+__all__ = ["AudioLoader", "LevelNormalizer", "load_audio"]
+
+_CONSTRAINTS = {
+    "sample_rate": [Interval(Integral, 1, None, closed="left")],
+    "duration": [Interval(Real, 0, None, closed="neither"), None],
+    "offset": [Interval(Real, 0, None, closed="left")],
+    "channel": [StrOptions({"mix", "mono"}), Interval(Integral, 0, None, closed="left")],
+    "resample": ["boolean"],
+    "pad_mode": [StrOptions({"constant", "wrap", "error"})],
+    "dtype": [StrOptions({"float32", "int16"})],
+}
+
+
+@validate_params(
+    _CONSTRAINTS | {"path": [str, os.PathLike], "sample_rate": [*_CONSTRAINTS["sample_rate"], None]},
+    prefer_skip_nested_validation=True,
+)
+def load_audio(
+    path,
+    *,
+    sample_rate=16000,
+    duration=None,
+    offset=0.0,
+    channel="mix",
+    resample=True,
+    pad_mode="constant",
+    dtype="float32",
+):
+    """Read one audio file as a mono waveform.
+
+    It reads what libsndfile reads: WAV, FLAC, OGG, AIFF, MP3 and more.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+
+    sample_rate : int or None, default=16000
+        Sample rate of the waveform in Hz. None keeps that of the file.
+
+    duration : float or None, default=None
+        Length in seconds to which the waveform is cropped or padded. None reads to the end of the file.
+
+    offset : float, default=0.0
+        Where to begin, in seconds from the beginning of the file.
+
+    channel : {"mix", "mono"} or int, default="mix"
+        "mix" takes the mean of all channels, a number one of them (counted from 0), and "mono" promises that there is
+        only one: a file with more is then an error.
+
+    resample : bool, default=True
+        Whether a file with another sample rate is resampled (by soxr, high quality). If not, it is an error.
+
+    pad_mode : {"constant", "wrap", "error"}, default="constant"
+        How a file that is too short gets its `duration`: zeros at its end, itself once more, or not at all: an error.
+
+    dtype : {"float32", "int16"}, default="float32"
+        float32 has its full scale at -1 and +1, int16 at 32768; int16 halves the memory and clips what lies beyond.
+
+    Returns
+    -------
+    waveform : ndarray of shape (n_samples,)
+
+    Raises
+    ------
+    ValueError
+        If the file does not exist, is not audio, is empty or cut off, has NaN or infinite samples, is over before
+        `offset`, or breaks a promise that the parameters make. The message begins with the path.
+
+    Warns
+    -----
+    UserWarning
+        If all samples are zero, which can be a real recording.
+
+    See Also
+    --------
+    AudioLoader : The same for many files at once, as a transformer.
+
+    Notes
+    -----
+    A cut-off OGG file cannot be told from a short one. A resampled excerpt differs at its very ends from an excerpt of
+    the resampled file, since the filter does not see what lies outside.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import numpy as np, soundfile
+    >>> from skasd.audio import load_audio
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "fan.wav")
+    ...     soundfile.write(path, np.full((8000, 2), 0.25), 8000)
+    ...     load_audio(path, sample_rate=8000, duration=0.5).shape
+    (4000,)
+    """
+    waveform = load_file(
+        path,
+        sample_rate=sample_rate,
+        duration=duration,
+        offset=offset,
+        channel=channel,
+        resample=resample,
+        pad_mode=pad_mode,
+        dtype=dtype,
+    )
+    report_files([path], [not waveform.any()])
+    return waveform
+
+
+class AudioLoader(TransformerMixin, BaseEstimator):
+    """Read audio files as waveforms of one length, in parallel.
+
+    It goes from paths (the field ``path`` of `Clips`, or a list of paths) to waveforms (the field ``waveform``). The
+    field ``path`` stays: it says which clip it is, as ``section`` does, and later steps prefer the waveform. Given
+    waveforms (`Clips` without ``path``, or a 2-D array), it crops or pads them and converts their type.
+
+    Parameters
+    ----------
+    sample_rate : int, default=16000
+        Sample rate of the waveforms in Hz. Waveforms that are given are taken to have it.
+
+    duration : float or None, default=None
+        Length in seconds to which the clips are cropped or padded. None keeps their length, and then all must have the
+        same.
+
+    offset : float, default=0.0
+        Where to begin, in seconds from the beginning of each clip.
+
+    channel : {"mix", "mono"} or int, default="mix"
+        "mix" takes the mean of all channels, a number one of them (counted from 0), and "mono" promises that there is
+        only one: a file with more is then an error.
+
+    resample : bool, default=True
+        Whether files with another sample rate are resampled (by soxr, high quality). If not, they are an error.
+
+    pad_mode : {"constant", "wrap", "error"}, default="constant"
+        How a clip that is too short gets its `duration`: zeros at its end, itself once more, or not at all: an error.
+
+    dtype : {"float32", "int16"}, default="float32"
+        float32 has its full scale at -1 and +1, int16 at 32768; int16 halves the memory and clips what lies beyond.
+
+    n_jobs : int or None, default=None
+        Number of threads that read. None means 1 unless in a `joblib.parallel_config` context, -1 all processors.
+
+    Attributes
+    ----------
+    n_samples_ : int
+        Length of the waveforms that `transform` returns, in samples.
+
+    n_features_in_ : int
+        Length of the waveforms seen in `fit`, in samples. Only where `fit` was given waveforms.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the samples, only where `fit` was given a data frame with such names.
+
+    See Also
+    --------
+    load_audio : The same for one file, as a function.
+    skasd.features.LogMelSpectrogram : Goes from paths to spectrograms without ever holding all waveforms.
+
+    Notes
+    -----
+    Resampling is librosa's default, soxr's "HQ". Of a 9 kHz tone at 44.1 kHz it leaves -133 dB as an alias at 16 kHz,
+    where `scipy.signal.resample_poly` leaves -31 dB and takes three times as long: clips of another recorder should not
+    be told apart by the aliases of a resampler.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import numpy as np, soundfile
+    >>> from skasd.audio import AudioLoader
+    >>> from skasd.clips import Clips
+    >>> rng = np.random.default_rng(0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     paths = [os.path.join(folder, name) for name in ("a.wav", "b.flac")]
+    ...     for path in paths:
+    ...         soundfile.write(path, 0.1 * rng.standard_normal(16000), 16000)
+    ...     clips = Clips(path=paths, section=["00", "01"])
+    ...     AudioLoader(duration=0.5).fit_transform(clips).without("path")
+    Clips of 2
+      section   (2,) <U2
+      waveform  (2, 8000) float32
+    """
+
+    _parameter_constraints: dict = {**_CONSTRAINTS, "n_jobs": [Integral, None]}
+
+    def __init__(
+        self,
+        *,
+        sample_rate=16000,
+        duration=None,
+        offset=0.0,
+        channel="mix",
+        resample=True,
+        pad_mode="constant",
+        dtype="float32",
+        n_jobs=None,
+    ):
+        self.sample_rate = sample_rate
+        self.duration = duration
+        self.offset = offset
+        self.channel = channel
+        self.resample = resample
+        self.pad_mode = pad_mode
+        self.dtype = dtype
+        self.n_jobs = n_jobs
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Learn the length of the waveforms. Of files it reads no more than the header.
+
+        Parameters
+        ----------
+        X : Clips, sequence of paths, or array-like of shape (n_clips, n_samples)
+            Clips with the field ``path`` or else ``waveform``, or paths, or waveforms.
+
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : AudioLoader
+
+        Raises
+        ------
+        ValueError
+            If the clips do not have one length and `duration` is None, or if files cannot be read. With a `duration`,
+            files are only opened in `transform`.
+        """
+        _, values = read_field(X, "path", "waveform", owner="AudioLoader")
+        paths = as_paths(values)
+        if paths is None:
+            waveforms = validate_data(self, values, dtype="numeric")
+            self.n_samples_ = self._wanted_samples() or self._after_offset(waveforms).shape[1]
+        else:
+            self.n_samples_ = self._wanted_samples() or self._common_length(paths)
+        return self
+
+    def transform(self, X):
+        """Read the files.
+
+        Parameters
+        ----------
+        X : Clips, sequence of paths, or array-like of shape (n_clips, n_samples)
+            Clips with the field ``path`` or else ``waveform``, or paths, or waveforms.
+
+        Returns
+        -------
+        X_new : Clips or ndarray of shape (n_clips, n_samples_)
+            Clips with the field ``waveform`` where `X` is Clips, else the waveforms.
+
+        Raises
+        ------
+        ValueError
+            If files cannot be used: their number and the first ten with the reason.
+
+        Warns
+        -----
+        UserWarning
+            If all samples of a file are zero, which can be a real recording.
+        """
+        check_is_fitted(self)
+        _, values = read_field(X, "path", "waveform", owner="AudioLoader")
+        paths = as_paths(values)
+        if paths is None:
+            waveforms = self._after_offset(validate_data(self, values, dtype="numeric", reset=False))
+            waveforms = as_dtype(self._to_length(waveforms), self.dtype)
+        else:
+            waveforms = self._read_all(paths)
+        return hand_on(X, "waveform", waveforms, consumed=())
+
+    def load(self, path):
+        """Read one file, with the parameters of this loader and without a warning if it is silent.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file.
+
+        Returns
+        -------
+        waveform : ndarray of shape (n_samples,)
+
+        Raises
+        ------
+        ValueError
+            If the file cannot be used. The message begins with the path.
+        """
+        self._validate_params()
+        settings = self.get_params(deep=False)
+        settings.pop("n_jobs")
+        return load_file(path, **settings)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = [self.dtype]
+        return tags
+
+    def _wanted_samples(self):
+        return None if self.duration is None else count_samples(self.duration, self.sample_rate)
+
+    def _after_offset(self, waveforms):
+        start = round(self.offset * self.sample_rate)
+        if start >= waveforms.shape[1]:
+            raise ValueError(f"offset={self.offset} s is past the end of the waveforms, which have "
+                             f"{waveforms.shape[1]} samples at {self.sample_rate} Hz.")  # fmt: skip
+        return waveforms[:, start:]
+
+    def _to_length(self, waveforms):
+        if self.duration is not None:
+            return crop_or_pad(waveforms, self.n_samples_, self.pad_mode)
+        if waveforms.shape[1] != self.n_samples_:
+            raise wrong_length("waveforms", waveforms.shape[1], self.n_samples_)
+        return waveforms
+
+    def _common_length(self, paths):
+        def length(row):
+            with open_audio(paths[row]) as file:
+                return math.ceil((file.frames - first_frame(file, self.offset)) * self.sample_rate / file.samplerate)
+
+        lengths = run_rows(lambda: length, len(paths), self.n_jobs)
+        usual = mode([length for length in lengths if not isinstance(length, ValueError)] or [0])
+        report_files(
+            paths,
+            [
+                length if isinstance(length, ValueError) or length == usual else wrong_length(path, length, usual)
+                for path, length in zip(paths, lengths, strict=True)
+            ],
+        )
+        return usual
+
+    def _read_all(self, paths):
+        waveforms = np.empty((len(paths), self.n_samples_), dtype=self.dtype)
+
+        def read(row):
+            waveform = self.load(paths[row])
+            if len(waveform) != self.n_samples_:
+                raise wrong_length(paths[row], len(waveform), self.n_samples_)
+            waveforms[row] = waveform
+            return not waveform.any()
+
+        report_files(paths, run_rows(lambda: read, len(paths), self.n_jobs))
+        return waveforms
+
+
+class LevelNormalizer(TransformerMixin, BaseEstimator):
+    """Bring every clip to the same level.
+
+    Some faults are simply louder, and some recordings too. After this step the loudness of a clip cannot be what a
+    detector goes by; with and without it, the scores tell how much of the result was loudness.
+
+    Parameters
+    ----------
+    level : float, default=-20.0
+        Root mean square of every clip in dBFS: 0 is that of a square wave at full scale. Peaks may go past full scale;
+        they are not clipped.
+
+    Attributes
+    ----------
+    n_features_in_ : int
+        Length of the waveforms seen in `fit`, in samples.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the samples, only where `fit` was given a data frame with such names.
+
+    See Also
+    --------
+    AudioLoader : Reads the waveforms.
+
+    Examples
+    --------
+    >>> from skasd.audio import LevelNormalizer
+    >>> LevelNormalizer(level=0.0).fit_transform([[0.5, -0.5, 0.5], [0.0, 0.0, 0.75**0.5]]).round(3)
+    array([[ 1.   , -1.   ,  1.   ],
+           [ 0.   ,  0.   ,  1.732]], dtype=float32)
+    """
+
+    _parameter_constraints: dict = {"level": [Interval(Real, None, None, closed="neither")]}
+
+    def __init__(self, *, level=-20.0):
+        self.level = level
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Learn the number of samples; the level needs no training.
+
+        Parameters
+        ----------
+        X : Clips or array-like of shape (n_clips, n_samples)
+            Clips with the field ``waveform``, or waveforms: floats, or int16.
+
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : LevelNormalizer
+        """
+        _, waveforms = read_field(X, "waveform", owner="LevelNormalizer")
+        validate_data(self, waveforms, dtype="numeric")
+        return self
+
+    def transform(self, X):
+        """Scale every clip to the level.
+
+        Parameters
+        ----------
+        X : Clips or array-like of shape (n_clips, n_samples)
+            Clips with the field ``waveform``, or waveforms: floats, or int16.
+
+        Returns
+        -------
+        X_new : Clips or ndarray of shape (n_clips, n_samples)
+            The waveforms as float32: in the field ``waveform`` where `X` is Clips.
+
+        Raises
+        ------
+        ValueError
+            If all samples of a clip are zero: it has no level. The message tells the rows, or the paths.
+        """
+        check_is_fitted(self)
+        _, waveforms = read_field(X, "waveform", owner="LevelNormalizer")
+        waveforms = as_dtype(validate_data(self, waveforms, dtype="numeric", reset=False), "float32")
+        power = np.array([np.mean(np.square(waveform, dtype=np.float64)) for waveform in waveforms])
+        _refuse_silence(X, np.flatnonzero(power == 0))
+        gain = 10 ** (self.level / 20) / np.sqrt(power)
+        return hand_on(X, "waveform", waveforms * gain.astype(np.float32)[:, None], consumed=())
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+
+def _refuse_silence(X, silent):
+    if silent.size:
+        names = X["path"][silent] if isinstance(X, Clips) and "path" in X else [f"row {row}" for row in silent]
+        raise ValueError(
+            f"{len(silent)} of {len(X)} clips have no level, all their samples are zero: {first_ten(names, ', ')}. "
+            "Leave these clips out, or leave out the LevelNormalizer."
+        )

@@ -1,0 +1,282 @@
+"""Download of the DCASE Challenge's Task 2 data sets from Zenodo."""
+
+import errno
+import os
+import re
+import stat
+import tempfile
+import time
+import zipfile
+import zlib
+from contextlib import contextmanager
+from pathlib import Path, PureWindowsPath
+from typing import NamedTuple
+
+import pooch
+import requests
+from requests.adapters import HTTPAdapter
+from tqdm import tqdm
+from urllib3.util import Retry
+
+__all__ = ["fetch_dcase"]
+
+_PARTS = ("development", "additional", "evaluation")
+_RECORDS = {
+    2020: (3678171, 3727685, 3841772),
+    2021: (4562016, 4660992, 4884786),
+    2022: (6355122, 6462969, 6586456),
+    2023: (7882613, 7830345, 7860847),
+    2024: (10902294, 11259435, 11363076),
+    2025: (15097779, 15392814, 15519362),
+}
+# dev_fan, dev_data_fan, eval_data_train_fan, eval_data_fan_test, eval_data_3DPrinter_train_r2
+_ARCHIVE = re.compile(
+    r"(?:dev|dev_data|eval_data)_(?:(?:train|test)_)?(?P<machine>[A-Za-z0-9]+)(?:_(?:train|test))?(?:_r(?P<revision>\d+))?\.zip"
+)
+_TIMEOUT = (10, 60)  # seconds to connect, and between two packets
+_CHUNK = 1 << 16  # bytes; a cut connection loses at most one chunk
+_ATTEMPTS = 5
+_PAUSE = 1.0  # seconds before the second attempt, doubled for each further one
+_CUT = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
+
+
+def fetch_dcase(
+    year,
+    machine=None,
+    *,
+    part="development",
+    data_home=None,
+    progress=True,
+    api_url="https://zenodo.org/api/records",
+):
+    """Download one machine's folder of DCASE Task 2 from Zenodo, or use the one that is there.
+
+    A download that was cut is continued where it stopped, by the next attempt or the next call. The zip is checked
+    against the MD5 sum that Zenodo lists, unpacked beside its destination and moved there in one step, so that a folder
+    that exists is whole; the zip is then removed. A folder that exists is used without a request. The licence of each
+    data set is named on its Zenodo page, ``https://zenodo.org/records/<number>``.
+
+    Parameters
+    ----------
+    year : {2020, 2021, 2022, 2023, 2024, 2025}
+        Year of the challenge.
+
+    machine : str, default=None
+        Machine, such as ``"fan"`` or ``"ToyCar"``. Default: all machines of that part, one after the other.
+
+    part : {"development", "additional", "evaluation"}, default="development"
+        ``development`` has normal training clips and labelled test clips, ``additional`` the training clips that belong
+        to ``evaluation``, which has test clips without labels. From 2023, the machines of the last two are others than
+        those of the first.
+
+    data_home : path-like, default=None
+        Folder for all data sets. Default: the user's cache folder, ``pooch.os_cache("skasd")``.
+
+    progress : bool, default=True
+        Whether to show a progress bar, where the standard error stream is a terminal.
+
+    api_url : str, default="https://zenodo.org/api/records"
+        Zenodo's record API, or a mirror of it.
+
+    Returns
+    -------
+    folder : pathlib.Path
+        The machine's folder, for `load_dcase`; without ``machine``, the folder that holds those of all machines.
+
+    Raises
+    ------
+    ValueError
+        If the year, part or machine does not exist (the message lists those that do), if the download does not have
+        the MD5 sum that Zenodo lists, or if the zip is corrupt or has members that lead out of its folder.
+
+    OSError
+        If Zenodo cannot be reached (`ConnectionError`) or the disk is full.
+
+    See Also
+    --------
+    load_dcase : Makes `skasd.clips.Clips` of a machine's folder.
+
+    References
+    ----------
+    .. [1] DCASE Challenge, Task 2, https://dcase.community/challenge2025/
+
+    Examples
+    --------
+    >>> from skasd.datasets import fetch_dcase, load_dcase
+    >>> clips = load_dcase(fetch_dcase(2022, "fan"))  # doctest: +SKIP
+    >>> fetch_dcase(2019, "fan")
+    Traceback (most recent call last):
+        ...
+    ValueError: year must be one of 2020, 2021, 2022, 2023, 2024, 2025; got 2019.
+    """
+    record = _find_record(year, part)
+    if machine is not None and not re.fullmatch(r"[A-Za-z0-9]+", machine):
+        raise ValueError(f"machine must be a name such as 'fan' or 'ToyCar'; got {machine!r}.")
+    home = Path(pooch.os_cache("skasd") if data_home is None else data_home) / f"dcase{year}" / part
+    if machine is not None and (home / machine).is_dir():
+        return home / machine
+    with _open_session() as session:
+        archives = _list_archives(session, f"{api_url}/{record}")
+        if machine is not None and machine not in archives:
+            raise ValueError(f"DCASE {year} has no machine {machine!r} in its {part} set; it has "
+                             f"{', '.join(sorted(archives))}.")  # fmt: skip
+        for name in archives if machine is None else [machine]:
+            if not (home / name).is_dir():
+                _fetch_machine(session, archives[name], home / name, progress)
+    return home if machine is None else home / machine
+
+
+def _find_record(year, part):
+    if year not in _RECORDS:
+        raise ValueError(f"year must be one of {', '.join(map(str, _RECORDS))}; got {year!r}.")
+    if part not in _PARTS:
+        raise ValueError(f"part must be one of {', '.join(map(repr, _PARTS))}; got {part!r}.")
+    return dict(zip(_PARTS, _RECORDS[year], strict=True))[part]
+
+
+class _Archive(NamedTuple):
+    name: str
+    url: str
+    size: int
+    md5: str
+    revision: int
+
+
+def _open_session():
+    session = requests.Session()
+    session.headers["Accept-Encoding"] = "identity"  # byte ranges count bytes of the file
+    busy = Retry(total=3, connect=0, read=0, other=0, status=3, status_forcelist=(429, 500, 502, 503, 504),
+                 backoff_factor=_PAUSE, raise_on_status=False)  # fmt: skip
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, HTTPAdapter(max_retries=busy))
+    return session
+
+
+def _list_archives(session, url):
+    """{machine: _Archive} of a record, the latest revision of each."""
+    try:
+        response = session.get(url, timeout=_TIMEOUT)
+        response.raise_for_status()
+        files = response.json()["files"]
+        archives = [_read_archive(match, file) for file in files if (match := _ARCHIVE.fullmatch(file["key"]))]
+    except (KeyError, TypeError, requests.JSONDecodeError) as error:
+        raise ValueError(f"{url} did not answer with a Zenodo record and its files: {error!r}.") from error
+    except requests.RequestException as error:
+        raise ConnectionError(f"Could not read the list of files at {url}: {error}. Try again later, or download the "
+                              "zip yourself and give its unpacked folder to load_dcase.") from error  # fmt: skip
+    return {machine: archive for machine, archive in sorted(archives, key=lambda pair: pair[1].revision)}
+
+
+def _read_archive(match, file):
+    md5, revision = file["checksum"].removeprefix("md5:"), int(match["revision"] or 1)
+    return match["machine"], _Archive(file["key"], file["links"]["self"], file["size"], md5, revision)
+
+
+def _fetch_machine(session, archive, folder, progress):
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    path = folder.parent / f"{archive.name}.part"
+    with _explain_full_disk(folder.parent, archive):
+        _download(session, archive, path, progress)
+        try:
+            _check_md5(archive, path)
+            _unpack(path, archive, folder)
+        except ValueError:
+            path.unlink()
+            raise
+    path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _explain_full_disk(folder, archive):
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        message = (f"The disk is full: {archive.name} needs about {2 * archive.size / 1e6:.0f} MB in {str(folder)!r} "
+                   "while it is unpacked. Free some space or give another data_home, then call again: what has been "
+                   "downloaded is kept")  # fmt: skip
+        raise OSError(error.errno, message) from error
+
+
+def _download(session, archive, path, progress):
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            time.sleep(_PAUSE * 2 ** (attempt - 1))
+        try:
+            _continue_download(session, archive, path, progress)
+            return
+        except _CUT as error:
+            cause = error
+        except requests.RequestException as error:
+            raise ConnectionError(f"Could not download {archive.url}: {error}.") from error
+    there = f"{_size(path)} of {archive.size} bytes are there"
+    raise ConnectionError(f"The download of {archive.url} was cut {_ATTEMPTS} times, at last by: {cause}. "
+                          f"{there}; call again to continue.") from cause  # fmt: skip
+
+
+def _continue_download(session, archive, path, progress):
+    done = _size(path)
+    if done == archive.size:
+        return
+    headers = {"Range": f"bytes={done}-"} if 0 < done < archive.size else {}
+    with session.get(archive.url, headers=headers, stream=True, timeout=_TIMEOUT) as response:
+        response.raise_for_status()
+        if response.status_code != requests.codes.partial_content:  # all of it, from its beginning
+            done = 0
+        with open(path, "ab" if done else "wb") as file, _progress_bar(archive, done, progress) as bar:
+            for chunk in response.iter_content(_CHUNK):
+                file.write(chunk)
+                bar.update(len(chunk))
+    if _size(path) < archive.size:
+        raise requests.ConnectionError("the answer ended early")
+
+
+def _size(path):
+    return path.stat().st_size if path.exists() else 0
+
+
+def _progress_bar(archive, done, progress):
+    disable = None if progress else True  # None: no bar where the stream is not a terminal
+    return tqdm(total=archive.size, initial=done, desc=archive.name, unit="B", unit_scale=True, disable=disable)
+
+
+def _check_md5(archive, path):
+    found = pooch.file_hash(path, alg="md5")
+    if found != archive.md5:
+        raise ValueError(f"{archive.name} arrived with the MD5 sum {found}, Zenodo lists {archive.md5}. "
+                         "The download has been removed: call again.")  # fmt: skip
+
+
+def _unpack(path, archive, folder):
+    """Unpack the machine's folder from the zip to its destination, in one step."""
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
+        try:
+            with zipfile.ZipFile(path) as file:
+                _refuse_escapes(file, archive)
+                file.extractall(scratch)
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+            raise ValueError(f"{archive.name} from {archive.url} is not a zip file that can be unpacked: {error}. "
+                             "Nothing has been kept of it.") from error  # fmt: skip
+        made = Path(scratch, folder.name)
+        if not made.is_dir():
+            raise ValueError(f"{archive.name} from {archive.url} has no folder {folder.name!r}; it holds "
+                             f"{', '.join(sorted(os.listdir(scratch))[:10]) or 'nothing'}.")  # fmt: skip
+        try:
+            os.replace(made, folder)
+        except OSError:
+            if not folder.is_dir():  # else another process has been faster
+                raise
+
+
+def _refuse_escapes(file, archive):
+    bad = [info.filename for info in file.infolist() if _leads_out(info)]
+    if bad:
+        raise ValueError(f"{archive.name} from {archive.url} has {len(bad)} members that lead out of its folder or are "
+                         f"not plain files: {', '.join(map(repr, bad[:10]))}. It has not been unpacked.")  # fmt: skip
+
+
+def _leads_out(info):
+    path = PureWindowsPath(info.filename)  # knows both slashes, and drives
+    kind = stat.S_IFMT(info.external_attr >> 16)
+    return bool(path.anchor) or ".." in path.parts or kind not in (0, stat.S_IFREG, stat.S_IFDIR)

@@ -1,0 +1,199 @@
+"""What all detectors share. Think twice before adding anything: a detector's own maths goes into its own file."""
+
+from abc import ABCMeta, abstractmethod
+from numbers import Real
+
+import numpy as np
+from scipy.stats import gamma
+from sklearn.base import BaseEstimator, OutlierMixin
+
+from skasd._validation import (
+    Interval,
+    StrOptions,
+    _fit_context,
+    check_is_fitted,
+    read_field,
+    training_rows,
+    validate_data,
+)
+from skasd.clips import Clips
+
+
+class BaseDetector(OutlierMixin, BaseEstimator, metaclass=ABCMeta):
+    """Base of the detectors: sections, windows, known anomalies and the threshold, once for all of them.
+
+    A subclass gives `_fit`, which makes the model of one section from an ordinary (n, d) array, and `_score`, which
+    says with that model how normal each row of an (n, d) array is.
+    """
+
+    _parameter_constraints: dict = {
+        "contamination": [Interval(Real, 0, 0.5, closed="neither")],
+        "threshold": [StrOptions({"quantile", "gamma"})],
+    }
+
+    @abstractmethod
+    def _fit(self, X, domain):
+        """Model of one section, from its rows (n, d) and the domain of each row (n,)."""
+
+    @abstractmethod
+    def _score(self, model, X):
+        """How normal each row of X (n, d) is under the model of its section; higher is more normal."""
+
+    def _score_training(self, model, X, domain):
+        """Scores of the rows that made the model; overridden where a row must not meet itself."""
+        return self._score(model, X)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Learn what normal clips look like, one model a section.
+
+        Parameters
+        ----------
+        X : Clips with the field `embedding`, or array-like
+            Embeddings of shape (n_clips, n_features) or (n_clips, n_windows, n_features). Windows are all used to fit.
+
+        y : array-like of shape (n_clips,), default=None
+            Rows where it is -1 (anomalous) are left out. Without it the field ``label`` says so, if there is one.
+
+        Returns
+        -------
+        self : object
+            The fitted detector.
+
+        Raises
+        ------
+        ValueError
+            If a section has fewer than two normal clips, if clips of several machines are mixed, if only anomalies
+            are given, or if an embedding is not finite.
+        """
+        windows = self._check_windows(X, reset=True)
+        normal = training_rows(X, y)
+        self.machine_ = self._machine(X)
+        sections, domains = _text(X, "section", len(windows)), _text(X, "domain", len(windows))
+        self.models_, scores = {}, np.empty(len(windows))
+        for section in np.unique(sections[normal]):
+            rows = normal & (sections == section)
+            n_clips = np.count_nonzero(rows)
+            if n_clips < 2:
+                raise ValueError(f"{_named(section)} has n_samples=1 normal clip to train on; at least 2 are needed. "
+                                 "Add normal clips of that section or leave the section out.")  # fmt: skip
+            flat, domain = _rows(windows, rows), np.repeat(domains[rows], windows.shape[1])
+            try:
+                model = self._fit(flat, domain)
+            except ValueError as error:
+                raise ValueError(f"{_named(section)}: {error}") from error
+            self.models_[str(section)] = model
+            scores[rows] = self._score_training(model, flat, domain).reshape(n_clips, -1).mean(axis=1)
+        self.offset_ = self._offset(scores[normal])
+        return self
+
+    def score_samples(self, X):
+        """Say how normal each clip is: higher = more normal.
+
+        Parameters
+        ----------
+        X : Clips with the field `embedding`, or array-like
+            Embeddings of shape (n_clips, n_features) or (n_clips, n_windows, n_features).
+
+        Returns
+        -------
+        scores : ndarray of shape (n_clips,)
+            The mean over the windows of a clip; higher = more normal.
+
+        Raises
+        ------
+        ValueError
+            If a clip belongs to a section that `fit` has not seen; the message names it and those that are known.
+        """
+        check_is_fitted(self)
+        windows = self._check_windows(X, reset=False)
+        self._check_machine(X)
+        sections = _text(X, "section", len(windows))
+        unknown = sorted(set(sections.tolist()) - set(self.models_))
+        if unknown:
+            raise ValueError(f"No model for {', '.join(map(_named, unknown))}: fit has seen "
+                             f"{', '.join(map(_named, self.models_))}. Fit with normal clips of that section, or "
+                             "leave these clips out.")  # fmt: skip
+        scores = np.empty(len(windows))
+        for section in np.unique(sections):
+            rows = sections == section
+            flat = _rows(windows, rows)
+            scores[rows] = self._score(self.models_[section], flat).reshape(-1, windows.shape[1]).mean(axis=1)
+        return scores
+
+    def decision_function(self, X):
+        """Score relative to the threshold: ``score_samples(X) - offset_``; negative = anomalous.
+
+        Parameters
+        ----------
+        X : Clips with the field `embedding`, or array-like
+            Embeddings of shape (n_clips, n_features) or (n_clips, n_windows, n_features).
+
+        Returns
+        -------
+        scores : ndarray of shape (n_clips,)
+            Higher = more normal; below 0 = anomalous.
+        """
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X):
+        """Call each clip normal (+1) or anomalous (-1).
+
+        Parameters
+        ----------
+        X : Clips with the field `embedding`, or array-like
+            Embeddings of shape (n_clips, n_features) or (n_clips, n_windows, n_features).
+
+        Returns
+        -------
+        labels : ndarray of shape (n_clips,)
+            +1 for normal, -1 for anomalous clips.
+        """
+        return np.where(self.decision_function(X) >= 0, 1, -1)
+
+    def _check_windows(self, X, *, reset):
+        """Embeddings as a finite (n_clips, n_windows, n_features) array."""
+        _, values = read_field(X, "embedding", owner=type(self).__name__)
+        if getattr(values, "ndim", 2) != 3:
+            return validate_data(self, values, reset=reset, dtype=[np.float64, np.float32])[:, np.newaxis]
+        flat = validate_data(self, _flatten(values), reset=reset, dtype=[np.float64, np.float32])
+        return flat.reshape(values.shape)
+
+    def _machine(self, X):
+        machines = np.unique(_text(X, "machine", len(X))) if isinstance(X, Clips) else [""]
+        if len(machines) > 1:
+            raise ValueError(f"{type(self).__name__} models one machine; these clips are of {', '.join(machines)}. "
+                             "Fit one pipeline a machine: clips[clips['machine'] == ...].")  # fmt: skip
+        return str(machines[0])
+
+    def _check_machine(self, X):
+        machine = self._machine(X)
+        if machine and self.machine_ and machine != self.machine_:
+            raise ValueError(f"Fitted on clips of the machine {self.machine_!r}; cannot score clips of {machine!r}.")
+
+    def _offset(self, scores):
+        if self.threshold == "quantile":
+            return float(np.quantile(scores, self.contamination))
+        if np.ptp(scores) == 0:
+            raise ValueError("threshold='gamma' needs training scores that differ; all of them are the same. "
+                             "Use threshold='quantile'.")  # fmt: skip
+        return -float(gamma.ppf(1 - self.contamination, *gamma.fit(-scores)))
+
+
+def _text(X, field, n_clips):
+    if isinstance(X, Clips) and field in X:
+        return X[field]
+    return np.full(n_clips, "")
+
+
+def _named(section):
+    return f"section {str(section)!r}" if section else "the one unnamed section"
+
+
+def _rows(windows, rows):
+    """The windows of these clips as one (n, d) array, copied only where some clips are left out."""
+    return _flatten(windows if rows.all() else windows[rows])
+
+
+def _flatten(windows):
+    return windows.reshape(-1, windows.shape[-1])

@@ -1,0 +1,115 @@
+"""Local outlier factor detector."""
+
+from numbers import Integral, Real
+
+from sklearn.neighbors import LocalOutlierFactor
+
+from skasd._validation import Interval
+from skasd.detectors._base import BaseDetector
+
+
+class LocalOutlierFactorDetector(BaseDetector):
+    """Detect anomalies as clips that lie in a sparser place than their nearest training clips do.
+
+    One scikit-learn `LocalOutlierFactor` in novelty mode per section. The threshold comes from the training clips'
+    own factors, in which no clip is its own neighbour.
+
+    Parameters
+    ----------
+    n_neighbors : int, default=20
+        Number of neighbours; less than the number of training clips (or windows) of each section.
+
+    metric : str or callable, default='minkowski'
+        Distance between embeddings, as in scikit-learn; 'cosine' suits networks trained with an angular loss.
+
+    p : float, default=2
+        Power of the Minkowski metric: 2 = Euclidean, 1 = city block.
+
+    contamination : float, default=0.1
+        Fraction of the training clips, in (0, 0.5), that the threshold would call anomalous.
+
+    threshold : {'quantile', 'gamma'}, default='quantile'
+        How `offset_` is set from the training scores: their quantile, or that of a gamma distribution fitted to
+        them, as the DCASE baselines do.
+
+    n_jobs : int, default=None
+        Number of jobs for the neighbour search; None means 1 unless in a `joblib.parallel_config` context.
+
+    Attributes
+    ----------
+    models_ : dict of str to LocalOutlierFactor
+        The fitted model of each section.
+
+    offset_ : float
+        Threshold on `score_samples`.
+
+    machine_ : str
+        Name of the machine that `fit` has seen, empty if it was not given.
+
+    n_features_in_ : int
+        Number of features of an embedding.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if `fit` was given a data frame.
+
+    See Also
+    --------
+    NearestNeighborsDetector : Distance to the nearest training clips, with local density as an option.
+
+    References
+    ----------
+    .. [1] M. M. Breunig et al., "LOF: identifying density-based local outliers", SIGMOD 2000.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skasd.detectors import LocalOutlierFactorDetector
+    >>> rng = np.random.default_rng(0)
+    >>> detector = LocalOutlierFactorDetector(n_neighbors=10).fit(rng.normal(size=(200, 2)))
+    >>> detector.predict([[0.0, 0.0], [8.0, 8.0]])
+    array([ 1, -1])
+    """
+
+    _parameter_constraints: dict = {
+        **BaseDetector._parameter_constraints,
+        "n_neighbors": [Interval(Integral, 1, None, closed="left")],
+        "metric": [str, callable],
+        "p": [Interval(Real, 0, None, closed="neither")],
+        "n_jobs": [Integral, None],
+    }
+
+    def __init__(
+        self,
+        n_neighbors=20,
+        *,
+        metric="minkowski",
+        p=2,
+        contamination=0.1,
+        threshold="quantile",
+        n_jobs=None,
+    ):
+        self.n_neighbors = n_neighbors
+        self.metric = metric
+        self.p = p
+        self.contamination = contamination
+        self.threshold = threshold
+        self.n_jobs = n_jobs
+
+    def _fit(self, X, domain):
+        check_enough_neighbors(self.n_neighbors, len(X))
+        return LocalOutlierFactor(self.n_neighbors, metric=self.metric, p=self.p, novelty=True, n_jobs=self.n_jobs).fit(
+            X
+        )
+
+    def _score(self, model, X):
+        return model.score_samples(X)
+
+    def _score_training(self, model, X, domain):
+        return model.negative_outlier_factor_
+
+
+def check_enough_neighbors(n_neighbors, n_samples):
+    """Refuse to look for more neighbours than a training row has."""
+    if n_samples <= n_neighbors:
+        raise ValueError(f"n_neighbors={n_neighbors} needs more training rows than that, got n_samples={n_samples}. "
+                         "Lower n_neighbors or add normal clips.")  # fmt: skip

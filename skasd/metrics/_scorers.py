@@ -1,0 +1,224 @@
+"""Metrics of fitted detectors, in the shape that scikit-learn's searches call."""
+
+import numpy as np
+
+from skasd.clips import Clips
+from skasd.metrics._scores import auc_score, join_names, official_score, pauc_score
+
+
+def anomaly_predictions(estimator, X, y=None):
+    """``y_true`` and ``y_score``, as metrics want them, from a fitted detector: the one sign flip of the package.
+
+    Parameters
+    ----------
+    estimator : estimator instance
+        Fitted, with ``score_samples``, higher = more normal.
+
+    X : Clips or array-like of shape (n_clips, ...)
+        What the estimator scores.
+
+    y : array-like of shape (n_clips,), default=None
+        +1 for normal, -1 for anomalous clips. By default the field ``label`` of ``X``.
+
+    Returns
+    -------
+    y_true : ndarray of shape (n_clips,)
+        1 for anomalous, 0 for normal clips.
+
+    y_score : ndarray of shape (n_clips,)
+        The negative of ``score_samples``: higher = more anomalous.
+
+    Raises
+    ------
+    ValueError
+        If there are no labels, or others than +1 and -1.
+
+    Examples
+    --------
+    >>> from sklearn.metrics import average_precision_score
+    >>> from sklearn.neighbors import LocalOutlierFactor
+    >>> from skasd.metrics import anomaly_predictions
+    >>> detector = LocalOutlierFactor(n_neighbors=2, novelty=True).fit([[0.0], [0.1], [0.2], [0.3]])
+    >>> y_true, y_score = anomaly_predictions(detector, [[0.05], [5.0]], [1, -1])
+    >>> y_true
+    array([0, 1])
+    >>> average_precision_score(y_true, y_score)
+    1.0
+    """
+    y_true = (read_labels(X, y) == -1).astype(int)
+    return y_true, -np.asarray(estimator.score_samples(X))
+
+
+def auc_scorer(estimator, X, y=None):
+    """AUC of a fitted detector, for ``scoring=`` of `GridSearchCV` and `cross_validate`.
+
+    Parameters
+    ----------
+    estimator : estimator instance
+        Fitted, with ``score_samples``, higher = more normal.
+
+    X : Clips or array-like of shape (n_clips, ...)
+        Clips to score. Where they have the field ``section``, the result is the harmonic mean over the sections (of
+        each machine, where they have the field ``machine``).
+
+    y : array-like of shape (n_clips,), default=None
+        +1 for normal, -1 for anomalous clips. By default the field ``label`` of ``X``.
+
+    Returns
+    -------
+    auc : float
+        Between 0 and 1; higher is better.
+
+    Raises
+    ------
+    ValueError
+        If a section lacks normal or anomalous clips, or labels are others than +1 and -1. A search makes a nan and a
+        warning of it, unless it is given ``error_score="raise"``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from sklearn.neighbors import LocalOutlierFactor
+    >>> from skasd.metrics import auc_scorer
+    >>> from skasd.model_selection import NormalOnlyKFold
+    >>> rng = np.random.default_rng(0)
+    >>> X, y = np.r_[rng.normal(0, 1, (60, 2)), rng.normal(3, 1, (20, 2))], np.repeat([1, -1], [60, 20])
+    >>> grid = {"n_neighbors": [2, 10]}
+    >>> search = GridSearchCV(LocalOutlierFactor(novelty=True), grid, scoring=auc_scorer, cv=NormalOnlyKFold())
+    >>> search.fit(X, y).best_params_
+    {'n_neighbors': 10}
+    """
+    y_true, y_score = anomaly_predictions(estimator, X, y)
+    return auc_score(y_true, y_score, section=section_names(X))
+
+
+def pauc_scorer(estimator, X, y=None, *, max_fpr=0.1):
+    """Partial AUC of a fitted detector, for ``scoring=`` of `GridSearchCV` and `cross_validate`.
+
+    Parameters
+    ----------
+    estimator : estimator instance
+        Fitted, with ``score_samples``, higher = more normal.
+
+    X : Clips or array-like of shape (n_clips, ...)
+        Clips to score. Where they have the field ``section``, the result is the harmonic mean over the sections (of
+        each machine, where they have the field ``machine``).
+
+    y : array-like of shape (n_clips,), default=None
+        +1 for normal, -1 for anomalous clips. By default the field ``label`` of ``X``.
+
+    max_fpr : float, default=0.1
+        Highest false positive rate that counts, in (0, 1]. For another value pass
+        ``scoring=functools.partial(pauc_scorer, max_fpr=0.2)``.
+
+    Returns
+    -------
+    pauc : float
+        Standardised, between 0 and 1; higher is better.
+
+    Raises
+    ------
+    ValueError
+        As in `auc_scorer`.
+
+    Notes
+    -----
+    ``sklearn.metrics.make_scorer(roc_auc_score, max_fpr=0.1, response_method="decision_function")`` is something else:
+    it takes normal clips for the class to be found, and so measures the other end of the ROC curve.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.neighbors import LocalOutlierFactor
+    >>> from skasd.metrics import pauc_scorer
+    >>> detector = LocalOutlierFactor(n_neighbors=2, novelty=True).fit([[0.0], [0.1], [0.2], [0.3]])
+    >>> pauc_scorer(detector, [[0.05], [0.15], [5.0]], [1, 1, -1])
+    1.0
+    """
+    y_true, y_score = anomaly_predictions(estimator, X, y)
+    return pauc_score(y_true, y_score, section=section_names(X), max_fpr=max_fpr)
+
+
+def official_scorer(estimator, X, y=None, *, year=2022, protocol="official", max_fpr=0.1):
+    """Official DCASE score of a fitted detector, for ``scoring=`` of `GridSearchCV` and `cross_validate`.
+
+    Parameters
+    ----------
+    estimator : estimator instance
+        Fitted, with ``score_samples``, higher = more normal.
+
+    X : Clips
+        Clips to score, with the fields ``section`` and ``domain`` (2020: ``section`` alone), and ``machine`` where they
+        are of several machines.
+
+    y : array-like of shape (n_clips,), default=None
+        +1 for normal, -1 for anomalous clips. By default the field ``label`` of ``X``.
+
+    year : int, default=2022
+        Year whose rule is used, see `official_score`. For another value pass
+        ``scoring=functools.partial(official_scorer, year=2021)``.
+
+    protocol : {"official", "domain-only"}, default="official"
+        See `domain_scores`.
+
+    max_fpr : float, default=0.1
+        Highest false positive rate that counts for the partial AUC, in (0, 1].
+
+    Returns
+    -------
+    score : float
+        Between 0 and 1; higher is better.
+
+    Raises
+    ------
+    ValueError
+        If a field is missing, and as in `official_score`.
+
+    Examples
+    --------
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from skasd.clips import Clips
+    >>> from skasd.metrics import official_scorer
+    >>> class Loudness:
+    ...     def score_samples(self, X):
+    ...         return -abs(X["embedding"]).max(axis=1)
+    >>> clips = Clips(embedding=[[1.0], [2.0], [3.0], [4.0]], label=[1, 1, -1, -1], section=["00"] * 4,
+    ...               domain=["source", "target", "source", "target"])
+    >>> official_scorer(Loudness(), clips)
+    1.0
+    """
+    needed = ("section",) if year == 2020 else ("section", "domain")
+    missing = [name for name in needed if not isinstance(X, Clips) or name not in X]
+    if missing:
+        got = f"Clips with {', '.join(X)}" if isinstance(X, Clips) else type(X).__name__
+        raise ValueError(f"official_scorer needs Clips with the fields {needed}; {missing} are missing, got {got}. "
+                         "Use auc_scorer or pauc_scorer for data without domains.")  # fmt: skip
+    y_true, y_score = anomaly_predictions(estimator, X, y)
+    fields = {name: X[name] for name in (*needed, "machine") if name in X}
+    return official_score(y_true, y_score, **fields, year=year, protocol=protocol, max_fpr=max_fpr)
+
+
+def read_labels(X, y=None):
+    """Labels +1 (normal) and -1 (anomalous) from ``y``, or else from the field ``label`` of ``X``; no others."""
+    if y is None:
+        if not isinstance(X, Clips) or "label" not in X:
+            raise ValueError("Labels are needed to score: pass y with +1 for normal and -1 for anomalous clips, or "
+                             "Clips with the field 'label'.")  # fmt: skip
+        y = X["label"]
+    y, n_clips = np.asarray(y), X.shape[0] if hasattr(X, "shape") else len(X)
+    if y.shape != (n_clips,):
+        raise ValueError(f"y must have one label a clip, shape ({n_clips},); got shape {y.shape}.")
+    if not np.isin(y, (-1, 1)).all():
+        raise ValueError(
+            f"y must hold +1 (normal) and -1 (anomalous); got {np.unique(y)[:5].tolist()}. 0 stands for unknown: leave "
+            "such clips out. Labels with 0 for normal and 1 for anomalous are converted by np.where(y == 1, -1, 1)."
+        )
+    return y
+
+
+def section_names(X):
+    """Section of each clip, with its machine where that is known; None where there are no sections."""
+    if not isinstance(X, Clips) or "section" not in X:
+        return None
+    return join_names(X["machine"], X["section"]) if "machine" in X else X["section"]

@@ -1,0 +1,224 @@
+"""Splits for searches and cross-validation where training knows normal clips only.
+
+Conventions
+-----------
+- A splitter goes where scikit-learn takes ``cv=``. Each split is a pair of integer arrays: rows that train and rows
+  that validate. Rows may be in neither.
+- Labels are +1 normal and -1 anomalous, from ``y`` or else from the field ``label`` of `Clips`.
+"""
+
+import numpy as np
+from sklearn.model_selection import BaseCrossValidator, StratifiedGroupKFold, StratifiedKFold
+from sklearn.utils import check_consistent_length
+
+from skasd.clips import Clips
+from skasd.metrics._scorers import read_labels, section_names
+from skasd.metrics._scores import join_names
+
+__all__ = ["DevelopmentSplit", "NormalOnlyKFold"]
+
+
+class DevelopmentSplit(BaseCrossValidator):
+    """The one split of a DCASE development set: its training clips train, its test clips validate.
+
+    See Also
+    --------
+    NormalOnlyKFold : Folds over all clips, for data that come without a split.
+
+    Notes
+    -----
+    A model chosen on a development set's test clips has seen them: report its score on an evaluation set.
+
+    Examples
+    --------
+    >>> from skasd.clips import Clips
+    >>> from skasd.model_selection import DevelopmentSplit
+    >>> clips = Clips(embedding=[[0.0], [0.1], [0.2], [9.0]], split=["train", "train", "test", "test"])
+    >>> next(DevelopmentSplit().split(clips))
+    (array([0, 1]), array([2, 3]))
+    """
+
+    def split(self, X, y=None, groups=None):
+        """Rows of the training clips and rows of the test clips.
+
+        Parameters
+        ----------
+        X : Clips
+            Clips with the field ``split``: ``"train"``, ``"test"``, or anything else for clips to leave out.
+
+        y : object, default=None
+            Not used, here for scikit-learn's sake.
+
+        groups : object, default=None
+            Not used, here for scikit-learn's sake.
+
+        Yields
+        ------
+        train : ndarray of shape (n_train,)
+            Rows that train.
+
+        test : ndarray of shape (n_test,)
+            Rows that validate.
+
+        Raises
+        ------
+        ValueError
+            If ``X`` has no field ``split``, or no clips of one of the two.
+        """
+        if not isinstance(X, Clips) or "split" not in X:
+            got = f"Clips with {', '.join(X)}" if isinstance(X, Clips) else type(X).__name__
+            raise ValueError(f"DevelopmentSplit needs Clips with the field 'split'; got {got}. "
+                             "Use NormalOnlyKFold for data without a split.")  # fmt: skip
+        train, test = (np.flatnonzero(X["split"] == name) for name in ("train", "test"))
+        if not train.size or not test.size:
+            raise ValueError(f"The field 'split' must call some clips 'train' and some 'test'; got {train.size} and "
+                             f"{test.size} of {len(X)} clips. Join the two parts: clips = train + test.")  # fmt: skip
+        yield train, test
+
+    def get_n_splits(self, X=None, y=None, groups=None):
+        """Number of splits.
+
+        Parameters
+        ----------
+        X : object, default=None
+            Not used, here for scikit-learn's sake.
+
+        y : object, default=None
+            Not used, here for scikit-learn's sake.
+
+        groups : object, default=None
+            Not used, here for scikit-learn's sake.
+
+        Returns
+        -------
+        n_splits : int
+            Always 1.
+        """
+        return 1
+
+
+class NormalOnlyKFold(BaseCrossValidator):
+    """K folds in which normal clips train, and normal and anomalous clips validate.
+
+    All clips are dealt out to the folds by group, so that each fold has its share of the normal and of the anomalous
+    clips (for `Clips` with the fields ``section`` and ``domain``: of each section and domain). A split validates on one
+    fold and trains on the normal clips of all others. Every clip validates once.
+
+    Parameters
+    ----------
+    n_splits : int, default=5
+        Number of folds, at least 2.
+
+    shuffle : bool, default=False
+        Whether clips are dealt out in random order.
+
+    random_state : int, RandomState instance or None, default=None
+        Draws that order, if ``shuffle``. Pass an int for repeatable folds.
+
+    See Also
+    --------
+    DevelopmentSplit : The split that a data set comes with.
+    sklearn.model_selection.StratifiedGroupKFold : What deals out the clips.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skasd.model_selection import NormalOnlyKFold
+    >>> X, y = np.zeros((6, 1)), [1, 1, 1, 1, -1, -1]
+    >>> for train, test in NormalOnlyKFold(n_splits=2).split(X, y):
+    ...     print(train, test)
+    [2 3] [0 1 4]
+    [0 1] [2 3 5]
+    """
+
+    # Where metadata routing is on, a search hands on groups without being asked to, as it does without routing.
+    __metadata_request__split = {"groups": True}
+
+    def __init__(self, n_splits=5, *, shuffle=False, random_state=None):
+        self.n_splits = n_splits
+        self.shuffle = shuffle
+        self.random_state = random_state
+
+    def split(self, X, y=None, groups=None):
+        """Rows that train and rows that validate, fold by fold.
+
+        Parameters
+        ----------
+        X : Clips or array-like of shape (n_clips, ...)
+            Clips to split.
+
+        y : array-like of shape (n_clips,), default=None
+            +1 for normal, -1 for anomalous clips. By default the field ``label`` of ``X``.
+
+        groups : array-like of shape (n_clips,), default=None
+            Which clips belong together, such as windows cut from one recording, and so stay in one fold. By default
+            each clip is by itself.
+
+        Yields
+        ------
+        train : ndarray of shape (n_train,)
+            Rows that train: normal clips only.
+
+        test : ndarray of shape (n_test,)
+            Rows that validate.
+
+        Raises
+        ------
+        ValueError
+            If there are no labels or others than +1 and -1, or if the clips or groups do not suffice for a fold to have
+            normal and anomalous clips of every section.
+        """
+        normal = read_labels(X, y) == 1
+        kinds = self._kinds(X, normal, groups)
+        splitter = StratifiedKFold if groups is None else StratifiedGroupKFold
+        folds = splitter(self.n_splits, shuffle=self.shuffle, random_state=self.random_state)
+        for train, test in folds.split(np.zeros(len(kinds)), kinds, groups):
+            absent = sorted(set(kinds) - set(kinds[test]))
+            if absent:
+                raise ValueError(
+                    f"With these groups a fold is left without the clips {absent[:5]}. A group that has clips of "
+                    f"several kinds takes them all to one fold: use fewer than n_splits={self.n_splits}, or smaller "
+                    "groups."
+                )
+            yield train[normal[train]], test
+
+    def get_n_splits(self, X=None, y=None, groups=None):
+        """Number of splits.
+
+        Parameters
+        ----------
+        X : object, default=None
+            Not used, here for scikit-learn's sake.
+
+        y : object, default=None
+            Not used, here for scikit-learn's sake.
+
+        groups : object, default=None
+            Not used, here for scikit-learn's sake.
+
+        Returns
+        -------
+        n_splits : int
+            ``n_splits``.
+        """
+        return self.n_splits
+
+    def _kinds(self, X, normal, groups):
+        """The kind of each clip, after a check that every fold can have clips of every kind."""
+        check_consistent_length(normal, groups)
+        groups = np.arange(len(normal)) if groups is None else np.asarray(groups)
+        sections = section_names(X)
+        for section in [None] if sections is None else np.unique(sections).tolist():
+            part = normal if section is None else normal[sections == section]
+            if part.all() or not part.any():
+                where = "There are" if section is None else f"Section {section!r} has"
+                raise ValueError(f"{where} only {'normal' if part.all() else 'anomalous'} clips; a fold needs both to "
+                                 "validate. Leave the section out, or add clips.")  # fmt: skip
+        domain = X["domain"] if isinstance(X, Clips) and "domain" in X else None
+        kinds = join_names(np.where(normal, "normal", "anomalous"), sections, domain)
+        for kind in np.unique(kinds):
+            n_groups = len(np.unique(groups[kinds == kind]))
+            if n_groups < self.n_splits:
+                raise ValueError(f"n_splits={self.n_splits} needs as many clips or groups of every kind; there are "
+                                 f"{n_groups} of '{kind}'. Use fewer splits, or leave a field out.")  # fmt: skip
+        return kinds

@@ -1,0 +1,178 @@
+import pickle
+
+import joblib
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV, KFold, cross_validate, train_test_split
+from sklearn.pipeline import make_pipeline
+
+from skasd.clips import Clips, as_clips, hand_on
+from skasd.detectors import MahalanobisDetector
+
+
+@pytest.fixture
+def clips():
+    rng = np.random.default_rng(0)
+    return Clips(
+        path=[f"{row}.wav" for row in range(40)],
+        embedding=rng.normal(size=(40, 3)).astype(np.float32),
+        section=np.repeat(["00", "01"], 20),
+        domain=np.tile(["source", "target"], 20),
+        label=np.tile([1, 1, 1, 1, -1], 8),
+    )
+
+
+def assert_same(left, right):
+    assert list(left) == list(right)
+    for name in left:
+        np.testing.assert_array_equal(left[name], right[name])
+        assert left[name].dtype == right[name].dtype
+
+
+def mean_score(estimator, X, y=None):
+    return float(np.mean(estimator.score_samples(X)))
+
+
+@pytest.mark.parametrize(
+    "key", [slice(3, 9), np.array([5, 1, 1]), [2, 0], np.arange(40) % 3 == 0, (np.array([1, 2]), Ellipsis)]
+)
+def test_rows_of_all_fields_are_taken_together(clips, key):
+    taken = clips[key]
+    rows = key[0] if isinstance(key, tuple) else key
+    for name in clips:
+        np.testing.assert_array_equal(taken[name], clips[name][rows])
+
+
+def test_no_rows_keep_the_fields(clips):
+    assert len(clips[[]]) == 0
+    assert clips[[]]["embedding"].shape == (0, 3)
+
+
+def test_join_undoes_split(clips):
+    assert_same(clips[:7] + clips[7:], clips)
+
+
+def test_join_needs_the_same_fields(clips):
+    with pytest.raises(ValueError, match=r"only one side has \['label'\]"):
+        clips + clips.without("label")
+
+
+def test_join_needs_rows_of_one_shape(clips):
+    with pytest.raises(ValueError, match=r"'embedding' has rows of shape \(3,\) on one side and \(2,\)"):
+        clips + clips.with_fields(embedding=np.zeros((40, 2), np.float32))
+
+
+def test_fields_of_unequal_length_are_refused():
+    with pytest.raises(ValueError, match=r"same number of rows.*'section': 2.*'label': 3"):
+        Clips(section=["00", "01"], label=[1, 1, 1])
+
+
+@pytest.mark.parametrize(
+    ("field", "values", "message"),
+    [
+        ("label", [1, 2], r"'label' holds \+1.*got \[2\]"),
+        ("label", [1.0, np.nan], r"'label' holds \+1"),
+        ("waveform", np.zeros(5), r"'waveform' must have 2 dimensions.*\(5,\)"),
+        ("log_mel", np.zeros((2, 5)), r"'log_mel' must have 3 dimensions"),
+        ("embedding", np.zeros(5), r"'embedding' must have 2 or 3 dimensions"),
+        ("speed", 3.0, r"'speed' must have at least 1 dimensions"),
+    ],
+)
+def test_a_field_that_does_not_fit_is_refused(field, values, message):
+    with pytest.raises(ValueError, match=message):
+        Clips({field: values})
+
+
+def test_unknown_field_is_named_with_those_that_exist(clips):
+    with pytest.raises(KeyError, match="no field 'speed'; these clips have path, embedding"):
+        clips["speed"]
+    with pytest.raises(KeyError, match="no field 'speed'"):
+        clips.without("speed")
+
+
+def test_one_integer_is_no_index(clips):
+    with pytest.raises(TypeError, match=r"clips\[3:4\]"):
+        clips[3]
+
+
+def test_clips_are_not_silently_an_array(clips):
+    with pytest.raises(TypeError, match="Pass a field"):
+        np.asarray(clips)
+
+
+def test_text_from_objects_and_paths(tmp_path):
+    clips = Clips(path=[tmp_path / "a.wav"], note=np.array(["free text"], dtype=object))
+    assert clips["path"].dtype.kind == clips["note"].dtype.kind == "U"
+
+
+def test_original_is_untouched(clips):
+    changed = clips.with_fields(label=np.ones(40)).without("path")
+    assert "path" in clips
+    assert (clips["label"] == -1).sum() == 8
+    assert (changed["label"] == 1).all()
+
+
+def test_to_frame_has_one_value_a_clip(clips):
+    frame = clips.to_frame()
+    assert list(frame.columns) == ["path", "section", "domain", "label"]
+    assert len(frame) == 40
+
+
+def test_as_clips_keeps_clips(clips):
+    assert as_clips(clips, "embedding") is clips
+
+
+def test_hand_on_replaces_what_was_consumed(clips):
+    made = hand_on(clips, "logits", np.zeros((40, 2)), consumed=("embedding", "waveform"))
+    assert "embedding" not in made
+    assert "logits" in made
+    kept = hand_on(clips, "logits", np.zeros((40, 2)), consumed=("embedding",), keep=("embedding",))
+    assert {"embedding", "logits"} <= set(kept)
+    assert hand_on(np.ones((2, 2)), "logits", np.zeros((2, 1)), consumed=()).shape == (2, 1)
+
+
+def test_pickle(clips):
+    assert_same(pickle.loads(pickle.dumps(clips)), clips)
+
+
+def test_train_test_split(clips):
+    train, test, train_y, test_y = train_test_split(clips, clips["label"], stratify=clips["label"], random_state=0)
+    assert len(train) == 30
+    np.testing.assert_array_equal(train["label"], train_y)
+    np.testing.assert_array_equal(test["label"], test_y)
+    assert not set(train["path"]) & set(test["path"])
+
+
+def test_cross_validate_with_clips_equals_the_loop_by_hand(clips):
+    folds = KFold(4, shuffle=True, random_state=0)
+    got = cross_validate(MahalanobisDetector(), clips, cv=folds, scoring=mean_score)["test_score"]
+    wanted = [mean_score(MahalanobisDetector().fit(clips[a]), clips[b]) for a, b in folds.split(clips)]
+    np.testing.assert_array_equal(got, wanted)
+
+
+def test_grid_search_in_two_processes_refits_without_anomalies(clips):
+    far = clips.with_fields(embedding=clips["embedding"] + 50 * (clips["label"] == -1)[:, np.newaxis])
+    search = GridSearchCV(
+        make_pipeline(MahalanobisDetector()),
+        {"mahalanobisdetector__covariance": ["ledoit_wolf", "oas"]},
+        scoring=mean_score,
+        cv=KFold(4, shuffle=True, random_state=0),
+        n_jobs=2,
+    ).fit(far, far["label"])
+    alone = clone(search.best_estimator_).fit(far[far["label"] == 1])
+    np.testing.assert_array_equal(search.score_samples(far), alone.score_samples(far))
+
+
+def test_clips_beyond_the_memory_mapping_limit_reach_other_processes():
+    big = Clips(embedding=np.random.default_rng(0).normal(size=(2000, 128)), section=np.repeat(["00", "01"], 1000))
+    assert big["embedding"].nbytes > 1e6
+    kinds = joblib.Parallel(n_jobs=2, max_nbytes="1M")(joblib.delayed(_kind)(big) for _ in range(2))
+    assert set(kinds) == {"memmap"}
+    got = cross_validate(MahalanobisDetector(), big, cv=3, scoring=mean_score, n_jobs=2)["test_score"]
+    wanted = cross_validate(MahalanobisDetector(), big, cv=3, scoring=mean_score)["test_score"]
+    np.testing.assert_array_equal(got, wanted)
+
+
+def _kind(clips):
+    return type(clips["embedding"]).__name__

@@ -1,0 +1,365 @@
+import pickle
+
+import numpy as np
+import pytest
+from scipy.stats import gamma, multivariate_normal
+from sklearn.covariance import LedoitWolf
+from sklearn.metrics import pairwise_distances, roc_auc_score
+from sklearn.neighbors import LocalOutlierFactor
+
+from skasd.clips import Clips
+from skasd.detectors import (
+    CosineCenterDetector,
+    GaussianMixtureDetector,
+    LocalOutlierFactorDetector,
+    MahalanobisDetector,
+    NearestNeighborsDetector,
+)
+from skasd.detectors._oversampling import oversample_target
+
+DETECTORS = [
+    CosineCenterDetector(),
+    GaussianMixtureDetector(2, random_state=0),
+    GaussianMixtureDetector(density="component", target_ratio=0.5, random_state=0),
+    LocalOutlierFactorDetector(n_neighbors=5),
+    MahalanobisDetector(),
+    MahalanobisDetector(covariance="oas", per_domain=True),
+    MahalanobisDetector(groups={"low": slice(0, 2), "high": [2, 3, 4]}),
+    NearestNeighborsDetector(),
+    NearestNeighborsDetector(2, metric="euclidean", n_local=3, target_ratio=0.5, random_state=0),
+]
+every_detector = pytest.mark.parametrize("detector", DETECTORS, ids=repr)
+
+
+def make_clips(n_clips=120, shift=0.0, seed=0):
+    rng = np.random.default_rng(seed)
+    center = np.where(np.arange(n_clips)[:, np.newaxis] % 2, [4.0, 0, 0, 0, 1], [0.0, 4, 0, 0, 1])
+    return Clips(
+        embedding=center + rng.normal(size=(n_clips, 5)) + shift * np.array([0, 0, 1.0, -1, 0]),
+        section=np.where(np.arange(n_clips) % 2, "01", "00"),
+        domain=np.where(np.arange(n_clips) % 10 < 8, "source", "target"),
+        machine=np.full(n_clips, "fan"),
+    )
+
+
+@every_detector
+def test_a_planted_anomaly_scores_lower(detector):
+    detector.fit(make_clips())
+    normal, odd = detector.score_samples(make_clips(seed=1)), detector.score_samples(make_clips(seed=2, shift=6.0))
+    assert roc_auc_score(np.repeat([1, 0], 120), np.concatenate([normal, odd])) > 0.95
+    assert (detector.predict(make_clips(seed=2, shift=12.0)) == -1).mean() > 0.95
+
+
+@every_detector
+def test_domain_is_not_needed_to_score(detector):
+    detector.fit(make_clips())
+    test = make_clips(seed=1)
+    np.testing.assert_array_equal(detector.score_samples(test), detector.score_samples(test.without("domain")))
+
+
+@every_detector
+def test_row_order_and_batch_size_change_nothing(detector):
+    detector.fit(make_clips())
+    test = make_clips(seed=1)
+    scores = detector.score_samples(test)
+    order = np.random.default_rng(0).permutation(len(test))
+    np.testing.assert_allclose(detector.score_samples(test[order]), scores[order], rtol=1e-9)
+    halves = [detector.score_samples(test[:7]), detector.score_samples(test[7:])]
+    np.testing.assert_allclose(np.concatenate(halves), scores, rtol=1e-9)
+
+
+@every_detector
+def test_each_section_is_scored_by_its_own_model(detector):
+    clips, test = make_clips(), make_clips(seed=1)
+    scores = detector.fit(clips).score_samples(test)
+    for section in ("00", "01"):
+        rows = test["section"] == section
+        alone = detector.fit(clips[clips["section"] == section])
+        np.testing.assert_allclose(alone.score_samples(test[rows]), scores[rows], rtol=1e-9)
+
+
+@every_detector
+def test_anomalies_never_train(detector):
+    clips = make_clips()
+    label = np.where(np.arange(len(clips)) % 7 == 0, -1, 1)
+    odd = clips.with_fields(embedding=np.where(label[:, np.newaxis] == 1, clips["embedding"], 99.0))
+    test = make_clips(seed=1)
+    wanted = detector.fit(odd[label == 1])
+    wanted_scores, wanted_offset = wanted.score_samples(test), wanted.offset_
+    for fitted in (detector.fit(odd, label), detector.fit(odd.with_fields(label=label))):
+        np.testing.assert_array_equal(fitted.score_samples(test), wanted_scores)
+        assert fitted.offset_ == wanted_offset
+
+
+@every_detector
+def test_a_saved_detector_scores_bit_for_bit_the_same(detector):
+    detector.fit(make_clips())
+    test = make_clips(seed=1)
+    loaded = pickle.loads(pickle.dumps(detector))
+    np.testing.assert_array_equal(loaded.decision_function(test), detector.decision_function(test))
+
+
+@every_detector
+def test_windows_are_averaged(detector):
+    rng = np.random.default_rng(0)
+    windows = rng.normal(size=(30, 4, 5)) + [4.0, 0, 0, 0, 1]
+    domain = np.tile(["source", "target"], 15)
+    detector.fit(Clips(embedding=windows, domain=domain))
+    flat = detector.score_samples(windows.reshape(-1, 5)).reshape(30, 4)
+    np.testing.assert_allclose(detector.score_samples(windows), flat.mean(axis=1), rtol=1e-9)
+
+
+@every_detector
+def test_float32_and_float64_agree(detector):
+    clips, test = make_clips(), make_clips(seed=1)
+    double = detector.fit(clips).score_samples(test)
+    single = detector.fit(_as_float32(clips)).score_samples(_as_float32(test))
+    np.testing.assert_allclose(single, double, rtol=2e-3, atol=2e-4)
+
+
+def _as_float32(clips):
+    return clips.with_fields(embedding=clips["embedding"].astype(np.float32))
+
+
+@every_detector
+def test_decision_function_is_the_score_above_the_threshold(detector):
+    detector.fit(make_clips())
+    test = make_clips(seed=1)
+    np.testing.assert_array_equal(detector.decision_function(test), detector.score_samples(test) - detector.offset_)
+
+
+def test_quantile_threshold_calls_the_asked_fraction_anomalous():
+    clips = make_clips(200)
+    detector = MahalanobisDetector(contamination=0.2).fit(clips)
+    assert (detector.predict(clips) == -1).mean() == pytest.approx(0.2)
+
+
+def test_gamma_threshold_is_that_of_the_challenge_baselines():
+    clips = make_clips(200)
+    detector = MahalanobisDetector(threshold="gamma").fit(clips)
+    shape, loc, scale = gamma.fit(-detector.score_samples(clips))
+    assert detector.offset_ == pytest.approx(-gamma.ppf(0.9, shape, loc=loc, scale=scale))
+
+
+def test_gamma_threshold_needs_scores_that_differ():
+    with pytest.raises(ValueError, match="threshold='quantile'"):
+        CosineCenterDetector(threshold="gamma").fit(np.tile([1.0, 0.0], (5, 1)))
+
+
+# Answers worked by hand or by another library
+
+
+def test_cosine_center_by_hand():
+    # source points along x, target along y; the clip at 60 degrees is nearer to y: cos 30 degrees
+    clips = Clips(embedding=[[1.0, 0], [3.0, 0], [0, 2.0], [0, 5.0]], domain=["source", "source", "target", "target"])
+    scores = CosineCenterDetector().fit(clips).score_samples([[0.5, np.sqrt(0.75)], [-1.0, -1.0]])
+    np.testing.assert_allclose(scores, [np.sqrt(0.75), -np.sqrt(0.5)])
+
+
+def test_local_outlier_factor_is_that_of_sklearn():
+    rng = np.random.default_rng(0)
+    X, test = rng.normal(size=(60, 3)), rng.normal(size=(20, 3))
+    oracle = LocalOutlierFactor(7, novelty=True).fit(X)
+    detector = LocalOutlierFactorDetector(7).fit(X)
+    np.testing.assert_array_equal(detector.score_samples(test), oracle.score_samples(test))
+    assert detector.offset_ == np.quantile(oracle.negative_outlier_factor_, 0.1)
+
+
+def test_mixture_of_one_gaussian_is_its_log_density():
+    X = np.random.default_rng(0).normal(size=(500, 3)) @ np.array([[1.0, 0, 0], [0.5, 2, 0], [0, 0, 0.1]])
+    detector = GaussianMixtureDetector(reg_covar=0.0).fit(X)
+    oracle = multivariate_normal(X.mean(axis=0), np.cov(X.T, bias=True))
+    np.testing.assert_allclose(detector.score_samples(X), oracle.logpdf(X), rtol=1e-8)
+
+
+def test_density_of_the_likeliest_component_leaves_the_weight_out():
+    X = np.concatenate(
+        [np.random.default_rng(0).normal(size=(90, 1)), 100 + np.random.default_rng(1).normal(size=(10, 1))]
+    )
+    detector = GaussianMixtureDetector(2, density="component", reg_covar=0.0, random_state=0).fit(X)
+    rare = X[90:]
+    oracle = multivariate_normal(rare.mean(), rare.var()).logpdf(rare[:, 0])
+    np.testing.assert_allclose(detector.score_samples(rare), oracle, rtol=1e-6)
+
+
+def test_mahalanobis_is_the_root_of_sklearns_squared_distance():
+    X = np.random.default_rng(0).normal(size=(50, 6)) * np.arange(1, 7)
+    detector = MahalanobisDetector().fit(X)
+    np.testing.assert_allclose(detector.score_samples(X), -np.sqrt(LedoitWolf().fit(X).mahalanobis(X)))
+
+
+def test_mahalanobis_of_a_unit_square_by_hand():
+    # corners of a square: covariance is the identity, so the distance is Euclidean
+    square = np.array([[1.0, 1], [1, -1], [-1, 1], [-1, -1]])
+    detector = MahalanobisDetector(covariance="sample").fit(square)
+    np.testing.assert_allclose(detector.score_samples([[3.0, 4.0], [0, 0]]), [-5, 0], atol=1e-12)
+
+
+def test_mahalanobis_takes_the_nearer_domain():
+    rng = np.random.default_rng(0)
+    source, target = rng.normal(size=(50, 2)), rng.normal(size=(50, 2)) * 3 + 20
+    clips = Clips(embedding=np.concatenate([source, target]), domain=np.repeat(["source", "target"], 50))
+    test = rng.normal(size=(30, 2)) * 10 + 10
+    alone = [MahalanobisDetector().fit(part).score_samples(test) for part in (source, target)]
+    both = MahalanobisDetector(per_domain=True).fit(clips).score_samples(test)
+    np.testing.assert_allclose(both, np.maximum(*alone))
+
+
+def test_mahalanobis_averages_groups():
+    X = np.random.default_rng(0).normal(size=(50, 6))
+    parts = [MahalanobisDetector().fit(X[:, a]).score_samples(X[:, a]) for a in (slice(0, 2), slice(2, 6))]
+    grouped = MahalanobisDetector(groups={"first": slice(0, 2), "second": [2, 3, 4, 5]}).fit(X).score_samples(X)
+    np.testing.assert_allclose(grouped, np.mean(parts, axis=0))
+
+
+def test_nearest_neighbors_by_hand():
+    detector = NearestNeighborsDetector(2, metric="euclidean").fit([[0.0], [1.0], [3.0]])
+    np.testing.assert_allclose(detector.score_samples([[1.0], [10.0]]), [-0.5, -8.0])
+    # no clip is its own neighbour: mean distances 2, 1.5, 2.5
+    assert detector.offset_ == pytest.approx(np.quantile([-2.0, -1.5, -2.5], 0.1))
+
+
+def test_nearest_neighbors_take_the_nearer_memory():
+    clips = Clips(embedding=[[0.0], [1.0], [10.0], [12.0]], domain=["source", "source", "target", "target"])
+    detector = NearestNeighborsDetector(2, metric="euclidean").fit(clips)
+    np.testing.assert_allclose(detector.score_samples([[2.0], [9.0]]), [-1.5, -2.0])
+
+
+@pytest.mark.parametrize("n_neighbors", [1, 3])
+def test_local_density_normalisation_is_its_formula(n_neighbors):
+    rng = np.random.default_rng(0)
+    X, test = rng.normal(size=(40, 3)), rng.normal(size=(15, 3))
+    own = np.sort(pairwise_distances(X), axis=1)[:, 1:5].mean(axis=1)
+    wanted = np.sort(pairwise_distances(test, X) / own, axis=1)[:, :n_neighbors].mean(axis=1)
+    detector = NearestNeighborsDetector(n_neighbors, metric="euclidean", n_local=4).fit(X)
+    np.testing.assert_allclose(detector.score_samples(test), -wanted)
+
+
+def test_repeated_clips_do_not_make_density_infinite():
+    X = np.repeat(np.random.default_rng(0).normal(size=(10, 2)), 3, axis=0)
+    scores = NearestNeighborsDetector(metric="euclidean", n_local=1).fit(X).score_samples(X + 0.01)
+    assert np.isfinite(scores).all()
+    assert scores.min() > -1
+
+
+def test_smote_draws_between_target_clips():
+    X = np.concatenate([np.random.default_rng(0).normal(size=(50, 2)), [[10.0, 0], [20.0, 0], [30.0, 0]]])
+    domain = np.repeat(["source", "target"], [50, 3])
+    more, names = oversample_target(X, domain, ratio=0.4, random_state=0)
+    made = more[names == "target"]
+    assert len(made) == 20
+    assert (names == "source").sum() == 50
+    assert (made[:, 1] == 0).all()
+    assert (made[:, 0] >= 10).all()
+    assert (made[:, 0] <= 30).all()
+
+
+@pytest.mark.parametrize("n_target", [0, 1, 30])
+def test_smote_adds_nothing_where_it_cannot_or_need_not(n_target):
+    X = np.random.default_rng(0).normal(size=(50 + n_target, 2))
+    domain = np.repeat(["source", "target"], [50, n_target])
+    more, names = oversample_target(X, domain, ratio=0.4)
+    assert more is X
+    assert names is domain
+
+
+# Bad input
+
+
+@every_detector
+def test_unknown_section_is_named_with_those_that_are_known(detector):
+    detector.fit(make_clips())
+    with pytest.raises(ValueError, match="No model for section '07': fit has seen section '00', section '01'"):
+        detector.score_samples(make_clips(4).with_fields(section=["00", "07", "00", "01"]))
+    with pytest.raises(ValueError, match="No model for the one unnamed section"):
+        detector.score_samples(np.zeros((3, 5)))
+
+
+@every_detector
+def test_a_section_with_one_clip_is_refused(detector):
+    clips = make_clips(21).with_fields(section=["00"] * 20 + ["01"])
+    with pytest.raises(ValueError, match="section '01' has n_samples=1 normal clip"):
+        detector.fit(clips)
+
+
+@every_detector
+def test_only_anomalies_are_refused(detector):
+    with pytest.raises(ValueError, match="nothing to train on: all 20 clips are labelled -1"):
+        detector.fit(make_clips(20), np.full(20, -1))
+
+
+@every_detector
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_numbers_that_are_not_finite_are_refused(detector, bad):
+    clips = make_clips()
+    embedding = clips["embedding"].copy()
+    embedding[3, 2] = bad
+    with pytest.raises(ValueError, match=r"NaN|infinity"):
+        detector.fit(clips.with_fields(embedding=embedding))
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (np.ones(3), r"one value a clip, shape \(20,\); got shape \(3,\)"),
+        (np.full(20, -2), r"got \[-2\]"),
+        (np.full(20, 0.5), r"got \[0.5\]"),
+        (np.full(20, np.nan), "Unknown label type"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused(y, message):
+    with pytest.raises(ValueError, match=message):
+        MahalanobisDetector().fit(make_clips(20), y)
+
+
+def test_mixed_machines_are_refused():
+    clips = make_clips(20)
+    mixed = clips.with_fields(machine=np.repeat(["fan", "valve"], 10))
+    with pytest.raises(ValueError, match="one machine; these clips are of fan, valve"):
+        MahalanobisDetector().fit(mixed)
+    with pytest.raises(ValueError, match="machine 'fan'; cannot score clips of 'valve'"):
+        MahalanobisDetector().fit(clips).score_samples(clips.with_fields(machine=np.full(20, "valve")))
+
+
+def test_missing_field_is_named():
+    with pytest.raises(ValueError, match="MahalanobisDetector needs the field 'embedding'; the clips have section"):
+        MahalanobisDetector().fit(Clips(section=["00", "00"]))
+
+
+@pytest.mark.parametrize(
+    ("detector", "message"),
+    [
+        (LocalOutlierFactorDetector(20), "section '00': n_neighbors=20 .* n_samples=10"),
+        (NearestNeighborsDetector(10), "n_neighbors=10 .* n_samples=10"),
+        (NearestNeighborsDetector(n_local=10), "n_neighbors=10 .* n_samples=10"),
+        (NearestNeighborsDetector(5), "domain 'target' has only n_samples=2"),
+        (GaussianMixtureDetector(11), "n_components=11 .* n_samples=10"),
+        (MahalanobisDetector(covariance="sample"), None),
+        (MahalanobisDetector(groups={"all": [0, 9]}), r"groups\['all'\] = \[0, 9\] does not fit .* 5 features"),
+        (MahalanobisDetector(groups={"one": 3}), r"groups\['one'\] = 3 selects no list"),
+    ],
+    ids=repr,
+)
+def test_too_few_clips_for_the_parameters(detector, message):
+    clips = make_clips(20)
+    if message is None:
+        clips, message = clips[:10], "n_features=5 from n_samples=5 rows cannot be inverted"
+    with pytest.raises(ValueError, match=message):
+        detector.fit(clips)
+
+
+def test_a_domain_of_one_row_has_no_gaussian():
+    clips = Clips(embedding=np.random.default_rng(0).normal(size=(9, 2)), domain=["source"] * 8 + ["target"])
+    with pytest.raises(ValueError, match="per_domain=False"):
+        MahalanobisDetector(per_domain=True).fit(clips)
+
+
+def test_equal_rows_have_no_gaussian():
+    with pytest.raises(ValueError, match="All 4 training rows are the same"):
+        MahalanobisDetector().fit(np.ones((4, 3)))
+
+
+def test_a_vector_of_zeros_has_no_direction():
+    detector = CosineCenterDetector().fit(np.eye(3))
+    with pytest.raises(ValueError, match="all zeros"):
+        detector.score_samples(np.zeros((1, 3)))
