@@ -318,6 +318,14 @@ def test_networks_refuse_other_shapes(make):
         make()(torch.zeros(1, 2, 64, 64))
 
 
+def test_the_autoencoder_narrows_and_widens_again():
+    network = DenseAutoencoder(n_hidden=(32, 16), n_bottleneck=4)
+    network(torch.zeros(2, 20))
+    layers = [module for module in network.modules() if isinstance(module, nn.Linear)]
+    assert [tuple(layer.weight.shape) for layer in layers] == [(32, 20), (16, 32), (4, 16), (16, 4), (32, 16), (20, 32)]
+    assert network.eval()(-torch.ones(1, 20)).min() < 0  # the output is linear
+
+
 def test_the_autoencoder_refuses_what_are_no_vectors():
     with pytest.raises(ValueError, match=r"takes vectors \(batch, n_features\); got shape \(2, 5, 128\)"):
         DenseAutoencoder()(torch.zeros(2, 5, 128))
