@@ -1,0 +1,23 @@
+"""Augmentation of training data: draw what is random, then apply it.
+
+Conventions
+-----------
+- An augmentation has two steps. ``params = draw(batch, generator)`` draws everything random, on the CPU, from a
+  `torch.Generator`; ``apply(batch, params)`` does the work, on the device of the batch, and gives a new `Batch`.
+  ``augmentation(batch, generator)`` is both. The same parameters applied twice give the same result.
+- ``batch.x`` is floating: waveforms (n, n_samples) in [-1, 1] or log-mel spectrograms (n, n_mels, n_frames) in dB.
+  Shape, dtype and device stay, and the input is not changed in place.
+- ``batch.targets`` are soft: one (n, n_classes) tensor a target, rows that sum to one. ``n_classes(n_classes)`` says
+  how many classes each target has afterwards, for the loss.
+- Row i of what comes out is clip i. Augmentations only ever see training clips, so no anomalies.
+- ``works_on`` is "waveform", "log_mel" or "any": what ``x`` has to be.
+
+Any object with ``draw``, ``apply``, ``n_classes`` and ``works_on`` will do; `Augmentation` is a start.
+"""
+
+from skasd.augmentation._base import Augmentation, Batch
+from skasd.augmentation._equalizer import SevenBandParametricEQ
+from skasd.augmentation._mixup import Mixup
+from skasd.augmentation._spec_augment import SpecAugment
+
+__all__ = ["Augmentation", "Batch", "Mixup", "SevenBandParametricEQ", "SpecAugment"]

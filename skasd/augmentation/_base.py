@@ -1,0 +1,168 @@
+from numbers import Real
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from torch.nn import functional as F
+
+from skasd._validation import Interval
+
+__all__ = ["PROBABILITY", "Augmentation", "Batch", "check_soft"]
+
+PROBABILITY = Interval(Real, 0, 1, closed="both")
+
+
+class Batch(NamedTuple):
+    """Clips on their way into a network.
+
+    Attributes
+    ----------
+    x : Tensor of shape (n, n_samples) or (n, n_mels, n_frames)
+        Waveforms in [-1, 1] or log-mel spectrograms in dB, floating.
+
+    targets : tuple of Tensor of shape (n, n_classes)
+        What the network learns to tell apart, one soft target a field.
+
+    domain : Tensor of shape (n,), default=None
+        1 for clips of the target domain, 0 for the source domain, -1 for unknown. None: nobody knows.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skasd.augmentation import Batch
+    >>> section, attribute = torch.tensor([0, 2]), torch.tensor([1, 1])
+    >>> batch = Batch.from_labels(torch.zeros(2, 128, 313), (section, attribute), n_classes=(3, 2))
+    >>> batch.targets[0]
+    tensor([[1., 0., 0.],
+            [0., 0., 1.]])
+    """
+
+    x: torch.Tensor
+    targets: tuple
+    domain: torch.Tensor | None = None
+
+    @classmethod
+    def from_labels(cls, x, labels, n_classes, domain=None):
+        """A batch from class numbers.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, ...)
+            Waveforms or spectrograms.
+
+        labels : sequence of Tensor of shape (n,)
+            Class numbers in ``[0, n_classes)``, one tensor a target.
+
+        n_classes : sequence of int
+            Number of classes of each target.
+
+        domain : Tensor of shape (n,), default=None
+            1 target, 0 source, -1 unknown.
+
+        Returns
+        -------
+        batch : Batch
+        """
+        pairs = zip(labels, n_classes, strict=True)
+        return cls(x, tuple(F.one_hot(label, number).float() for label, number in pairs), domain)
+
+
+class Augmentation(BaseEstimator):
+    """Base of the augmentations; one of your own inherits from it and defines ``draw`` and ``apply``.
+
+    See Also
+    --------
+    Mixup : Mixes clips and their targets.
+    SpecAugment : Masks bands and frames of a spectrogram.
+    SevenBandParametricEQ : Equalises waveforms.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skasd.augmentation import Augmentation, Batch
+    >>> class RandomGain(Augmentation):
+    ...     works_on = "waveform"
+    ...
+    ...     def __init__(self, *, max_gain_db=6.0):
+    ...         self.max_gain_db = max_gain_db
+    ...
+    ...     def draw(self, batch, generator):
+    ...         share = torch.rand(len(batch.x), generator=generator)
+    ...         return {"gain_db": self.max_gain_db * (2 * share - 1)}
+    ...
+    ...     def apply(self, batch, params):
+    ...         gain = 10 ** (params["gain_db"] / 20)
+    ...         return batch._replace(x=batch.x * gain[:, None].to(batch.x))
+    >>> batch = Batch(torch.ones(2, 16000), targets=())
+    >>> RandomGain()(batch, torch.Generator().manual_seed(0)).x[:, 0]
+    tensor([0.9948, 1.4485])
+    """
+
+    works_on = "any"
+
+    def draw(self, batch, generator):
+        """Draw all that is random.
+
+        Parameters
+        ----------
+        batch : Batch
+            The clips. Their number, shape and domain may matter, their sound does not.
+
+        generator : torch.Generator
+            Source of all randomness, on the CPU.
+
+        Returns
+        -------
+        params : dict of str to Tensor
+            What `apply` needs, on the CPU.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define draw(batch, generator).")
+
+    def apply(self, batch, params):
+        """Apply what was drawn.
+
+        Parameters
+        ----------
+        batch : Batch
+            The clips. They stay as they are.
+
+        params : dict of str to Tensor
+            What `draw` gave for this batch, or for one of the same shape.
+
+        Returns
+        -------
+        batch : Batch
+            The augmented clips, on the same device.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define apply(batch, params).")
+
+    def __call__(self, batch, generator):
+        return self.apply(batch, self.draw(batch, generator))
+
+    def n_classes(self, n_classes):
+        """Number of classes of each target after this augmentation.
+
+        Parameters
+        ----------
+        n_classes : sequence of int
+            Number of classes of each target before.
+
+        Returns
+        -------
+        n_classes : tuple of int
+        """
+        return tuple(n_classes)
+
+    def _random_state(self, batch, generator):
+        self._validate_params()
+        if not batch.x.is_floating_point():
+            raise TypeError(f"{type(self).__name__} wants a batch of floating numbers; got {batch.x.dtype}. "
+                            "Divide int16 waveforms by 32768 first.")  # fmt: skip
+        return np.random.RandomState(torch.randint(2**32, (), generator=generator).item())
+
+
+def check_soft(target, owner):
+    if target.ndim != 2 or not target.is_floating_point():
+        raise TypeError(f"{owner} wants soft targets of shape (batch, n_classes); got {target.dtype} of shape "
+                        f"{tuple(target.shape)}. Batch.from_labels makes them from class numbers.")  # fmt: skip

@@ -1,0 +1,125 @@
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+
+from skasd._validation import Interval, StrOptions
+from skasd.augmentation._base import PROBABILITY, Augmentation
+
+__all__ = ["SpecAugment"]
+
+_SIZE = Interval(Integral, 0, None, closed="left")
+
+
+class SpecAugment(Augmentation):
+    """Mask stripes of a log-mel spectrogram: some bands over all frames, some frames over all bands.
+
+    Each mask has a width drawn uniformly from 0 to the widest and a place drawn uniformly, for each clip anew.
+
+    Parameters
+    ----------
+    time_mask : int, default=100
+        Widest time mask, in frames, at least 0. A clip with fewer frames limits it to its length.
+
+    n_time_masks : int, default=2
+        Number of time masks. 0 leaves the frames alone, as suits short windows.
+
+    max_time_share : float, default=1.0
+        Widest time mask as a share of the frames, in [0, 1]; the smaller of the two limits holds.
+
+    freq_mask : int, default=27
+        Widest frequency mask, in mel bands, at least 0. A spectrogram with fewer bands limits it to their number.
+
+    n_freq_masks : int, default=2
+        Number of frequency masks. 0 leaves the bands alone.
+
+    probability : float, default=1.0
+        Probability that a clip is masked, in [0, 1].
+
+    fill : "mean" or float, default="mean"
+        Value of what is masked: the mean of the clip, or a level in dB.
+
+    See Also
+    --------
+    Mixup : Mixes clips.
+
+    Notes
+    -----
+    The defaults are the policy "LD" of the paper without its time warping. Policy "LB" has one mask of each kind, "SM"
+    ``freq_mask=15, time_mask=70, max_time_share=0.2``, "SS" ``freq_mask=27, time_mask=70, max_time_share=0.2``.
+
+    References
+    ----------
+    .. [1] D. S. Park et al., "SpecAugment: A Simple Data Augmentation Method for Automatic Speech Recognition",
+       Interspeech 2019, arXiv:1904.08779.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skasd.augmentation import Batch, SpecAugment
+    >>> batch = Batch(torch.ones(1, 4, 6), targets=())
+    >>> frequency_only = SpecAugment(freq_mask=2, n_freq_masks=1, n_time_masks=0, fill=-80.0)
+    >>> frequency_only(batch, torch.Generator().manual_seed(4)).x[0]
+    tensor([[  1.,   1.,   1.,   1.,   1.,   1.],
+            [-80., -80., -80., -80., -80., -80.],
+            [-80., -80., -80., -80., -80., -80.],
+            [  1.,   1.,   1.,   1.,   1.,   1.]])
+    """
+
+    _parameter_constraints: dict = {
+        "time_mask": [_SIZE],
+        "n_time_masks": [_SIZE],
+        "max_time_share": [PROBABILITY],
+        "freq_mask": [_SIZE],
+        "n_freq_masks": [_SIZE],
+        "probability": [PROBABILITY],
+        "fill": [StrOptions({"mean"}), Real],
+    }
+    works_on = "log_mel"
+
+    def __init__(
+        self,
+        *,
+        time_mask=100,
+        n_time_masks=2,
+        max_time_share=1.0,
+        freq_mask=27,
+        n_freq_masks=2,
+        probability=1.0,
+        fill="mean",
+    ):
+        self.time_mask = time_mask
+        self.n_time_masks = n_time_masks
+        self.max_time_share = max_time_share
+        self.freq_mask = freq_mask
+        self.n_freq_masks = n_freq_masks
+        self.probability = probability
+        self.fill = fill
+
+    def draw(self, batch, generator):
+        random_state = self._random_state(batch, generator)
+        if batch.x.ndim < 3:
+            raise ValueError(f"SpecAugment wants spectrograms of shape (batch, n_mels, n_frames); "
+                             f"got {tuple(batch.x.shape)}.")  # fmt: skip
+        n_clips, *_, n_mels, n_frames = batch.x.shape
+        masked = random_state.uniform(size=(n_clips, 1)) < self.probability
+        widest = min(self.time_mask, int(self.max_time_share * n_frames))
+        bands = _stripes(random_state, n_clips, n_mels, self.freq_mask, self.n_freq_masks)
+        frames = _stripes(random_state, n_clips, n_frames, widest, self.n_time_masks)
+        return {"bands": torch.from_numpy(bands & masked), "frames": torch.from_numpy(frames & masked)}
+
+    def apply(self, batch, params):
+        x = batch.x
+        between = (1,) * (x.ndim - 3)
+        bands, frames = (params[name].to(x.device) for name in ("bands", "frames"))
+        masked = bands.view(len(x), *between, -1, 1) | frames.view(len(x), *between, 1, -1)
+        fill = x.flatten(1).mean(dim=1).view(-1, *between, 1, 1) if self.fill == "mean" else x.new_tensor(self.fill)
+        return batch._replace(x=torch.where(masked, fill, x))
+
+
+def _stripes(random_state, n_clips, size, widest, n_stripes):
+    """Mask of shape (n_clips, size), True inside of any of the stripes of a clip."""
+    width = random_state.randint(0, min(widest, size) + 1, size=(n_clips, n_stripes, 1))
+    start = random_state.randint(0, size - width + 1)
+    place = np.arange(size)
+    return ((start <= place) & (place < start + width)).any(axis=1)

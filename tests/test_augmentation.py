@@ -1,0 +1,539 @@
+"""Augmentation: laws that all obey, answers worked by hand, audiomentations as oracle."""
+
+import pickle
+import random
+import sys
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import beta, kstest
+from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
+
+from skasd import augmentation
+from skasd.augmentation import Augmentation, Batch, Mixup, SevenBandParametricEQ, SpecAugment
+from skasd.clips import Clips
+
+needs_audiomentations = pytest.mark.skipif(find_spec("audiomentations") is None, reason="extra augment not installed")
+AUGMENTATIONS = {
+    "mixup": Mixup(),
+    "mixup-target": Mixup(alpha=1.0, probability=0.8, target_share=0.5),
+    "spec-augment": SpecAugment(freq_mask=4, time_mask=20),
+    "spec-augment-frequency": SpecAugment(freq_mask=4, n_time_masks=0, fill=-80.0),
+    "spec-augment-time": SpecAugment(time_mask=20, n_freq_masks=0),
+    "equalizer": SevenBandParametricEQ(sample_rate=16000),
+    "equalizer-new-class": SevenBandParametricEQ(sample_rate=16000, new_class=True, probability=0.7),
+}
+PARAMETERS = [
+    pytest.param(value, id=name, marks=[needs_audiomentations] if "equalizer" in name else [])
+    for name, value in AUGMENTATIONS.items()
+]
+each_augmentation = pytest.mark.parametrize("augment", PARAMETERS)
+each_device = pytest.mark.parametrize("device", ["cpu", *(["cuda"] if torch.cuda.is_available() else [])])
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def make_batch(augment, n_clips=12, dtype=torch.float32, device="cpu"):
+    shape = (1600,) if augment.works_on == "waveform" else (16, 40)
+    rows = torch.arange(n_clips, device=device)
+    x = 0.1 * torch.randn(n_clips, *shape, generator=seeded(1)).to(device, dtype)
+    return Batch.from_labels(x, (rows % 6, rows % 4), (6, 4), domain=(rows < 3).long())
+
+
+def assert_same(left, right):
+    for ours, theirs in zip((left.x, *left.targets), (right.x, *right.targets), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+# -------------------------------------------------------------------------------------------------------------- laws
+
+
+def test_every_public_augmentation_obeys_the_laws():
+    public = {getattr(augmentation, name) for name in augmentation.__all__} - {Augmentation, Batch}
+    assert {type(augment) for augment in AUGMENTATIONS.values()} == public
+
+
+@each_augmentation
+@each_device
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_shape_dtype_and_device_stay(augment, device, dtype):
+    batch = make_batch(augment, dtype=dtype, device=device)
+    augmented = augment(batch, seeded())
+    assert (augmented.x.shape, augmented.x.dtype, augmented.x.device) == (batch.x.shape, dtype, batch.x.device)
+    assert augmented.x.isfinite().all()
+    assert not torch.equal(augmented.x, batch.x)
+
+
+@each_augmentation
+def test_targets_stay_soft_and_have_the_announced_classes(augment):
+    augmented = augment(make_batch(augment), seeded())
+    assert tuple(target.shape[1] for target in augmented.targets) == augment.n_classes((6, 4))
+    for target in augmented.targets:
+        torch.testing.assert_close(target.sum(dim=1), torch.ones(12))
+        assert (target >= 0).all()
+
+
+@each_augmentation
+def test_same_seed_same_result(augment):
+    batch = make_batch(augment)
+    assert_same(augment(batch, seeded(7)), augment(batch, seeded(7)))
+    assert not torch.equal(augment(batch, seeded(7)).x, augment(batch, seeded(8)).x)
+
+
+@each_augmentation
+def test_a_generator_goes_on(augment):
+    batch, generator = make_batch(augment), seeded()
+    assert not torch.equal(augment(batch, generator).x, augment(batch, generator).x)
+
+
+@each_augmentation
+def test_what_was_drawn_can_be_applied_twice(augment):
+    batch = make_batch(augment)
+    params = augment.draw(batch, seeded())
+    assert all(value.device.type == "cpu" for value in params.values())
+    assert_same(augment.apply(batch, params), augment.apply(batch, params))
+    assert_same(augment.apply(batch, params), augment(batch, seeded()))
+
+
+@each_augmentation
+def test_the_input_stays_as_it_is(augment):
+    batch = make_batch(augment)
+    copy = Batch(batch.x.clone(), tuple(target.clone() for target in batch.targets), batch.domain)
+    augment(batch, seeded())
+    assert_same(batch, copy)
+
+
+@each_augmentation
+def test_global_randomness_is_neither_used_nor_moved(augment):
+    batch = make_batch(augment)
+    states = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()
+    first = augment(batch, seeded())
+    assert torch.equal(torch.get_rng_state(), states[0])
+    assert np.array_equal(np.random.get_state()[1], states[1])
+    assert random.getstate() == states[2]
+    random.random(), np.random.random(), torch.rand(1)
+    assert_same(first, augment(batch, seeded()))
+
+
+@each_augmentation
+def test_row_i_is_still_clip_i(augment):
+    batch = make_batch(augment)
+    params = augment.draw(batch, seeded())
+    other = batch._replace(x=batch.x.clone())
+    other.x[5] += 0.05
+    changed = (augment.apply(batch, params).x != augment.apply(other, params).x).flatten(1).any(dim=1)
+    expected = {5} if "partner" not in params else {5, *(params["partner"] == 5).nonzero().ravel().tolist()}
+    assert set(changed.nonzero().ravel().tolist()) <= expected
+    assert torch.equal(augment.apply(batch, params).domain, batch.domain)
+
+
+@each_augmentation
+def test_with_probability_0_nothing_changes(augment):
+    batch = make_batch(augment)
+    augmented = clone(augment).set_params(probability=0.0)(batch, seeded())
+    assert torch.equal(augmented.x, batch.x)
+    assert torch.equal(augmented.targets[0][:, :6], batch.targets[0])
+
+
+@each_augmentation
+def test_a_single_clip(augment):
+    batch = make_batch(augment, n_clips=1)
+    assert augment(batch, seeded()).x.shape == batch.x.shape
+
+
+@each_augmentation
+def test_copies_do_the_same(augment):
+    batch = make_batch(augment)
+    for twin in (clone(augment), pickle.loads(pickle.dumps(augment))):
+        assert_same(twin(batch, seeded()), augment(batch, seeded()))
+
+
+@each_augmentation
+def test_whole_numbers_are_refused(augment):
+    batch = make_batch(augment)._replace(x=torch.zeros(12, 1600, dtype=torch.int16))
+    with pytest.raises(TypeError, match=r"floating numbers; got torch.int16. Divide int16 waveforms by 32768"):
+        augment.draw(batch, seeded())
+
+
+@pytest.mark.parametrize(
+    ("augment", "message"),
+    [
+        (Mixup(alpha=0), "The 'alpha' parameter of Mixup must be a float in the range"),
+        (Mixup(target_share=1.5), "The 'target_share' parameter of Mixup"),
+        (SpecAugment(time_mask=-1), "The 'time_mask' parameter of SpecAugment"),
+        (SpecAugment(fill="zero"), "The 'fill' parameter of SpecAugment"),
+        (SevenBandParametricEQ(sample_rate=0), "The 'sample_rate' parameter of SevenBandParametricEQ"),
+        (SevenBandParametricEQ(sample_rate=16000, min_gain_db=3, max_gain_db=1), "min_gain_db=3 must not exceed max"),
+    ],
+)
+def test_wrong_parameters_are_named(augment, message):
+    with pytest.raises(ValueError, match=message):
+        augment.draw(make_batch(augment), seeded())
+
+
+def test_the_base_says_what_is_missing():
+    with pytest.raises(NotImplementedError, match=r"Augmentation must define draw\(batch, generator\)"):
+        Augmentation()(make_batch(Augmentation()), seeded())
+    with pytest.raises(NotImplementedError, match=r"Augmentation must define apply\(batch, params\)"):
+        Augmentation().apply(make_batch(Augmentation()), {})
+
+
+def test_batch_from_labels():
+    batch = Batch.from_labels(torch.zeros(2, 4), (torch.tensor([2, 0]), torch.tensor([0, 1])), (3, 2))
+    assert batch.targets[0].tolist() == [[0, 0, 1], [1, 0, 0]]
+    assert batch.targets[1].tolist() == [[1, 0], [0, 1]]
+    assert batch.domain is None
+
+
+# ---------------------------------------------------------------------------------------------------- mixup, batches
+
+
+def test_mixup_by_hand():
+    batch = Batch(torch.tensor([[0.0, 8.0], [4.0, 0.0]]), (torch.eye(2),))
+    mixed = Mixup().apply(batch, {"partner": torch.tensor([1, 0]), "weight": torch.tensor([0.75, 0.5])})
+    assert mixed.x.tolist() == [[1.0, 6.0], [2.0, 4.0]]
+    assert mixed.targets[0].tolist() == [[0.75, 0.25], [0.5, 0.5]]
+
+
+def test_mixup_mixes_inputs_and_targets_alike():
+    batch = make_batch(Mixup())
+    sound_of_class = torch.randn(6, 50, generator=seeded())
+    mixed = Mixup()(batch._replace(x=batch.targets[0] @ sound_of_class), seeded())
+    torch.testing.assert_close(mixed.x, mixed.targets[0] @ sound_of_class)
+
+
+@pytest.mark.parametrize("alpha", [0.2, 1.0, 5.0])
+def test_mixup_weights_follow_the_beta_distribution(alpha):
+    batch = Batch(torch.zeros(4000, 1), ())
+    weight = Mixup(alpha=alpha).draw(batch, seeded())["weight"].numpy()
+    assert kstest(weight, beta(alpha, alpha).cdf).pvalue > 0.001
+
+
+def test_mixup_probability():
+    weight = Mixup(probability=0.3).draw(Batch(torch.zeros(4000, 1), ()), seeded())["weight"]
+    assert (weight < 1).double().mean().item() == pytest.approx(0.3, abs=0.03)
+
+
+@pytest.mark.parametrize(("share", "expected"), [(None, 0.01), (0.0, 0.0), (0.5, 0.5), (1.0, 1.0)])
+def test_mixup_favours_the_target_domain(share, expected):
+    domain = torch.zeros(4000, dtype=torch.int64)
+    domain[:40] = 1
+    domain[40:80] = -1  # unknown counts as not target
+    partner = Mixup(target_share=share).draw(Batch(torch.zeros(4000, 1), (), domain), seeded())["partner"]
+    assert (partner < 40).double().mean().item() == pytest.approx(expected, abs=0.03)
+
+
+@pytest.mark.parametrize("only", [0, 1])
+def test_mixup_takes_what_there_is_where_a_domain_is_missing(only):
+    batch = Batch(torch.zeros(50, 1), (), torch.full((50,), only))
+    partner = Mixup(target_share=0.5).draw(batch, seeded())["partner"]
+    assert sorted(partner.tolist()) == list(range(50))
+
+
+def test_mixup_needs_domains_to_favour_one():
+    with pytest.raises(ValueError, match=r"target_share=0.5 needs to know the domain of each clip"):
+        Mixup(target_share=0.5).draw(Batch(torch.zeros(5, 1), ()), seeded())
+
+
+def test_mixup_refuses_hard_targets():
+    batch = Batch(torch.zeros(5, 1), (torch.arange(5),))
+    with pytest.raises(TypeError, match=r"soft targets of shape \(batch, n_classes\); got torch.int64 of shape \(5,\)"):
+        Mixup()(batch, seeded())
+
+
+# ------------------------------------------------------------------------------------------------ mixup, transformer
+
+
+def make_clips(n_clips=60, **fields):
+    """Each clip's embedding and waveform say which clips are in it, and how loud."""
+    rows = np.arange(n_clips)
+    return Clips(
+        path=[f"{row}.wav" for row in rows],
+        waveform=np.eye(n_clips, dtype=np.float32),
+        embedding=np.eye(n_clips),
+        section=np.array(["00", "01", "02"])[rows % 3],
+        **fields,
+    )
+
+
+def parts(mixed):
+    """The clips that are in each clip."""
+    return [np.flatnonzero(row) for row in mixed["embedding"]]
+
+
+def test_transform_gives_clips_back():
+    clips = make_clips()
+    mixup = Mixup().fit(clips)
+    assert mixup.transform(clips) is clips
+    array = np.arange(12.0).reshape(3, 4)
+    assert np.array_equal(Mixup().fit(array).transform(array), array)
+
+
+def test_fit_transform_mixes_every_sound_field_with_the_same_weights():
+    mixed = Mixup(random_state=0).fit_transform(make_clips())
+    assert sum(len(part) == 2 for part in parts(mixed)) > 40
+    np.testing.assert_allclose(mixed["embedding"].sum(axis=1), 1)
+    np.testing.assert_allclose(mixed["waveform"], mixed["embedding"], rtol=1e-6)
+    assert (mixed["waveform"].dtype, mixed["embedding"].dtype) == (np.float32, np.float64)
+
+
+def test_fit_transform_keeps_the_fields_of_the_louder_clip():
+    mixed = Mixup(random_state=0, alpha=1.0).fit_transform(make_clips())
+    louder = mixed["embedding"].argmax(axis=1)
+    assert mixed["path"].tolist() == [f"{row}.wav" for row in louder]
+    assert (louder != np.arange(60)).any()
+
+
+def test_partners_have_the_same_machine_section_label_and_y():
+    rows = np.arange(60)
+    machine, label, y = np.where(rows < 30, "fan", "valve"), (rows % 5 > 0).astype(int), rows % 2
+    clips = make_clips(machine=machine, label=label)
+    for part in parts(Mixup(random_state=0).fit_transform(clips, y)):
+        for values in (machine, label, y, clips["section"]):
+            assert len(set(values[part])) == 1
+
+
+@pytest.mark.parametrize("how", ["y", "label"])
+def test_anomalies_are_neither_mixed_nor_partners(how):
+    label = np.where(np.arange(60) % 4 == 0, -1, 1)
+    clips = make_clips(**({"label": label} if how == "label" else {}))
+    mixed = Mixup(random_state=0).fit_transform(clips, label if how == "y" else None)
+    assert np.array_equal(mixed["embedding"][label == -1], clips["embedding"][label == -1])
+    assert not mixed["embedding"][label == 1][:, label == -1].any()
+
+
+@pytest.mark.parametrize("y", [np.arange(60) % 2, np.where(np.arange(60) % 2, "on", "off"), None])
+def test_plain_arrays(y):
+    mixed = Mixup(random_state=0).fit_transform(np.eye(60), y)
+    assert isinstance(mixed, np.ndarray)
+    assert (np.count_nonzero(mixed, axis=1) == 2).sum() > 40
+    if y is not None:
+        assert all(len(set(y[np.flatnonzero(row)])) == 1 for row in mixed)
+
+
+def test_spectrograms_and_int16():
+    spectrograms = np.random.RandomState(0).normal(size=(5, 4, 3)).astype(np.float32)
+    assert Mixup(random_state=0).fit_transform(spectrograms).shape == (5, 4, 3)
+    clips = Clips(waveform=np.array([[32767, -32768], [0, 1]], dtype=np.int16))
+    mixup = Mixup(random_state=2, alpha=1.0)
+    exact = mixup.fit_transform(clips["waveform"].astype(float))
+    mixed = mixup.fit_transform(clips)["waveform"]
+    assert mixed.dtype == np.int16
+    assert np.array_equal(mixed, np.rint(exact))
+    assert not np.array_equal(mixed, clips["waveform"])
+
+
+def test_fit_transform_favours_the_target_domain():
+    domain = np.where(np.arange(60) < 6, "target", "source")
+    mixed = Mixup(random_state=0, target_share=1.0).fit_transform(make_clips(domain=domain))
+    assert all((part < 6).any() for part in parts(mixed) if len(part) == 2)
+    assert set(mixed["domain"]) == {"source", "target"}
+
+
+def test_fit_transform_needs_domains_to_favour_one():
+    for X in (make_clips(), np.eye(5)):
+        with pytest.raises(ValueError, match="Give clips with a field 'domain'"):
+            Mixup(target_share=0.5).fit_transform(X)
+
+
+def test_fit_transform_is_repeatable_and_leaves_its_input_alone():
+    clips = make_clips()
+    first = Mixup(random_state=3).fit_transform(clips)
+    assert np.array_equal(clips["embedding"], np.eye(60))
+    assert np.array_equal(first["embedding"], Mixup(random_state=3).fit_transform(clips)["embedding"])
+    assert not np.array_equal(first["embedding"], Mixup(random_state=4).fit_transform(clips)["embedding"])
+
+
+def test_in_a_pipeline_only_the_training_data_are_mixed():
+    X = np.random.RandomState(0).normal(size=(40, 3))
+    pipeline = make_pipeline(Mixup(random_state=0), StandardScaler()).fit(X)
+    scaler = StandardScaler().fit(Mixup(random_state=0).fit_transform(X))
+    assert np.array_equal(pipeline.transform(X), scaler.transform(X))
+
+
+def test_clips_without_sound_are_named():
+    with pytest.raises(ValueError, match=r"Mixup needs the field 'waveform' or 'log_mel'.*the clips have section"):
+        Mixup().fit(Clips(section=["00"]))
+
+
+EXPECTED_FAILURES = dict.fromkeys(
+    ["check_transformer_general", "check_transformer_data_not_an_array"],
+    "training data are mixed by fit_transform, all others pass: the two differ by design",
+)
+UNMIXED = Mixup(probability=0.0)
+
+
+def expected_failures(estimator):
+    return {} if estimator.probability == 0 else EXPECTED_FAILURES
+
+
+@parametrize_with_checks([Mixup(), UNMIXED], expected_failed_checks=expected_failures)
+def test_sklearn_checks(estimator, check):
+    check(estimator)
+
+
+def test_at_least_forty_sklearn_checks_run():
+    assert len(list(estimator_checks_generator(Mixup()))) - len(EXPECTED_FAILURES) >= 40
+
+
+# ------------------------------------------------------------------------------------------------------ spec augment
+
+
+def masked(augment, n_clips=400, n_mels=32, n_frames=60, seed=0):
+    """Which bands and frames are masked, each (n_clips, size)."""
+    params = augment.draw(Batch(torch.zeros(n_clips, n_mels, n_frames), ()), seeded(seed))
+    return params["bands"].numpy(), params["frames"].numpy()
+
+
+def test_one_stripe_has_any_width_up_to_the_widest_at_any_place():
+    bands, frames = masked(SpecAugment(freq_mask=5, n_freq_masks=1, time_mask=9, n_time_masks=1), n_clips=4000)
+    for stripes, widest in ((bands, 5), (frames, 9)):
+        widths = stripes.sum(axis=1)
+        assert np.bincount(widths) / len(widths) == pytest.approx(np.full(widest + 1, 1 / (widest + 1)), abs=0.03)
+        edges = np.diff(np.pad(stripes.astype(int), ((0, 0), (1, 1))), axis=1)
+        assert ((edges == 1).sum(axis=1) <= 1).all()
+        assert stripes.any(axis=0).all()
+
+
+def test_several_stripes():
+    bands, frames = masked(SpecAugment(freq_mask=3, n_freq_masks=2, time_mask=4, n_time_masks=3))
+    assert bands.sum(axis=1).max() == 6
+    assert 9 <= frames.sum(axis=1).max() <= 12
+
+
+@pytest.mark.parametrize(("n_freq_masks", "n_time_masks"), [(0, 2), (2, 0), (0, 0)])
+def test_one_kind_of_mask_only(n_freq_masks, n_time_masks):
+    bands, frames = masked(SpecAugment(n_freq_masks=n_freq_masks, n_time_masks=n_time_masks))
+    assert (bands.any(), frames.any()) == (n_freq_masks > 0, n_time_masks > 0)
+
+
+def test_masks_are_limited_to_the_size_of_the_input():
+    augment = SpecAugment(freq_mask=1000, n_freq_masks=1, time_mask=1000, n_time_masks=1)
+    bands, frames = masked(augment, n_mels=4, n_frames=7)
+    assert (bands.sum(axis=1).max(), frames.sum(axis=1).max()) == (4, 7)
+    _, frames = masked(augment.set_params(max_time_share=0.2), n_frames=50)
+    assert frames.sum(axis=1).max() == 10
+
+
+def test_each_clip_has_masks_of_its_own():
+    bands, _ = masked(SpecAugment(probability=0.5))
+    assert len(np.unique(bands, axis=0)) > 50
+    assert bands.any(axis=1).mean() == pytest.approx(0.5, abs=0.1)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4), (2, 1, 3, 4), (2, 2, 3, 4)])
+def test_spec_augment_by_hand(shape):
+    x = torch.arange(float(np.prod(shape))).view(shape)
+    params = {
+        "bands": torch.tensor([[False, True, False], [False, False, False]]),
+        "frames": torch.tensor([[True, False, False, False], [False, False, False, True]]),
+    }
+    expected = x.clone()
+    expected[0, ..., 1, :] = x[0].mean()
+    expected[0, ..., 0] = x[0].mean()
+    expected[1, ..., 3] = x[1].mean()
+    torch.testing.assert_close(SpecAugment().apply(Batch(x, ()), params).x, expected)
+    quiet = SpecAugment(fill=-80.0).apply(Batch(x, ()), params).x
+    assert (quiet[0, ..., 0] == -80).all() and (quiet == -80).sum() == (expected != x).sum()
+
+
+def test_spec_augment_wants_spectrograms():
+    with pytest.raises(ValueError, match=r"wants spectrograms of shape \(batch, n_mels, n_frames\); got \(5, 1600\)"):
+        SpecAugment()(Batch(torch.zeros(5, 1600), ()), seeded())
+
+
+# --------------------------------------------------------------------------------------------------------- equalizer
+
+
+@needs_audiomentations
+def test_equalizer_is_that_of_audiomentations():
+    from audiomentations import SevenBandParametricEQ as Oracle
+
+    waveform = 0.1 * torch.randn(1, 8000, generator=seeded())
+    oracle = Oracle(p=1.0)
+    random_state = random.getstate(), np.random.get_state()
+    random.seed(0), np.random.seed(0)
+    expected = oracle(waveform[0].numpy(), 16000)
+    random.setstate(random_state[0]), np.random.set_state(random_state[1])
+    bands = [oracle.low_shelf_filter, *oracle.peaking_filters, oracle.high_shelf_filter]
+    params = {
+        name: torch.tensor([[band.parameters[name] for band in bands]], dtype=torch.float64)
+        for name in ("center_freq", "gain_db", "q_factor")
+    }
+    equalized = SevenBandParametricEQ(sample_rate=16000).apply(
+        Batch(waveform, ()), params | {"rows": torch.tensor([0])}
+    )
+    assert np.array_equal(equalized.x[0].numpy(), expected)
+    assert not np.allclose(expected, waveform[0].numpy())
+
+
+@needs_audiomentations
+def test_equalizer_draws_the_published_ranges():
+    batch = Batch(torch.zeros(4000, 10), ())
+    params = SevenBandParametricEQ(sample_rate=48000, probability=0.5).draw(batch, seeded())
+    assert len(params["rows"]) == pytest.approx(2000, abs=100)
+    low, high = params["center_freq"].amin(dim=0), params["center_freq"].amax(dim=0)
+    assert low.tolist() == pytest.approx([42, 91, 196, 421, 909, 1957, 4216], rel=0.01)
+    assert high.tolist() == pytest.approx([95, 204, 441, 948, 2045, 4404, 9486], rel=0.01)
+    assert kstest(params["gain_db"].ravel().numpy(), "uniform", args=(-12, 24)).pvalue > 0.001
+    assert (params["q_factor"][:, [0, 6]] < 1).all() and (params["q_factor"][:, 1:6] >= 0.5).all()
+    mel = 2595 * torch.log10(1 + params["center_freq"][:, 6] / 700)
+    edges = 2595 * np.log10(1 + np.array([4216, 9486]) / 700)
+    assert kstest(mel.numpy(), "uniform", args=(edges[0], np.diff(edges)[0])).pvalue > 0.001
+
+
+@needs_audiomentations
+@pytest.mark.parametrize("gain_db", [0.0, 6.0])
+def test_equalizer_lifts_a_constant_by_the_gain_of_the_low_shelf(gain_db):
+    equalizer = SevenBandParametricEQ(sample_rate=16000, min_gain_db=gain_db, max_gain_db=gain_db, probability=1.0)
+    equalized = equalizer(Batch(torch.full((3, 1000), 0.1), ()), seeded())
+    torch.testing.assert_close(equalized.x, torch.full((3, 1000), 0.1 * 10 ** (gain_db / 20)), rtol=1e-3, atol=0)
+
+
+@needs_audiomentations
+@pytest.mark.parametrize("sample_rate", [2000, 4000, 8000, 16000])
+def test_equalizer_is_stable_where_a_centre_is_above_half_the_sample_rate(sample_rate):
+    equalizer = SevenBandParametricEQ(sample_rate=sample_rate, probability=1.0)
+    batch = Batch(0.1 * torch.randn(20, 4000, generator=seeded()), ())
+    assert equalizer.draw(batch, seeded())["center_freq"].max() < sample_rate / 2
+    assert equalizer(batch, seeded()).x.abs().max() < 20
+
+
+@needs_audiomentations
+def test_an_equalised_clip_is_a_new_class_of_the_first_target():
+    equalizer = SevenBandParametricEQ(sample_rate=16000, new_class=True)
+    batch = make_batch(equalizer)
+    params = equalizer.draw(batch, seeded())
+    equalized = equalizer.apply(batch, params)
+    section = np.arange(12) % 6
+    section[params["rows"]] += 6
+    assert equalized.targets[0].argmax(dim=1).tolist() == section.tolist()
+    assert 0 < len(params["rows"]) < 12
+    assert torch.equal(equalized.targets[1], batch.targets[1])
+    assert (equalizer.n_classes((6, 39)), SpecAugment().n_classes([6, 39])) == ((12, 39), (6, 39))
+    untouched = np.delete(np.arange(12), params["rows"])
+    assert torch.equal(equalized.x[untouched], batch.x[untouched])
+
+
+@needs_audiomentations
+def test_equalizer_wants_waveforms_and_soft_targets():
+    equalizer = SevenBandParametricEQ(sample_rate=16000, new_class=True)
+    with pytest.raises(ValueError, match=r"wants waveforms of shape \(batch, n_samples\); got \(5, 3, 4\)"):
+        equalizer(Batch(torch.zeros(5, 3, 4), ()), seeded())
+    with pytest.raises(TypeError, match="SevenBandParametricEQ wants soft targets"):
+        equalizer(Batch(torch.zeros(5, 100), (torch.arange(5),)), seeded())
+
+
+def test_equalizer_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "audiomentations", None)
+    with pytest.raises(
+        ImportError, match=r"SevenBandParametricEQ needs audiomentations: pip install 'skasd\[augment\]'"
+    ):
+        SevenBandParametricEQ(sample_rate=16000).draw(Batch(torch.zeros(5, 100), ()), seeded())
