@@ -1,0 +1,562 @@
+"""Embeddings from a network that learns to tell sections or attributes apart."""
+
+import copy
+import warnings
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+from skorch.callbacks import EarlyStopping, GradientNormClipping, LRScheduler
+from skorch.helper import predefined_split
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+
+import skasd
+from skasd._validation import (
+    HasMethods,
+    Interval,
+    StrOptions,
+    _fit_context,
+    check_is_fitted,
+    read_field,
+    training_rows,
+    validate_data,
+)
+from skasd.audio import AudioLoader
+from skasd.clips import Clips, hand_on
+from skasd.embedders._training import (
+    ClipDataset,
+    EmbeddingNet,
+    Progress,
+    SplitNetwork,
+    TrainingStep,
+    as_floating,
+    autocast,
+    read_rows,
+)
+from skasd.losses import ArcFaceLoss, MultiTargetLoss
+from skasd.networks import MobileFaceNet
+
+_INPUTS = ("log_mel", "waveform", "path")
+
+
+class ClassificationEmbedder(TransformerMixin, BaseEstimator):
+    """Embed clips with a network that learns to tell sections, attributes or other classes of normal clips apart.
+
+    To tell the sections of a machine apart, a network must listen to how each of them sounds; what it then makes of an
+    anomalous clip differs from what it makes of normal ones. The embedder trains on normal clips alone, and `transform`
+    gives the output of the network for a detector that follows.
+
+    The network reads the field ``log_mel``, or else ``waveform``, or else ``path`` (waveforms, read from files batch by
+    batch, so that a data set need not fit into memory). From waveforms a network with a front end is needed, such as
+    `skasd.networks.DualFeatureNetwork`.
+
+    Parameters
+    ----------
+    network : callable, default=MobileFaceNet
+        Class (or other callable) that makes the `torch.nn.Module`, called as ``network(**network_params)``. It takes
+        batches of spectrograms (n, n_mels, n_frames) or of waveforms (n, n_samples), and gives embeddings (n, d).
+        Sizes that depend on the input may be lazy: one batch passes through before training starts.
+
+    network_params : dict, default=None
+        Keyword arguments of `network`.
+
+    loss : callable, default=ArcFaceLoss
+        Class (or other callable) that makes the loss with its head, called as
+        ``loss(embedding_size, n_classes, **loss_params)``; see `skasd.losses`.
+
+    loss_params : dict, default=None
+        Keyword arguments of `loss`.
+
+    targets : tuple of str, default=("section",)
+        Fields whose values are the classes. With several, each has its own head and the losses are added. With a plain
+        array the classes are those of `y` instead.
+
+    augmentations : sequence of Augmentation, default=()
+        Applied to training batches in this order, on the device; see `skasd.augmentation`. Where the network has a front
+        end it comes before the first that works on spectrograms.
+
+    window : int, default=None
+        Number of frames the network sees at once. Training takes a random crop of each clip, `transform` all windows.
+        None takes whole clips.
+
+    hop : int, default=1
+        Number of frames between the windows of `transform`.
+
+    output : {'embedding', 'stages', 'logits'}, default='embedding'
+        What `transform` makes: the embedding; the pooled outputs of all stages of the network side by side
+        (`stage_sizes_` says how many columns each has); or the class scores of the first target (field ``logits``).
+
+    pretrain : ClassificationEmbedder, default=None
+        Embedder that is fitted first, on the same clips; its network's weights are the start of this one.
+
+    max_epochs : int, default=30
+        Number of passes over the training clips.
+
+    lr : float, default=1e-3
+        Learning rate.
+
+    batch_size : int, default=64
+        Clips in a batch, in training and in `transform`.
+
+    optimizer : type, default=torch.optim.AdamW
+        Class of the optimizer.
+
+    lr_schedule : {'constant', 'cosine'}, default='constant'
+        Whether the learning rate stays, or falls to zero along a cosine over the epochs. Others: a
+        `skorch.callbacks.LRScheduler` among the `callbacks`.
+
+    validation_fraction : float, default=0.0
+        Part of the training clips, in [0, 1), that is set aside to watch the loss. A class with one clip trains.
+
+    patience : int, default=None
+        Epochs without a better validation loss after which training stops; the best weights are kept. Needs
+        `validation_fraction` above 0. None trains all epochs.
+
+    max_grad_norm : float, default=None
+        Largest norm of the gradient; longer ones are shortened. None leaves them.
+
+    callbacks : list of skorch callbacks, default=None
+        Further callbacks for the net.
+
+    net_params : dict, default=None
+        Further arguments of the skorch net, such as ``{"optimizer__weight_decay": 1e-4}``.
+
+    mixed_precision : bool, default=False
+        Whether matrix products run in bfloat16 where the device can.
+
+    compile : bool, default=False
+        Whether the network is compiled for training by `torch.compile`.
+
+    num_workers : int, default=0
+        Processes that read batches; 0 reads in the main process. Worth it from files.
+
+    loader : AudioLoader, default=None
+        Reads the files where the clips have only ``path``. None takes ``AudioLoader()``.
+
+    device : str, default='auto'
+        Device to train and embed on; 'auto' takes a GPU where there is one.
+
+    verbose : int, default=0
+        With 1 or more, progress with loss and time left is shown.
+
+    random_state : int, RandomState instance or None, default=None
+        All randomness: weights, order of the clips, augmentation, dropout. With an int, two fits on the CPU are the
+        same bit for bit.
+
+    keep : sequence of str, default=()
+        Consumed fields that `transform` hands on all the same.
+
+    Attributes
+    ----------
+    network_ : torch.nn.Module
+        The trained network.
+
+    loss_ : torch.nn.Module
+        The trained loss with its heads.
+
+    net_ : skorch.NeuralNet
+        The net that did the training, with optimizer and callbacks. It is not saved with the embedder.
+
+    history_ : list of dict
+        For each epoch its number, losses and duration in seconds.
+
+    classes_ : list of ndarray
+        The classes of each target.
+
+    stage_sizes_ : list of int
+        Number of columns of each stage where ``output='stages'``, else of the output as a whole.
+
+    input_shape_ : tuple of int
+        Shape of a clip as seen in `fit`.
+
+    n_features_in_ : int
+        Second dimension of the input.
+
+    See Also
+    --------
+    StatisticsEmbedder : No training; the control that every network must beat.
+
+    Notes
+    -----
+    Saved with joblib or pickle, the embedder holds the weights on the CPU and neither data nor optimizer state. Where
+    the version of skasd or torch differs when it is loaded, a warning names both.
+
+    References
+    ----------
+    .. [1] G. Liu et al., "Unsupervised anomalous sound detection under domain shift conditions based on MobileFaceNets
+       and masked autoregressive flow", DCASE2022 Challenge, technical report, 2022.
+    .. [2] H. Narita and A. Tamamori, "CNN-based anomalous sound detection system for domain generalization", DCASE2022
+       Challenge, technical report, 2022.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skasd.clips import Clips
+    >>> from skasd.embedders import ClassificationEmbedder
+    >>> log_mel = np.random.default_rng(0).normal(size=(8, 64, 32)).astype(np.float32)
+    >>> clips = Clips(log_mel=log_mel, section=["00", "01"] * 4)
+    >>> embedder = ClassificationEmbedder(max_epochs=1, device="cpu", random_state=0).fit(clips)
+    >>> embedder.transform(clips)["embedding"].shape
+    (8, 128)
+    """
+
+    _parameter_constraints: dict = {
+        "network": [callable],
+        "network_params": [dict, None],
+        "loss": [callable],
+        "loss_params": [dict, None],
+        "targets": [tuple, list],
+        "augmentations": [tuple, list],
+        "window": [Interval(Integral, 1, None, closed="left"), None],
+        "hop": [Interval(Integral, 1, None, closed="left")],
+        "output": [StrOptions({"embedding", "stages", "logits"})],
+        "pretrain": [HasMethods(["fit", "transform"]), None],
+        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "lr": [Interval(Real, 0, None, closed="neither")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "optimizer": [callable],
+        "lr_schedule": [StrOptions({"constant", "cosine"})],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "patience": [Interval(Integral, 1, None, closed="left"), None],
+        "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
+        "callbacks": [list, None],
+        "net_params": [dict, None],
+        "mixed_precision": ["boolean"],
+        "compile": ["boolean"],
+        "num_workers": [Interval(Integral, 0, None, closed="left")],
+        "loader": [HasMethods(["fit", "transform"]), None],
+        "device": [str],
+        "verbose": ["verbose"],
+        "random_state": ["random_state"],
+        "keep": [tuple, list],
+    }
+
+    def __init__(
+        self,
+        network=MobileFaceNet,
+        *,
+        network_params=None,
+        loss=ArcFaceLoss,
+        loss_params=None,
+        targets=("section",),
+        augmentations=(),
+        window=None,
+        hop=1,
+        output="embedding",
+        pretrain=None,
+        max_epochs=30,
+        lr=1e-3,
+        batch_size=64,
+        optimizer=torch.optim.AdamW,
+        lr_schedule="constant",
+        validation_fraction=0.0,
+        patience=None,
+        max_grad_norm=None,
+        callbacks=None,
+        net_params=None,
+        mixed_precision=False,
+        compile=False,
+        num_workers=0,
+        loader=None,
+        device="auto",
+        verbose=0,
+        random_state=None,
+        keep=(),
+    ):
+        self.network = network
+        self.network_params = network_params
+        self.loss = loss
+        self.loss_params = loss_params
+        self.targets = targets
+        self.augmentations = augmentations
+        self.window = window
+        self.hop = hop
+        self.output = output
+        self.pretrain = pretrain
+        self.max_epochs = max_epochs
+        self.lr = lr
+        self.batch_size = batch_size
+        self.optimizer = optimizer
+        self.lr_schedule = lr_schedule
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.max_grad_norm = max_grad_norm
+        self.callbacks = callbacks
+        self.net_params = net_params
+        self.mixed_precision = mixed_precision
+        self.compile = compile
+        self.num_workers = num_workers
+        self.loader = loader
+        self.device = device
+        self.verbose = verbose
+        self.random_state = random_state
+        self.keep = keep
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Train the network on the normal clips.
+
+        Parameters
+        ----------
+        X : Clips with the field `log_mel`, `waveform` or `path`, or array-like
+            Spectrograms of shape (n_clips, n_mels, n_frames) in dB or waveforms of shape (n_clips, n_samples).
+
+        y : array-like of shape (n_clips,), default=None
+            Rows where it is -1 (anomalous) are left out; without it the field ``label`` says so. With a plain array
+            its other values are the classes.
+
+        Returns
+        -------
+        self : ClassificationEmbedder
+            The fitted embedder.
+
+        Raises
+        ------
+        ValueError
+            If a target has one class only, if clips have fewer frames than `window`, or if the network does not fit
+            the input.
+        """
+        values = self._check_values(X, reset=True)
+        normal = training_rows(X, y)
+        rows = np.flatnonzero(normal)
+        self.classes_, labels = self._encode_targets(X, y, normal)
+        random_state = check_random_state(self.random_state)
+        start = None if self.pretrain is None else clone(self.pretrain).fit(X, y).network_
+        seed = random_state.randint(np.iinfo(np.int32).max)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            self._make_modules(values, rows, start)
+            self._train(values, rows, labels, X["domain"] if isinstance(X, Clips) and "domain" in X else None, seed)
+        return self
+
+    def transform(self, X):
+        """Embed clips.
+
+        Parameters
+        ----------
+        X : Clips with the field `log_mel`, `waveform` or `path`, or array-like
+            Clips of the same shape as in `fit`.
+
+        Returns
+        -------
+        X : Clips or ndarray of shape (n_clips, d) or (n_clips, n_windows, d)
+            float32; Clips have it in the field ``embedding``, or ``logits`` with ``output='logits'``.
+        """
+        check_is_fitted(self)
+        values, device = self._check_values(X, reset=False), self._device()
+        split = SplitNetwork(self.network_).to(device).eval()
+        self.loss_.to(device).eval()
+        loader, parts = self._loader(), []
+        with torch.inference_mode(), autocast(device, self.mixed_precision):
+            for start in range(0, len(values), self.batch_size):
+                rows = np.arange(start, min(start + self.batch_size, len(values)))
+                x = as_floating(torch.from_numpy(read_rows(values, rows, loader)), device)
+                parts.append(self._embed(split, split.front(x)).float().cpu().numpy())
+        made = "logits" if self.output == "logits" else "embedding"
+        return hand_on(X, made, np.concatenate(parts), consumed=("log_mel", "waveform"), keep=self.keep)
+
+    def _embed(self, split, x):
+        """Output for each clip (n, d), or for each of its windows (n, n_windows, d)."""
+        if self.window is None:
+            return self._output(split, x)
+        windows = x.unfold(-1, self.window, self.hop).movedim(-2, 1)
+        n_windows = windows.shape[1]
+        parts = [
+            self._output(split, window)
+            for clips in windows.split(max(1, self.batch_size // n_windows))  # not all windows of a batch at once
+            for window in clips.flatten(0, 1).split(self.batch_size)
+        ]
+        return torch.cat(parts).unflatten(0, (len(x), n_windows))
+
+    def _output(self, split, x):
+        if self.output == "stages":
+            return torch.cat(split.back.forward_stages(x), dim=1)
+        embedding = split(x)
+        if self.output == "embedding":
+            return embedding
+        logits = self.loss_.logits(embedding)
+        return logits[0] if isinstance(logits, (tuple, list)) else logits
+
+    def _check_values(self, X, *, reset):
+        """Waveforms, spectrograms or paths, as they are stored; numbers are finite and of the shape seen in fit."""
+        _, values = read_field(X, *_INPUTS, owner=type(self).__name__)
+        if isinstance(values, np.ndarray) and values.dtype.kind == "U" and values.ndim == 1:
+            return values
+        dtypes = [np.float32, np.float64, np.int16]
+        values = validate_data(self, values, reset=reset, allow_nd=True, dtype=dtypes)
+        if reset:
+            self.input_shape_ = values.shape[1:]
+        free = values.ndim - (self.window is not None)  # any number of frames (or samples) has windows
+        if values.shape[1:free] != self.input_shape_[: free - 1]:
+            raise ValueError(f"The network was fitted on clips of shape {self.input_shape_}; got {values.shape[1:]}. "
+                             "Bring the clips to one length, or set window.")  # fmt: skip
+        return values
+
+    def _encode_targets(self, X, y, normal):
+        """Classes and class numbers of each target; rows that do not train have any number."""
+        if isinstance(X, Clips):
+            columns = {name: read_field(X, name, owner=type(self).__name__)[1] for name in self.targets}
+        elif y is None:
+            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None: with a plain "
+                             "array the classes are those of y. Give y, or Clips with the fields that `targets` "
+                             "names.")  # fmt: skip
+        else:
+            columns = {"y": np.asarray(y).ravel()}
+        classes = [np.unique(column[normal]) for column in columns.values()]
+        for name, found in zip(columns, classes, strict=True):
+            if len(found) < 2:
+                raise ValueError(f"The target {name!r} has 1 class among the normal clips, {found[0]!r}: there is "
+                                 "nothing to tell apart. Give clips of other sections, another field in `targets`, or "
+                                 "use StatisticsEmbedder, which needs no classes.")  # fmt: skip
+        numbers = [
+            np.minimum(np.searchsorted(found, column), len(found) - 1).astype(np.int64)
+            for column, found in zip(columns.values(), classes, strict=True)
+        ]
+        return classes, numbers
+
+    def _make_modules(self, values, rows, start):
+        """Network and loss, with the sizes that one batch shows."""
+        self.network_ = self.network(**(self.network_params or {})).eval()
+        split = SplitNetwork(self.network_)
+        x = as_floating(torch.from_numpy(read_rows(values, rows[:2], self._loader())), "cpu")
+        self._check_augmentations(x, split)
+        with torch.no_grad():
+            x = self._dry(split.front, x)
+            if self.window is not None and x.shape[-1] < self.window:
+                raise ValueError(f"window={self.window} is longer than the clips, which have {x.shape[-1]} frames.")
+            x = x if self.window is None else x[..., : self.window]
+            embedding = self._dry(split, x)
+            stages = self._dry(split.back.forward_stages, x) if self.output == "stages" else [embedding]
+        self.stage_sizes_ = [stage.shape[1] for stage in stages]
+        if start is not None:
+            self.network_.load_state_dict(start.state_dict())
+        n_classes = tuple(map(len, self.classes_))
+        for augmentation in self.augmentations:
+            n_classes = augmentation.n_classes(n_classes)
+        params = self.loss_params or {}
+        if len(n_classes) == 1:
+            self.loss_ = self.loss(embedding.shape[1], n_classes[0], **params)
+        else:
+            self.loss_ = MultiTargetLoss(embedding.shape[1], n_classes, loss=self.loss, loss_params=self.loss_params)
+
+    def _dry(self, module, x):
+        try:
+            return module(x)
+        except (RuntimeError, TypeError, ValueError) as error:
+            raise ValueError(f"The network {self.network!r} cannot take clips of shape {tuple(x.shape[1:])}: {error}") \
+                from error  # fmt: skip
+
+    def _check_augmentations(self, x, split):
+        made = {"waveform"} if x.ndim == 2 else {"log_mel"}
+        made |= {"log_mel"} if split.has_front_end else set()
+        for augmentation in self.augmentations:
+            if augmentation.works_on != "any" and augmentation.works_on not in made:
+                raise ValueError(f"{type(augmentation).__name__} works on the field {augmentation.works_on!r}, but the "
+                                 f"network gets {' and '.join(sorted(made))}. Leave it out, or change what the network "
+                                 "reads.")  # fmt: skip
+
+    def _train(self, values, rows, labels, domain, seed):
+        train, valid = self._split_rows(rows, labels, seed)
+        loader, generator = self._loader(), torch.Generator().manual_seed(seed)
+        shared = {"collate_fn": _as_it_is, "num_workers": self.num_workers, "pin_memory": self._device() != "cpu"}
+        held_out = predefined_split(ClipDataset(values, valid, labels, domain, loader)) if len(valid) else None
+        self.net_ = EmbeddingNet(
+            SplitNetwork(self.network_),
+            self.loss_,
+            step=TrainingStep(tuple(self.augmentations), self.window, tuple(map(len, self.classes_)), generator),
+            mixed_precision=self.mixed_precision,
+            optimizer=self.optimizer,
+            lr=self.lr,
+            max_epochs=self.max_epochs,
+            batch_size=self.batch_size,
+            train_split=held_out,
+            callbacks=self._all_callbacks(),
+            callbacks__print_log=None,
+            compile=self.compile,
+            device=self._device(),
+            verbose=0,
+            iterator_train__shuffle=True,
+            iterator_train__generator=generator,
+            iterator_train__drop_last=len(train) % self.batch_size == 1 < len(train),  # batch norm needs two clips
+            **{f"iterator_{name}__{key}": value for name in ("train", "valid") for key, value in shared.items()},
+            **(self.net_params or {}),
+        )
+        self.net_.fit(ClipDataset(values, train, labels, domain, loader), None)
+        names = ("epoch", "train_loss", "valid_loss", "dur")
+        self.history_ = [{name: row[name] for name in names if name in row} for row in self.net_.history]
+        if not np.isfinite(self.history_[-1]["train_loss"]):
+            raise ValueError(f"Training diverged: the loss is {self.history_[-1]['train_loss']} after epoch "
+                             f"{len(self.history_)}. Lower lr, or set max_grad_norm.")  # fmt: skip
+        self.network_.eval()
+        self.loss_.eval()
+
+    def _split_rows(self, rows, labels, seed):
+        """Rows to train on and rows to watch the loss on; a class with one clip trains."""
+        if not self.validation_fraction:
+            if self.patience is not None:
+                raise ValueError(f"patience={self.patience} needs validation_fraction above 0: the loss that is "
+                                 "watched must come from clips that do not train.")  # fmt: skip
+            return rows, rows[:0]
+        label = labels[0][rows]
+        many = np.bincount(label)[label] > 1
+        train, valid = train_test_split(
+            rows[many], test_size=self.validation_fraction, stratify=label[many], random_state=seed
+        )
+        return np.concatenate([train, rows[~many]]), valid
+
+    def _all_callbacks(self):
+        callbacks = list(self.callbacks or [])
+        if self.lr_schedule == "cosine":
+            schedule = torch.optim.lr_scheduler.CosineAnnealingLR
+            callbacks.append(("lr_schedule", LRScheduler(schedule, T_max=self.max_epochs)))
+        if self.max_grad_norm is not None:
+            callbacks.append(("max_grad_norm", GradientNormClipping(self.max_grad_norm)))
+        if self.patience is not None:
+            callbacks.append(("patience", EarlyStopping(patience=self.patience, load_best=True, sink=_as_it_is)))
+        if self.verbose:
+            callbacks.append(("progress", Progress()))
+        return callbacks
+
+    def _loader(self):
+        return AudioLoader() if self.loader is None else self.loader
+
+    def _device(self):
+        if self.device != "auto":
+            return self.device
+        return "cuda" if torch.cuda.is_available() else "cpu"
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.target_tags.required = True  # with plain arrays; Clips bring their classes along
+        return tags
+
+    def __getstate__(self):
+        state = super().__getstate__().copy()
+        state.pop("net_", None)
+        for name in ("network_", "loss_"):
+            if name in state:
+                state[name] = _on_cpu(state[name])
+        return state | {"_versions": _versions()}
+
+    def __setstate__(self, state):
+        saved, now = state.pop("_versions"), _versions()
+        if saved != now:
+            warnings.warn(f"This embedder was saved with {saved} and is loaded with {now}; scores may differ. Fit it "
+                          "again if they do.", UserWarning, stacklevel=2)  # fmt: skip
+        super().__setstate__(state)
+
+
+def _on_cpu(module):
+    module = copy.deepcopy(module).cpu()
+    module.zero_grad(set_to_none=True)
+    return module
+
+
+def _versions():
+    return f"skasd {skasd.__version__}, torch {torch.__version__.partition('+')[0]}"
+
+
+def _as_it_is(batch):
+    return batch
