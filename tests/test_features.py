@@ -219,7 +219,7 @@ def test_one_bad_file_does_not_hide_the_others(noise, tmp_path):
     step = LogMelSpectrogram(**SMALL)
     for call in (step.fit, step.fit(paths[:3]).transform):
         with pytest.raises(
-            ValueError, match=r"^2 of 5 files cannot be used:\n.*3.wav: cannot be read.*\n.*4.wav: no such"
+            ValueError, match=r"^2 of 5 clips cannot be used:\n.*3.wav: cannot be read.*\n.*4.wav: no such"
         ):
             call(paths)
 
@@ -233,8 +233,13 @@ def test_silent_file_is_a_warning(tmp_path):
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_samples_must_be_finite(noise, bad):
+    broken = noise.copy()
+    broken[1:, 77] = bad
     with pytest.raises(ValueError, match=r"contains (NaN|infinity)"):
-        LogMelSpectrogram(**SMALL).fit_transform(np.where(noise == noise[0, 0], bad, noise))
+        LogMelSpectrogram(**SMALL).fit(broken)
+    step = LogMelSpectrogram(**SMALL).fit(noise)
+    with pytest.raises(ValueError, match=r"^2 of 3 clips cannot be used:\nrow 1: NaN or infinite samples\nrow 2: NaN"):
+        step.transform(broken)
 
 
 # Frames

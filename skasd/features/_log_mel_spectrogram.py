@@ -6,7 +6,7 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 
-from skasd._audio_files import as_paths, report_files, run_rows
+from skasd._audio_files import as_paths, raise_problems, run_rows, warn_of_silence
 from skasd._validation import Interval, StrOptions, _fit_context, check_is_fitted, read_field, validate_data
 from skasd.audio import AudioLoader
 from skasd.clips import hand_on
@@ -245,8 +245,8 @@ class LogMelSpectrogram(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If clips have another number of samples than in `fit`, or if files cannot be used: their number and the
-            first ten with the reason.
+            If clips have another number of samples than in `fit`, or cannot be used: their number and the first ten
+            with the reason.
 
         Warns
         -----
@@ -257,10 +257,14 @@ class LogMelSpectrogram(TransformerMixin, BaseEstimator):
         _, values = read_field(X, "waveform", "path", owner="LogMelSpectrogram")
         paths = as_paths(values)
         if paths is None:
-            log_mel, _ = self._spectrograms(validate_data(self, values, dtype="numeric", reset=False))
+            waveforms = validate_data(self, values, dtype="numeric", reset=False, ensure_all_finite=False)
+            names = [f"row {row}" for row in range(len(waveforms))]
         else:
-            log_mel, silent = self._spectrograms(Files(paths, self.loader_, self.n_features_in_))
-            report_files(paths, silent)
+            waveforms, names = Files(paths, self.loader_, self.n_features_in_), paths
+        log_mel, silent = self._spectrograms(waveforms, names)
+        raise_problems(names, silent)
+        if paths is not None:
+            warn_of_silence(paths, silent)
         return hand_on(X, "log_mel", log_mel, consumed=("waveform",), keep=self.keep)
 
     def __sklearn_tags__(self):
@@ -294,7 +298,7 @@ class LogMelSpectrogram(TransformerMixin, BaseEstimator):
                           "Take a larger n_fft or fewer n_mels, and fmax up to half the sample rate.",
                           stacklevel=4)  # fmt: skip
 
-    def _spectrograms(self, waveforms):
+    def _spectrograms(self, waveforms, names):
         log_mel = np.empty((len(waveforms), self.n_mels, self.n_frames_), dtype=np.float32)
         precision = np.result_type(waveforms.dtype, np.float32)
 
@@ -304,6 +308,8 @@ class LogMelSpectrogram(TransformerMixin, BaseEstimator):
             def work(row):
                 waveform = waveforms[row]
                 spectrograph(waveform, log_mel[row])
+                if not np.isfinite(log_mel[row]).all():
+                    raise ValueError(f"{names[row]}: NaN or infinite samples")
                 return not waveform.any()
 
             return work
