@@ -50,18 +50,22 @@ def _run_chunk(begin, chunk):
     return results
 
 
-def report_files(paths, results):
-    """Raise one error for all files whose result is a ValueError, and warn of those whose result is True: silent."""
+def raise_problems(names, results):
+    """Raise one error for all clips whose result is a ValueError."""
     problems = [str(result) for result in results if isinstance(result, ValueError)]
-    if problems and len(paths) == 1:
+    if problems and len(names) == 1:
         raise ValueError(problems[0])
     if problems:
-        raise ValueError(f"{len(problems)} of {len(paths)} files cannot be used:\n{first_ten(problems)}")
-    silent = [path for path, result in zip(paths, results, strict=True) if result is True]
-    if silent:
+        raise ValueError(f"{len(problems)} of {len(names)} clips cannot be used:\n{first_ten(problems)}")
+
+
+def warn_of_silence(paths, silent):
+    """Warn of the files of which it is true that all samples are zero."""
+    names = [path for path, is_silent in zip(paths, silent, strict=True) if is_silent]
+    if names:
         warnings.warn(
-            f"{len(silent)} of {len(paths)} files are silent, all their samples are zero. They may be real recordings, "
-            f"or a recorder that was off:\n{first_ten(silent)}",
+            f"{len(names)} of {len(paths)} files are silent, all their samples are zero. They may be real recordings, "
+            f"or a recorder that was off:\n{first_ten(names)}",
             stacklevel=4,
         )
 

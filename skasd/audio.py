@@ -24,8 +24,9 @@ from skasd._audio_files import (
     first_ten,
     load_file,
     open_audio,
-    report_files,
+    raise_problems,
     run_rows,
+    warn_of_silence,
     wrong_length,
 )
 from skasd._validation import (
@@ -143,7 +144,7 @@ def load_audio(
         pad_mode=pad_mode,
         dtype=dtype,
     )
-    report_files([path], [not waveform.any()])
+    warn_of_silence([path], [not waveform.any()])
     return waveform
 
 
@@ -360,7 +361,7 @@ class AudioLoader(TransformerMixin, BaseEstimator):
 
         lengths = run_rows(lambda: length, len(paths), self.n_jobs)
         usual = mode([length for length in lengths if not isinstance(length, ValueError)] or [0])
-        report_files(
+        raise_problems(
             paths,
             [
                 length if isinstance(length, ValueError) or length == usual else wrong_length(path, length, usual)
@@ -379,7 +380,9 @@ class AudioLoader(TransformerMixin, BaseEstimator):
             waveforms[row] = waveform
             return not waveform.any()
 
-        report_files(paths, run_rows(lambda: read, len(paths), self.n_jobs))
+        silent = run_rows(lambda: read, len(paths), self.n_jobs)
+        raise_problems(paths, silent)
+        warn_of_silence(paths, silent)
         return waveforms
 
 

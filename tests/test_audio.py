@@ -180,7 +180,7 @@ def test_broken_file(tmp_path, noise, paths, kind):
     with pytest.raises(ValueError, match=f"^{re.escape(path)}: {BROKEN[kind]}"):
         load(path)
     for duration in (None, 1.0):
-        with pytest.raises(ValueError, match=f"^1 of 13 files cannot be used:\n{re.escape(path)}: {BROKEN[kind]}"):
+        with pytest.raises(ValueError, match=f"^1 of 13 clips cannot be used:\n{re.escape(path)}: {BROKEN[kind]}"):
             AudioLoader(sample_rate=RATE, duration=duration).fit_transform([*paths, path])
 
 
@@ -198,14 +198,14 @@ def test_broken_promise(tmp_path, noise, options, message):
     path = write(tmp_path / "stereo.wav", np.stack([noise, noise], axis=1))
     with pytest.raises(ValueError, match=f"^{re.escape(path)}: {message}"):
         load(path, **options)
-    with pytest.raises(ValueError, match=f"^2 of 2 files cannot be used:\n{re.escape(path)}: {message}"):
+    with pytest.raises(ValueError, match=f"^2 of 2 clips cannot be used:\n{re.escape(path)}: {message}"):
         AudioLoader(**{"sample_rate": RATE, **options}).fit_transform([path, path])
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_first_ten_of_many_broken_files(tmp_path, paths, n_jobs):
     missing = [str(tmp_path / f"missing_{i:02}.wav") for i in range(13)]
-    with pytest.raises(ValueError, match="13 of 25 files cannot be used") as caught:
+    with pytest.raises(ValueError, match="13 of 25 clips cannot be used") as caught:
         AudioLoader(sample_rate=RATE, n_jobs=n_jobs).fit(paths[:6] + missing + paths[6:])
     lines = str(caught.value).splitlines()
     assert lines[1:] == [f"{path}: no such file" for path in missing[:10]] + ["and 3 more"]
@@ -214,7 +214,7 @@ def test_first_ten_of_many_broken_files(tmp_path, paths, n_jobs):
 def test_files_of_other_length_are_listed(tmp_path, paths, noise):
     odd = [write(tmp_path / "short.wav", noise[:-1]), write(tmp_path / "long.wav", np.append(noise, 0.1))]
     loader = AudioLoader(sample_rate=RATE)
-    with pytest.raises(ValueError, match="2 of 14 files cannot be used") as caught:
+    with pytest.raises(ValueError, match="2 of 14 clips cannot be used") as caught:
         loader.fit([odd[0], *paths, odd[1]])
     assert "short.wav: 7999 samples where 8000 are wanted" in str(caught.value)
     assert "long.wav: 8001 samples where 8000 are wanted" in str(caught.value)

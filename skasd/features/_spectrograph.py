@@ -1,0 +1,111 @@
+"""How one waveform becomes a log-mel spectrogram, fast."""
+
+import math
+import warnings
+from functools import lru_cache
+
+import numpy as np
+from scipy.fftpack import rfft
+from scipy.sparse import csr_array
+
+from skasd._audio_files import INT16_SCALE, wrong_length
+
+_BLOCK_SIZE = 2**17
+
+
+class Files:
+    """Waveforms that are read at the moment when they are asked for."""
+
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, paths, loader, n_samples):
+        self.paths = paths
+        self.loader = loader
+        self.n_samples = n_samples
+
+    def __len__(self):
+        return len(self.paths)
+
+    def __getitem__(self, row):
+        waveform = self.loader.load(self.paths[row])
+        if len(waveform) != self.n_samples:
+            raise wrong_length(self.paths[row], len(waveform), self.n_samples)
+        return waveform
+
+
+class Spectrograph:
+    """Writes the log-mel spectrogram of one waveform at a time, with buffers that one thread uses again and again.
+
+    A block of frames fits in the processor's cache, and no array of its size is allocated on the way: the page faults
+    of fresh memory cost as much as the Fourier transform, and threads wait for each other in them.
+    """
+
+    def __init__(self, model, dtype):
+        import librosa.filters
+
+        self.model = model
+        self.n_pairs = (model.n_fft - 1) // 2
+        n_block = max(1, min(model.n_frames_, _BLOCK_SIZE // model.n_fft))
+        margin = model.n_fft // 2 if model.center else 0
+        self.padded = np.zeros(model.n_features_in_ + 2 * margin, dtype=dtype)
+        self.inside = self.padded[margin : margin + model.n_features_in_]
+        self.margin = margin
+        self.frames = np.lib.stride_tricks.sliding_window_view(self.padded, model.n_fft)[:: model.hop_length]
+        self.power = np.empty((model.n_fft // 2 + 1, n_block), dtype=dtype)
+        # Rows that are a power of two apart would push each other out of the cache.
+        self.windowed = np.empty((n_block, model.n_fft + 16), dtype=dtype)[:, : model.n_fft]
+        window = librosa.filters.get_window(model.window, model.win_length or model.n_fft)
+        self.window = librosa.util.pad_center(window, size=model.n_fft).astype(dtype)
+
+    def __call__(self, waveform, log_mel):
+        self._fill(waveform)
+        n_block = len(self.windowed)
+        for start in range(0, len(self.frames), n_block):
+            frames = self.frames[start : start + n_block]
+            np.multiply(frames, self.window, out=self.windowed[: len(frames)])
+            spectrum = self._spectrum(self.windowed[: len(frames)])
+            log_mel[:, start : start + n_block] = self.model.filter_bank_ @ spectrum
+        self._to_decibels(log_mel)
+
+    def _fill(self, waveform):
+        scale = 1 / INT16_SCALE if waveform.dtype == np.int16 else 1
+        np.multiply(waveform, self.padded.dtype.type(scale), out=self.inside)
+        if self.margin and self.model.pad_mode != "constant":
+            self.padded[:] = np.pad(self.inside, self.margin, mode=self.model.pad_mode)
+
+    def _spectrum(self, frames):
+        # scipy.fft has no real transform in place; this one gives real 0, real 1, imaginary 1, real 2, ...
+        parts = rfft(frames, axis=1, overwrite_x=True)
+        np.square(parts, out=parts)
+        spectrum = self.power[:, : len(parts)]
+        last = 2 * self.n_pairs
+        spectrum[0] = parts[:, 0]
+        np.add(parts.T[1:last:2], parts.T[2 : last + 1 : 2], out=spectrum[1 : self.n_pairs + 1])
+        if self.model.n_fft % 2 == 0:
+            spectrum[-1] = parts[:, -1]
+        if self.model.power != 2:
+            np.power(spectrum, self.model.power / 2, out=spectrum)
+        return spectrum
+
+    def _to_decibels(self, log_mel):
+        model = self.model
+        decibels = 20 / model.power
+        np.maximum(log_mel, model.amin, out=log_mel)
+        np.log(log_mel, out=log_mel)
+        log_mel *= decibels / math.log(10)
+        log_mel -= decibels * math.log10(max(model.ref, model.amin))
+        if model.top_db is not None:
+            np.maximum(log_mel, log_mel.max() - model.top_db, out=log_mel)
+
+
+@lru_cache(maxsize=16)
+def mel_filter_bank(sample_rate, n_fft, n_mels, fmin, fmax, htk, norm):
+    """The mel filter bank of librosa, sparse: (n_mels, n_fft // 2 + 1) with about two bands to a bin."""
+    import librosa.filters
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Empty filters", UserWarning)  # fit warns in our words
+        bank = librosa.filters.mel(
+            sr=sample_rate, n_fft=n_fft, n_mels=n_mels, fmin=fmin, fmax=fmax, htk=htk, norm=norm, dtype=np.float32
+        )
+    return csr_array(bank)

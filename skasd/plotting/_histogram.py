@@ -1,0 +1,178 @@
+"""Histograms of scores."""
+
+import numpy as np
+
+from skasd.metrics._scorers import read_labels
+from skasd.plotting._style import ANOMALOUS, NORMAL, axes_for
+
+
+class ScoreHistogramDisplay:
+    """The scores of normal and of anomalous clips, with the threshold between them.
+
+    Make it with `from_estimator` or `from_predictions`.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_clips,)
+        Scores, higher = more normal.
+
+    label : ndarray of shape (n_clips,)
+        +1 for normal, -1 for anomalous clips.
+
+    threshold : float, default=None
+        Scores below it are alarms.
+
+    name : str, default=None
+        Title of the picture.
+
+    Attributes
+    ----------
+    normal_ : list of matplotlib.patches.Polygon
+        The histogram of the normal clips; empty if there are none.
+
+    anomalous_ : list of matplotlib.patches.Polygon
+        The histogram of the anomalous clips; empty if there are none.
+
+    line_ : matplotlib.lines.Line2D or None
+        The threshold, if there is one.
+
+    ax_ : matplotlib.axes.Axes
+        Where it was drawn.
+
+    figure_ : matplotlib.figure.Figure
+        The figure of ``ax_``.
+
+    See Also
+    --------
+    PartialROCDisplay : What every other threshold would give.
+
+    Examples
+    --------
+    >>> from skasd.plotting import ScoreHistogramDisplay
+    >>> display = ScoreHistogramDisplay.from_predictions([1, 1, 1, -1], [-1.0, -1.1, -0.9, -3.0], threshold=-1.5)
+    >>> display.ax_.get_xlabel()
+    'score (higher = more normal)'
+    """
+
+    def __init__(self, *, scores, label, threshold=None, name=None):
+        self.scores = scores
+        self.label = label
+        self.threshold = threshold
+        self.name = name
+
+    @classmethod
+    def from_estimator(cls, estimator, X, y=None, *, name=None, ax=None, **kwargs):
+        """Draw what a fitted detector says of clips.
+
+        Parameters
+        ----------
+        estimator : estimator instance
+            Fitted, with ``score_samples``, higher = more normal. Where it has a ``decision_function``, its threshold
+            ``offset_`` is drawn.
+
+        X : Clips or array-like of shape (n_clips, ...)
+            Clips to score.
+
+        y : array-like of shape (n_clips,), default=None
+            +1 for normal, -1 for anomalous clips. By default the field ``label`` of ``X``.
+
+        name : str, default=None
+            Title of the picture.
+
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; a new figure by default.
+
+        **kwargs : dict
+            For `matplotlib.axes.Axes.hist`, such as ``bins``.
+
+        Returns
+        -------
+        display : ScoreHistogramDisplay
+        """
+        scores = np.asarray(estimator.score_samples(X))
+        threshold = None
+        if hasattr(estimator, "decision_function"):  # a pipeline or a search has it, but not offset_
+            threshold = float(scores[0] - estimator.decision_function(X[:1])[0])
+        return cls.from_predictions(read_labels(X, y), scores, threshold=threshold, name=name, ax=ax, **kwargs)
+
+    @classmethod
+    def from_predictions(cls, label, scores, *, threshold=None, name=None, ax=None, **kwargs):
+        """Draw scores that are there already.
+
+        Parameters
+        ----------
+        label : array-like of shape (n_clips,)
+            +1 for normal, -1 for anomalous clips.
+
+        scores : array-like of shape (n_clips,)
+            What ``score_samples`` gave: higher = more normal.
+
+        threshold : float, default=None
+            Scores below it are alarms.
+
+        name : str, default=None
+            Title of the picture.
+
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; a new figure by default.
+
+        **kwargs : dict
+            For `matplotlib.axes.Axes.hist`, such as ``bins``.
+
+        Returns
+        -------
+        display : ScoreHistogramDisplay
+
+        Raises
+        ------
+        ValueError
+            If labels are others than +1 and -1, lengths differ, or scores are NaN or infinite.
+        """
+        scores = np.asarray(scores, dtype=float)
+        if scores.ndim != 1 or not scores.size or not np.isfinite(scores).all():
+            raise ValueError(f"scores must be one finite number a clip, shape (n_clips,); got shape {scores.shape} "
+                             f"with {np.count_nonzero(~np.isfinite(scores))} NaN or infinite.")  # fmt: skip
+        display = cls(scores=scores, label=read_labels(scores, label), threshold=threshold, name=name)
+        return display.plot(ax=ax, **kwargs)
+
+    def plot(self, ax=None, **kwargs):
+        """Draw the two histograms, each as shares of its group, and the threshold.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; a new figure by default.
+
+        **kwargs : dict
+            For `matplotlib.axes.Axes.hist`, such as ``bins``, 30 by default.
+
+        Returns
+        -------
+        display : ScoreHistogramDisplay
+            This object.
+        """
+        self.ax_ = axes_for(ax, "ScoreHistogramDisplay")
+        from matplotlib import rcParams
+        from matplotlib.ticker import PercentFormatter
+
+        self.figure_ = self.ax_.figure
+        edges = np.histogram_bin_edges(self.scores, kwargs.pop("bins", 30))
+        self.normal_ = self._histogram(1, "normal", edges, color=NORMAL, **kwargs)
+        self.anomalous_ = self._histogram(-1, "anomalous", edges, color=ANOMALOUS, **kwargs)
+        self.line_ = None
+        if self.threshold is not None:
+            label = f"threshold {self.threshold:.3g}: alarm below"
+            self.line_ = self.ax_.axvline(self.threshold, color=rcParams["text.color"], linestyle="--", label=label)
+        self.ax_.set(xlabel="score (higher = more normal)", ylabel="share of the group's clips", title=self.name)
+        self.ax_.yaxis.set_major_formatter(PercentFormatter(xmax=1))
+        self.ax_.legend()
+        return self
+
+    def _histogram(self, label, name, edges, *, color, **kwargs):
+        scores = self.scores[self.label == label]
+        if not scores.size:
+            return []
+        style = {"histtype": "stepfilled", "facecolor": (color, 0.45), "edgecolor": color, "linewidth": 1.5}
+        weights = np.full(len(scores), 1 / len(scores))
+        legend = f"{name} ({len(scores)} clips)"
+        return self.ax_.hist(scores, edges, weights=weights, label=legend, **style | kwargs)[2]

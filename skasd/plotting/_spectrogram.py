@@ -1,0 +1,253 @@
+"""Log-mel spectrograms."""
+
+import numpy as np
+
+from skasd.plotting._style import axes_for
+
+
+class SpectrogramDisplay:
+    """A log-mel spectrogram over time in seconds and frequency in Hz, with its levels in dB.
+
+    Make it with `from_log_mel` or `from_waveform`.
+
+    Parameters
+    ----------
+    log_mel : ndarray of shape (n_mels, n_frames)
+        Levels of one clip in dB.
+
+    sample_rate : int, default=16000
+        Sample rate of the waveform in Hz.
+
+    hop_length : int, default=512
+        Samples from one frame to the next.
+
+    fmin : float, default=0.0
+        Lower edge of the lowest band in Hz.
+
+    fmax : float, default=None
+        Upper edge of the highest band in Hz; half the sample rate by default.
+
+    htk : bool, default=False
+        Whether the mel scale is HTK's, not Slaney's.
+
+    name : str, default=None
+        Title of the picture.
+
+    Attributes
+    ----------
+    image_ : matplotlib.image.AxesImage
+        The spectrogram.
+
+    colorbar_ : matplotlib.colorbar.Colorbar
+        What shows which colour is which level.
+
+    ax_ : matplotlib.axes.Axes
+        Where it was drawn.
+
+    figure_ : matplotlib.figure.Figure
+        The figure of ``ax_``.
+
+    See Also
+    --------
+    skasd.features.LogMelSpectrogram : The transformer, whose parameters have the same names.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skasd.plotting import SpectrogramDisplay
+    >>> log_mel = np.random.default_rng(0).normal(-40, 5, size=(128, 313))
+    >>> display = SpectrogramDisplay.from_log_mel(log_mel, sample_rate=16000, hop_length=512, name="fan")
+    >>> display.ax_.get_ylabel()
+    'frequency (Hz)'
+    """
+
+    def __init__(self, *, log_mel, sample_rate=16000, hop_length=512, fmin=0.0, fmax=None, htk=False, name=None):
+        self.log_mel = log_mel
+        self.sample_rate = sample_rate
+        self.hop_length = hop_length
+        self.fmin = fmin
+        self.fmax = fmax
+        self.htk = htk
+        self.name = name
+
+    @classmethod
+    def from_log_mel(
+        cls, log_mel, *, sample_rate=16000, hop_length=512, fmin=0.0, fmax=None, htk=False, name=None, ax=None, **kwargs
+    ):
+        """Draw one clip's log-mel spectrogram.
+
+        Parameters
+        ----------
+        log_mel : array-like of shape (n_mels, n_frames)
+            Levels of one clip in dB, bands from low to high.
+
+        sample_rate : int, default=16000
+            Sample rate of the waveform in Hz.
+
+        hop_length : int, default=512
+            Samples from one frame to the next.
+
+        fmin : float, default=0.0
+            Lower edge of the lowest band in Hz.
+
+        fmax : float, default=None
+            Upper edge of the highest band in Hz; half the sample rate by default.
+
+        htk : bool, default=False
+            Whether the mel scale is HTK's, not Slaney's.
+
+        name : str, default=None
+            Title of the picture.
+
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; a new figure by default.
+
+        **kwargs : dict
+            For `matplotlib.axes.Axes.imshow`, such as ``vmin`` and ``vmax`` in dB, which make two clips comparable.
+
+        Returns
+        -------
+        display : SpectrogramDisplay
+
+        Raises
+        ------
+        ValueError
+            If ``log_mel`` is not one clip's, or not finite.
+        """
+        log_mel = np.asarray(log_mel)
+        if log_mel.ndim != 2 or not log_mel.size:
+            raise ValueError(f"log_mel must be one clip's, shape (n_mels, n_frames); got shape {log_mel.shape}. "
+                             "Choose one clip: log_mel[i].")  # fmt: skip
+        if not np.isfinite(log_mel).all():
+            raise ValueError("log_mel holds NaN or infinite levels; a logarithm needs a floor for silence.")
+        numbers = {"sample_rate": sample_rate, "hop_length": hop_length, "fmin": fmin, "fmax": fmax, "htk": htk}
+        return cls(log_mel=log_mel, **numbers, name=name).plot(ax=ax, **kwargs)
+
+    @classmethod
+    def from_waveform(
+        cls,
+        waveform,
+        *,
+        sample_rate=16000,
+        n_fft=1024,
+        hop_length=512,
+        n_mels=128,
+        fmin=0.0,
+        fmax=None,
+        htk=False,
+        name=None,
+        ax=None,
+        **kwargs,
+    ):
+        """Draw the log-mel spectrogram of one waveform.
+
+        Parameters
+        ----------
+        waveform : array-like of shape (n_samples,)
+            One clip, floats in [-1, 1] or int16.
+
+        sample_rate : int, default=16000
+            Sample rate of the waveform in Hz.
+
+        n_fft : int, default=1024
+            Length of a frame in samples.
+
+        hop_length : int, default=512
+            Samples from one frame to the next.
+
+        n_mels : int, default=128
+            Number of bands.
+
+        fmin : float, default=0.0
+            Lower edge of the lowest band in Hz.
+
+        fmax : float, default=None
+            Upper edge of the highest band in Hz; half the sample rate by default.
+
+        htk : bool, default=False
+            Whether the mel scale is HTK's, not Slaney's.
+
+        name : str, default=None
+            Title of the picture.
+
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; a new figure by default.
+
+        **kwargs : dict
+            For `matplotlib.axes.Axes.imshow`.
+
+        Returns
+        -------
+        display : SpectrogramDisplay
+
+        Raises
+        ------
+        ValueError
+            If ``waveform`` is not one-dimensional or shorter than a frame.
+        """
+        from skasd.features import LogMelSpectrogram
+
+        waveform = np.asarray(waveform)
+        if waveform.ndim != 1:
+            raise ValueError(f"waveform must be one clip's, shape (n_samples,); got shape {waveform.shape}. "
+                             "Choose one clip: waveforms[i].")  # fmt: skip
+        shared = {"sample_rate": sample_rate, "hop_length": hop_length, "fmin": fmin, "fmax": fmax, "htk": htk}
+        log_mel = LogMelSpectrogram(n_fft=n_fft, n_mels=n_mels, **shared).fit_transform(waveform[np.newaxis])[0]
+        return cls.from_log_mel(log_mel, **shared, name=name, ax=ax, **kwargs)
+
+    @property
+    def frequencies(self):
+        """Centres of the bands in Hz, ndarray of shape (n_mels,)."""
+        return self._band_frequencies()[1:-1]
+
+    @property
+    def duration(self):
+        """Length of the picture in seconds."""
+        return self.log_mel.shape[1] * self.hop_length / self.sample_rate
+
+    def plot(self, ax=None, **kwargs):
+        """Draw the spectrogram.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; a new figure by default.
+
+        **kwargs : dict
+            For `matplotlib.axes.Axes.imshow`. By default the lowest colour is 80 dB below the highest level.
+
+        Returns
+        -------
+        display : SpectrogramDisplay
+            This object.
+        """
+        self.ax_ = axes_for(ax, "SpectrogramDisplay")
+        self.figure_ = self.ax_.figure
+        lowest = max(self.log_mel.min(), self.log_mel.max() - 80)
+        extent = (0, self.duration, -0.5, len(self.log_mel) - 0.5)
+        style = {"cmap": "magma", "vmin": lowest, "aspect": "auto", "origin": "lower", "interpolation": "nearest"}
+        self.image_ = self.ax_.imshow(self.log_mel, extent=extent, **style | kwargs)
+        self.colorbar_ = self.figure_.colorbar(self.image_, ax=self.ax_, label="level (dB)")
+        positions, labels = self._ticks()
+        self.ax_.set_yticks(positions, labels)
+        self.ax_.set(xlabel="time (s)", ylabel="frequency (Hz)", title=self.name)
+        return self
+
+    def _band_frequencies(self):
+        """Lower edge, centres and upper edge: the filters are triangles from one of these to the next but one."""
+        import librosa
+
+        fmax = self.sample_rate / 2 if self.fmax is None else self.fmax
+        return librosa.mel_frequencies(len(self.log_mel) + 2, fmin=self.fmin, fmax=fmax, htk=self.htk)
+
+    def _ticks(self):
+        """Octaves from 125 Hz, from the top down, as far apart as labels need."""
+        n_mels = len(self.log_mel)
+        frequencies = self._band_frequencies()
+        octaves = [octave for octave in 125 * 2 ** np.arange(12) if frequencies[0] <= octave <= frequencies[-1] + 1e-6]
+        places = np.interp(octaves, frequencies, np.arange(-1, n_mels + 1)).clip(-0.5, n_mels - 0.5)
+        chosen = []
+        for octave, place in zip(octaves[::-1], places[::-1], strict=True):
+            if not chosen or chosen[-1][0] - place > 0.07 * n_mels:
+                chosen.append((place, str(octave)))
+        return zip(*chosen, strict=True) if chosen else ([], [])

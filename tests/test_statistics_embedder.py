@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.model_selection import ParameterGrid
+
+from skasd.clips import Clips
+from skasd.embedders import StatisticsEmbedder
+
+SOME_LOG_MEL = np.random.default_rng(0).normal(-60, 10, size=(150, 4, 31)).astype(np.float32)
+
+
+def test_worked_by_hand():
+    # Bands (-60, -20, -40) and (-30, -30, -30); weights 4/7, 2/7, 1/7 from loud to quiet.
+    log_mel = np.array([[[-60.0, -20.0, -40.0], [-30.0, -30.0, -30.0]]])
+    embedder = StatisticsEmbedder(statistics=("mean", "std", "max", "rank"), decay=0.5)
+    expected = [-40, -30, np.sqrt(800 / 3), 0, -20, -30, -(80 + 80 + 60) / 7, -30]
+    np.testing.assert_allclose(embedder.fit_transform(log_mel), [expected], rtol=1e-6)
+
+
+def test_values_are_those_of_numpy():
+    embedding = StatisticsEmbedder(statistics=["max", "mean", "std"]).fit_transform(SOME_LOG_MEL)
+    parts = [SOME_LOG_MEL.max(axis=2), SOME_LOG_MEL.mean(axis=2), SOME_LOG_MEL.std(axis=2)]
+    assert embedding.dtype == np.float32
+    np.testing.assert_allclose(embedding, np.concatenate(parts, axis=1), rtol=1e-5)
+
+
+def test_rank_pooling_goes_from_maximum_to_mean():
+    ranks = [StatisticsEmbedder(statistics=["rank"], decay=decay).fit_transform(SOME_LOG_MEL)
+             for decay in (0, 0.3, 0.9, 0.99, 1)]  # fmt: skip
+    np.testing.assert_allclose(ranks[0], SOME_LOG_MEL.max(axis=2), rtol=1e-6)
+    np.testing.assert_allclose(ranks[-1], SOME_LOG_MEL.mean(axis=2), rtol=1e-5)
+    assert (np.diff(ranks, axis=0) < 0).all()
+
+
+@pytest.mark.parametrize(
+    "options", list(ParameterGrid({"statistics": [["mean", "std", "max", "rank"]], "decay": [0, 0.9]}))
+)
+def test_order_of_frames_does_not_matter(options):
+    embedder = StatisticsEmbedder(**options).fit(SOME_LOG_MEL)
+    shuffled = np.random.default_rng(1).permuted(SOME_LOG_MEL, axis=2)
+    np.testing.assert_allclose(embedder.transform(shuffled), embedder.transform(SOME_LOG_MEL), rtol=1e-5)
+
+
+def test_clips_and_arrays():
+    clips = Clips(log_mel=SOME_LOG_MEL, section=["00"] * 150)
+    embedder = StatisticsEmbedder()
+    made = embedder.fit_transform(clips)
+    assert list(made) == ["section", "embedding"]
+    np.testing.assert_array_equal(made["embedding"], embedder.fit_transform(SOME_LOG_MEL))
+    np.testing.assert_array_equal(embedder.transform(SOME_LOG_MEL[70:75]), made["embedding"][70:75])
+    assert list(clone(embedder).set_params(keep=["log_mel"]).fit_transform(clips)) == [
+        "log_mel",
+        "section",
+        "embedding",
+    ]
+
+
+def test_two_dimensions_are_clips_of_one_frame():
+    frames = SOME_LOG_MEL[:, :, 0]
+    embedding = StatisticsEmbedder(statistics=["rank", "std"]).fit_transform(frames)
+    np.testing.assert_allclose(embedding, np.concatenate([frames, 0 * frames], axis=1), rtol=1e-6)
+
+
+def test_clips_may_be_longer_than_in_training_but_not_of_other_bands():
+    embedder = StatisticsEmbedder().fit(SOME_LOG_MEL[:, :, :10])
+    assert embedder.transform(SOME_LOG_MEL).shape == (150, 8)
+    with pytest.raises(ValueError, match="X has 3 features, but StatisticsEmbedder is expecting 4"):
+        embedder.transform(SOME_LOG_MEL[:, :3])
+
+
+@pytest.mark.parametrize(
+    "options, X, message",
+    [
+        (
+            {"statistics": ["mean", "median"]},
+            SOME_LOG_MEL,
+            r"at least one of mean, std, max, rank; got \['mean', 'median'\]",
+        ),
+        ({"statistics": []}, SOME_LOG_MEL, r"at least one of mean, std, max, rank; got \[\]"),
+        (
+            {"statistics": "mean"},
+            SOME_LOG_MEL,
+            "The 'statistics' parameter of StatisticsEmbedder must be an array-like",
+        ),
+        (
+            {"decay": 1.1},
+            SOME_LOG_MEL,
+            r"The 'decay' parameter of StatisticsEmbedder must be a float in the range \[0.0, 1.0\]",
+        ),
+        ({}, Clips(waveform=[[0.0]]), "StatisticsEmbedder needs the field 'log_mel'; the clips have waveform"),
+        ({}, np.full((2, 3, 4), np.nan), "contains NaN"),
+        ({}, np.ones((2, 3, 4, 5)), r"Spectrograms have three dimensions, .* got shape \(2, 3, 4, 5\)"),
+    ],
+)
+def test_bad_input(options, X, message):
+    with pytest.raises(ValueError, match=message):
+        StatisticsEmbedder(**options).fit(X)
