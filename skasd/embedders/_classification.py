@@ -6,11 +6,11 @@ from numbers import Integral, Real
 
 import numpy as np
 import torch
-from skorch.callbacks import EarlyStopping, GradientNormClipping, LRScheduler
-from skorch.helper import predefined_split
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
+from skorch.callbacks import EarlyStopping, GradientNormClipping, LRScheduler
+from skorch.helper import predefined_split
 
 import skasd
 from skasd._validation import (
@@ -74,8 +74,8 @@ class ClassificationEmbedder(TransformerMixin, BaseEstimator):
         array the classes are those of `y` instead.
 
     augmentations : sequence of Augmentation, default=()
-        Applied to training batches in this order, on the device; see `skasd.augmentation`. Where the network has a front
-        end it comes before the first that works on spectrograms.
+        Applied to training batches in this order, on the device; see `skasd.augmentation`. The front end of a network,
+        if it has one, comes before the first that works on spectrograms.
 
     window : int, default=None
         Number of frames the network sees at once. Training takes a random crop of each clip, `transform` all windows.
@@ -155,6 +155,9 @@ class ClassificationEmbedder(TransformerMixin, BaseEstimator):
 
     loss_ : torch.nn.Module
         The trained loss with its heads.
+
+    loader_ : AudioLoader or None
+        What reads the files, where the clips have only ``path``.
 
     net_ : skorch.NeuralNet
         The net that did the training, with optimizer and callbacks. It is not saved with the embedder.
@@ -319,6 +322,7 @@ class ClassificationEmbedder(TransformerMixin, BaseEstimator):
             the input.
         """
         values = self._check_values(X, reset=True)
+        self.loader_ = self._fit_loader(values)
         normal = training_rows(X, y)
         rows = np.flatnonzero(normal)
         self.classes_, labels = self._encode_targets(X, y, normal)
@@ -348,11 +352,11 @@ class ClassificationEmbedder(TransformerMixin, BaseEstimator):
         values, device = self._check_values(X, reset=False), self._device()
         split = SplitNetwork(self.network_).to(device).eval()
         self.loss_.to(device).eval()
-        loader, parts = self._loader(), []
+        parts = []
         with torch.inference_mode(), autocast(device, self.mixed_precision):
             for start in range(0, len(values), self.batch_size):
                 rows = np.arange(start, min(start + self.batch_size, len(values)))
-                x = as_floating(torch.from_numpy(read_rows(values, rows, loader)), device)
+                x = as_floating(torch.from_numpy(read_rows(values, rows, self.loader_)), device)
                 parts.append(self._embed(split, split.front(x)).float().cpu().numpy())
         made = "logits" if self.output == "logits" else "embedding"
         return hand_on(X, made, np.concatenate(parts), consumed=("log_mel", "waveform"), keep=self.keep)
@@ -420,7 +424,7 @@ class ClassificationEmbedder(TransformerMixin, BaseEstimator):
         """Network and loss, with the sizes that one batch shows."""
         self.network_ = self.network(**(self.network_params or {})).eval()
         split = SplitNetwork(self.network_)
-        x = as_floating(torch.from_numpy(read_rows(values, rows[:2], self._loader())), "cpu")
+        x = as_floating(torch.from_numpy(read_rows(values, rows[:2], self.loader_)), "cpu")
         self._check_augmentations(x, split)
         with torch.no_grad():
             x = self._dry(split.front, x)
@@ -459,9 +463,9 @@ class ClassificationEmbedder(TransformerMixin, BaseEstimator):
 
     def _train(self, values, rows, labels, domain, seed):
         train, valid = self._split_rows(rows, labels, seed)
-        loader, generator = self._loader(), torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(seed)
         shared = {"collate_fn": _as_it_is, "num_workers": self.num_workers, "pin_memory": self._device() != "cpu"}
-        held_out = predefined_split(ClipDataset(values, valid, labels, domain, loader)) if len(valid) else None
+        held_out = predefined_split(ClipDataset(values, valid, labels, domain, self.loader_)) if len(valid) else None
         self.net_ = EmbeddingNet(
             SplitNetwork(self.network_),
             self.loss_,
@@ -483,7 +487,7 @@ class ClassificationEmbedder(TransformerMixin, BaseEstimator):
             **{f"iterator_{name}__{key}": value for name in ("train", "valid") for key, value in shared.items()},
             **(self.net_params or {}),
         )
-        self.net_.fit(ClipDataset(values, train, labels, domain, loader), None)
+        self.net_.fit(ClipDataset(values, train, labels, domain, self.loader_), None)
         names = ("epoch", "train_loss", "valid_loss", "dur")
         self.history_ = [{name: row[name] for name in names if name in row} for row in self.net_.history]
         if not np.isfinite(self.history_[-1]["train_loss"]):
@@ -519,8 +523,10 @@ class ClassificationEmbedder(TransformerMixin, BaseEstimator):
             callbacks.append(("progress", Progress()))
         return callbacks
 
-    def _loader(self):
-        return AudioLoader() if self.loader is None else self.loader
+    def _fit_loader(self, values):
+        if values.dtype.kind != "U":
+            return None
+        return clone(AudioLoader() if self.loader is None else self.loader).fit(values)
 
     def _device(self):
         if self.device != "auto":

@@ -154,7 +154,9 @@ class TrainingStep:
         if self.window is None:
             return x
         starts = torch.randint(x.shape[-1] - self.window + 1, (len(x),), generator=self.generator)
-        return torch.stack([one[..., start : start + self.window] for one, start in zip(x, starts.tolist(), strict=True)])
+        return torch.stack(
+            [one[..., start : start + self.window] for one, start in zip(x, starts.tolist(), strict=True)]
+        )
 
 
 class EmbeddingNet(NeuralNet):

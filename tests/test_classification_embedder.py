@@ -1,0 +1,351 @@
+import subprocess
+import sys
+import warnings
+from functools import partial
+
+import joblib
+import numpy as np
+import pytest
+import soundfile
+import torch
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from skorch.callbacks import EpochScoring
+from torch import nn
+
+from skasd.audio import AudioLoader
+from skasd.augmentation import Mixup, SpecAugment
+from skasd.clips import Clips
+from skasd.detectors import CosineCenterDetector
+from skasd.embedders import ClassificationEmbedder
+from skasd.losses import AdaCosLoss, ArcFaceLoss, FocalLoss, SoftmaxLoss, SubclusterAdaCosLoss
+from skasd.metrics import auc_scorer
+from skasd.model_selection import DevelopmentSplit
+from skasd.networks import DualFeatureNetwork, LogMelLayer, WithFrontEnd
+
+
+class TinyNetwork(nn.Module):
+    """A network of a user: two convolutions with batch norm and dropout, and stages."""
+
+    def __init__(self, embedding_size=8):
+        super().__init__()
+        self.first = nn.Sequential(nn.Conv2d(1, 4, 3, stride=2), nn.BatchNorm2d(4), nn.ReLU())
+        self.second = nn.Sequential(nn.Conv2d(4, 6, 3, stride=2), nn.BatchNorm2d(6), nn.ReLU(), nn.Dropout(0.1))
+        self.last = nn.Linear(6, embedding_size)
+
+    def forward(self, x):
+        return self.forward_stages(x)[-1]
+
+    def forward_stages(self, x):
+        first = self.first(x.unsqueeze(1) if x.ndim == 3 else x)
+        second = self.second(first).mean(dim=(2, 3))
+        return [first.mean(dim=(2, 3)), second, self.last(second)]
+
+
+def make_clips(n_clips=48, seed=0, n_frames=20, anomalous=False):
+    """Two sections and four attributes: each has its own loud bands; anomalies have another."""
+    rng = np.random.default_rng(seed)
+    log_mel = rng.normal(size=(n_clips, 16, n_frames)).astype(np.float32)
+    number = np.arange(n_clips) % 4
+    for clip, band in zip(log_mel, number + (6 if anomalous else 0), strict=True):
+        clip[band : band + 2] += 4
+    return Clips(
+        log_mel=log_mel,
+        section=np.where(number % 2, "01", "00"),
+        attribute=np.array(["a", "b", "c", "d"])[number],
+        domain=np.where(np.arange(n_clips) % 6, "source", "target"),
+        label=np.full(n_clips, -1 if anomalous else 1),
+        split=np.full(n_clips, "test" if seed else "train"),
+    )
+
+
+def make_embedder(**params):
+    defaults = {"network": TinyNetwork, "max_epochs": 2, "batch_size": 16, "random_state": 0, "device": "cpu"}
+    return ClassificationEmbedder(**(defaults | params))
+
+
+VARIANTS = {
+    "arcface": {},
+    "softmax": {"loss": SoftmaxLoss},
+    "two targets": {"loss": FocalLoss, "targets": ("section", "attribute")},
+    "subclusters": {"loss": SubclusterAdaCosLoss, "loss_params": {"n_subclusters": 2, "trainable": True}},
+    "augmented": {
+        "augmentations": (Mixup(target_share=0.5), SpecAugment(freq_mask=4, time_mask=4)),
+        "loss": AdaCosLoss,
+    },
+    "windows": {"window": 12, "hop": 4},
+    "stages": {"output": "stages"},
+    "logits": {"output": "logits"},
+    "pretrained": {"pretrain": make_embedder(max_epochs=1)},
+    "early stopping": {"validation_fraction": 0.25, "patience": 1, "max_epochs": 4},
+    "schedule": {"lr_schedule": "cosine", "max_grad_norm": 0.5},
+    "mixed precision": {"mixed_precision": True},
+    "workers": {"num_workers": 2},
+}
+every_variant = pytest.mark.parametrize("params", VARIANTS.values(), ids=VARIANTS)
+
+
+def output(embedder, clips):
+    made = embedder.transform(clips)
+    return made["logits" if embedder.output == "logits" else "embedding"]
+
+
+def without_early_exit(params):
+    return {**params, "max_epochs": params.get("max_epochs", 2)}
+
+
+@every_variant
+def test_two_fits_are_the_same_bit_for_bit(params):
+    clips = make_clips()
+    first, second = (output(make_embedder(**params).fit(clips), clips) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert np.isfinite(first).all()
+    assert first.dtype == np.float32
+
+
+@every_variant
+def test_training_leaves_the_randomness_of_others_alone(params):
+    torch.manual_seed(3)
+    wanted = torch.rand(4)
+    torch.manual_seed(3)
+    make_embedder(**params).fit(make_clips())
+    torch.testing.assert_close(torch.rand(4), wanted, rtol=0, atol=0)
+
+
+@every_variant
+def test_saved_and_loaded_gives_the_same_bit_for_bit(params, tmp_path):
+    clips = make_clips()
+    embedder = make_embedder(**params).fit(clips)
+    joblib.dump(embedder, tmp_path / "embedder.joblib")
+    np.testing.assert_array_equal(output(joblib.load(tmp_path / "embedder.joblib"), clips), output(embedder, clips))
+
+
+@every_variant
+def test_anomalies_never_train(params):
+    clips, odd = make_clips(), make_clips(6, seed=5, anomalous=True)
+    wanted = output(make_embedder(**params).fit(clips), clips)
+    np.testing.assert_array_equal(output(make_embedder(**params).fit(clips + odd), clips), wanted)
+    unlabelled = (clips + odd).without("label")
+    y = np.repeat([1, -1], [len(clips), len(odd)])
+    np.testing.assert_array_equal(output(make_embedder(**params).fit(unlabelled, y), clips), wanted)
+
+
+@every_variant
+def test_row_order_and_batch_size_change_nothing(params):
+    clips = make_clips()
+    embedder = make_embedder(**params).fit(clips)
+    wanted = output(embedder, clips)
+    tolerance = {"rtol": 0.05, "atol": 0.05} if embedder.mixed_precision else {"rtol": 1e-4, "atol": 1e-5}
+    order = np.random.default_rng(0).permutation(len(clips))
+    np.testing.assert_allclose(output(embedder, clips[order]), wanted[order], **tolerance)
+    np.testing.assert_allclose(output(embedder.set_params(batch_size=5), clips), wanted, **tolerance)
+
+
+def test_another_seed_gives_another_embedding():
+    clips = make_clips()
+    first, second = (output(make_embedder(random_state=seed).fit(clips), clips) for seed in (0, 1))
+    assert not np.array_equal(first, second)
+
+
+def test_it_learns_to_tell_the_classes_apart():
+    clips, test = make_clips(96), make_clips(96, seed=1)
+    embedder = make_embedder(targets=("attribute",), output="logits", max_epochs=20, lr=0.01).fit(clips)
+    assert (embedder.classes_[0][output(embedder, test).argmax(axis=1)] == test["attribute"]).mean() > 0.95
+    losses = [epoch["train_loss"] for epoch in embedder.history_]
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_it_finds_clips_that_sound_like_the_other_section():
+    normal, odd = make_clips(40, seed=1), make_clips(40, seed=2)
+    odd = odd.with_fields(section=np.where(odd["section"] == "00", "01", "00"), label=np.full(40, -1))
+    clips = make_clips(96) + normal + odd
+    system = make_pipeline(make_embedder(max_epochs=10), CosineCenterDetector())
+    search = GridSearchCV(
+        system, {"classificationembedder__lr": [0.01, 1e-6]}, scoring=auc_scorer, cv=DevelopmentSplit(), n_jobs=2
+    )
+    search.fit(clips, clips["label"])
+    assert search.best_params_ == {"classificationembedder__lr": 0.01}
+    assert search.best_score_ > 0.95
+
+
+def test_plain_arrays_take_the_classes_from_y():
+    clips = make_clips()
+    embedded = make_embedder().fit(clips["log_mel"], clips["section"]).transform(clips["log_mel"])
+    np.testing.assert_array_equal(embedded, make_embedder().fit(clips).transform(clips)["embedding"])
+
+
+def test_memory_mapped_clips_train_as_those_in_memory(tmp_path):
+    clips = make_clips()
+    joblib.dump(clips["log_mel"], tmp_path / "log_mel.joblib")
+    mapped = clips.with_fields(log_mel=joblib.load(tmp_path / "log_mel.joblib", mmap_mode="r"))
+    np.testing.assert_array_equal(
+        output(make_embedder().fit(mapped), mapped), output(make_embedder().fit(clips), clips)
+    )
+
+
+FRONT_END = partial(LogMelLayer, sample_rate=8000, n_fft=256, hop_length=128, n_mels=16)
+WAVE_NETWORK = partial(WithFrontEnd, [FRONT_END], TinyNetwork)
+
+
+def make_waveforms(n_clips=24):
+    rng = np.random.default_rng(0)
+    tone = np.sin(np.arange(2560) * np.where(np.arange(n_clips) % 2, 0.2, 0.9)[:, np.newaxis])
+    waveform = (0.3 * tone + 0.05 * rng.normal(size=(n_clips, 2560))).astype(np.float32)
+    return Clips(waveform=waveform, section=np.where(np.arange(n_clips) % 2, "01", "00"))
+
+
+def test_waveforms_files_and_16_bit_samples_train_alike(tmp_path):
+    clips = make_waveforms()
+    samples = np.round(clips["waveform"] * 2**15).astype(np.int16)
+    paths = [tmp_path / f"{row}.wav" for row in range(len(clips))]
+    for path, one in zip(paths, samples, strict=True):
+        soundfile.write(path, one, 8000)
+    forms = [
+        clips.with_fields(waveform=samples),
+        clips.with_fields(waveform=samples.astype(np.float32) / 2**15),
+        clips.without("waveform").with_fields(path=paths),
+    ]
+    outputs = [
+        output(make_embedder(network=WAVE_NETWORK, loader=AudioLoader(sample_rate=8000)).fit(form), form)
+        for form in forms
+    ]
+    np.testing.assert_array_equal(outputs[0], outputs[1])
+    np.testing.assert_array_equal(outputs[0], outputs[2])
+
+
+@pytest.mark.parametrize("window", [None, 16])
+def test_spectrogram_augmentation_comes_after_the_front_end(window):
+    clips = make_waveforms()
+    augmentations = (Mixup(), SpecAugment(freq_mask=4, time_mask=4))
+    embedder = make_embedder(network=WAVE_NETWORK, augmentations=augmentations, window=window).fit(clips)
+    assert np.isfinite(output(embedder, clips)).all()
+    assert output(embedder, clips).ndim == (2 if window is None else 3)
+
+
+def test_dual_features_of_the_first_report_train():
+    clips = make_waveforms(8)
+    network = partial(DualFeatureNetwork, sample_rate=8000, n_fft=256, hop_length=128, n_mels=32)
+    embedder = make_embedder(network=network, max_epochs=1, batch_size=4).fit(clips)
+    assert output(embedder, clips).shape == (8, 128)
+
+
+def test_windows_are_those_of_the_clip():
+    clips = make_clips(n_frames=21)
+    embedder = make_embedder(window=12, hop=4).fit(clips)
+    windows = output(embedder, clips)
+    assert windows.shape == (48, 3, 8)
+    second = clips.with_fields(log_mel=clips["log_mel"][:, :, 4:16])
+    np.testing.assert_allclose(output(embedder, second)[:, 0], windows[:, 1], rtol=1e-4, atol=1e-5)
+
+
+def test_stages_lie_side_by_side():
+    clips = make_clips()
+    stages = make_embedder(output="stages").fit(clips)
+    assert stages.stage_sizes_ == [4, 6, 8]
+    np.testing.assert_allclose(
+        output(stages, clips)[:, 10:], output(make_embedder().fit(clips), clips), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_two_steps_start_from_the_weights_of_the_first():
+    clips = make_clips()
+    first = make_embedder(max_epochs=3).fit(clips)
+    second = make_embedder(pretrain=make_embedder(max_epochs=3), max_epochs=1, lr=1e-12, optimizer=torch.optim.SGD)
+    for mine, its in zip(second.fit(clips).network_.parameters(), first.network_.parameters(), strict=True):
+        torch.testing.assert_close(mine, its, rtol=0, atol=1e-6)
+
+
+def test_early_stopping_keeps_the_best_weights():
+    embedder = make_embedder(validation_fraction=0.25, patience=2, max_epochs=50, lr=0.3).fit(make_clips())
+    losses = [epoch["valid_loss"] for epoch in embedder.history_]
+    assert len(losses) < 50
+    assert len(losses) - 1 - int(np.argmin(losses)) == 2
+
+
+def test_callbacks_and_arguments_reach_the_net():
+    callbacks = [EpochScoring(lambda net, X, y: 7.0, name="seven", use_caching=False, on_train=True)]
+    embedder = make_embedder(callbacks=callbacks, net_params={"optimizer__weight_decay": 0.25}).fit(make_clips())
+    assert embedder.net_.history[-1]["seven"] == 7.0
+    assert embedder.net_.optimizer_.param_groups[0]["weight_decay"] == 0.25
+
+
+def test_the_saved_file_is_about_as_large_as_the_weights(tmp_path):
+    clips = make_clips(96)
+    embedder = make_embedder(network=partial(TinyNetwork, embedding_size=20_000)).fit(clips)
+    joblib.dump(embedder, tmp_path / "embedder.joblib")
+    modules = (embedder.network_, embedder.loss_)
+    weights = sum(tensor.nbytes for module in modules for tensor in module.state_dict().values())
+    assert weights < (tmp_path / "embedder.joblib").stat().st_size < weights + 30_000
+
+
+def test_a_fresh_process_gives_the_same_bit_for_bit(tmp_path):
+    clips = make_waveforms()
+    embedder = make_embedder(network=partial(WithFrontEnd, [FRONT_END], partial(nn.Flatten))).fit(clips)
+    joblib.dump((embedder, clips), tmp_path / "embedder.joblib")
+    code = (
+        "import joblib, numpy, sys\n"
+        "embedder, clips = joblib.load(sys.argv[1])\n"
+        "numpy.save(sys.argv[2], embedder.transform(clips)['embedding'])"
+    )
+    subprocess.run([sys.executable, "-c", code, tmp_path / "embedder.joblib", tmp_path / "out.npy"], check=True)
+    np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), output(embedder, clips))
+
+
+def test_another_version_warns_with_both():
+    state = make_embedder().fit(make_clips()).__getstate__()
+    loaded = ClassificationEmbedder.__new__(ClassificationEmbedder)
+    with pytest.warns(UserWarning, match=r"saved with skasd 0\.0\.1, torch 1\.0 and is loaded with skasd \d"):
+        loaded.__setstate__(state | {"_versions": "skasd 0.0.1, torch 1.0"})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loaded.__setstate__(state)
+
+
+def test_progress_in_a_log_file_is_ten_lines(capsys):
+    make_embedder(max_epochs=40, verbose=1).fit(make_clips(16))
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 10
+    assert lines[-1].startswith("epoch 40/40: train_loss")
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("params", "change", "message"),
+    [
+        ({}, {"section": ["00"] * 48}, "target 'section' has 1 class among the normal clips, .*'00'"),
+        ({"targets": ("speed",)}, {}, "needs the field 'speed'"),
+        ({"window": 21}, {}, "window=21 is longer than the clips, which have 20 frames"),
+        ({"patience": 2}, {}, "patience=2 needs validation_fraction"),
+        ({"network": partial(nn.Linear, 7, 3)}, {}, r"cannot take clips of shape \(16, 20\)"),
+        ({"network": WAVE_NETWORK}, {}, "cannot take clips of shape"),
+        ({"lr": 1e30, "optimizer": torch.optim.SGD}, {}, "Training diverged: the loss is .* Lower lr"),
+        ({"validation_fraction": 0.01}, {}, "test_size"),
+    ],
+)
+def test_what_cannot_train_says_why(params, change, message):
+    with pytest.raises(ValueError, match=message):
+        make_embedder(**params).fit(make_clips().with_fields(change))
+
+
+def test_an_augmentation_that_does_not_fit_the_input_is_refused():
+    with pytest.raises(ValueError, match="SpecAugment works on the field 'log_mel', but the network gets waveform"):
+        make_embedder(network=partial(nn.LazyLinear, 4), augmentations=(SpecAugment(),)).fit(make_waveforms())
+
+
+def test_clips_of_another_length_are_refused():
+    embedder = make_embedder().fit(make_clips())
+    with pytest.raises(ValueError, match=r"fitted on clips of shape \(16, 20\); got \(16, 25\)"):
+        embedder.transform(make_clips(n_frames=25))
+    assert output(make_embedder(window=10, hop=5).fit(make_clips()), make_clips(n_frames=25)).shape == (48, 4, 8)
+
+
+def test_a_class_with_one_clip_trains_even_with_validation():
+    clips = make_clips().with_fields(section=["00"] * 20 + ["01"] * 27 + ["02"])
+    embedder = make_embedder(validation_fraction=0.25).fit(clips)
+    assert embedder.classes_[0].tolist() == ["00", "01", "02"]
+
+
+def test_arcface_is_the_default_loss():
+    assert isinstance(make_embedder().fit(make_clips()).loss_, ArcFaceLoss)
