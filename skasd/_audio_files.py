@@ -14,7 +14,7 @@ from sklearn.utils import gen_even_slices
 
 INT16_SCALE = 32768
 _N_SHOWN = 10
-_SETTINGS = ("sample_rate", "duration", "offset", "channel", "resample", "pad_mode", "dtype")
+_SETTINGS = ("sample_rate", "duration", "offset", "channel", "resample", "pad_mode")
 
 
 def as_paths(values):
@@ -32,13 +32,14 @@ def as_paths(values):
 
 
 class Files:
-    """Waveforms that are read at the moment when they are asked for, with the parameters of an `AudioLoader`."""
+    """Waveforms that are read at the moment when they are asked for, with the parameters of an `AudioLoader`.
 
-    dtype = np.dtype(np.float32)
+    Their type is ``dtype``, or as it comes from each file where that is None: int16 or float32.
+    """
 
-    def __init__(self, paths, loader, n_samples):
+    def __init__(self, paths, loader, n_samples, dtype):
         self.paths = paths
-        self.settings = {name: getattr(loader, name) for name in _SETTINGS}
+        self.settings = {name: getattr(loader, name) for name in _SETTINGS} | {"dtype": dtype}
         self.n_samples = n_samples
 
     def __len__(self):
@@ -116,7 +117,7 @@ def load_file(path, *, sample_rate, duration, offset, channel, resample, pad_mod
                 "that of the files"
             )
         samples = _one_channel(_read_frames(file, offset, duration), channel, path)
-    n_bad = np.count_nonzero(~np.isfinite(samples))
+    n_bad = np.count_nonzero(~np.isfinite(samples)) if samples.dtype.kind == "f" else 0
     if n_bad:
         raise ValueError(f"{path}: {n_bad} of {len(samples)} samples are NaN or infinite")
     if rate != file_rate:
@@ -220,8 +221,8 @@ def crop_or_pad(samples, n_samples, pad_mode, path="waveforms"):
 
 
 def as_dtype(samples, dtype):
-    """Samples as float32 or int16; int16 has its full scale at 32768, floats at 1."""
-    if samples.dtype == dtype:
+    """Samples as float32 or int16, or as they are for None; int16 has its full scale at 32768, floats at 1."""
+    if dtype is None or samples.dtype == dtype:
         return samples
     if dtype == "int16":
         limits = np.iinfo(np.int16)

@@ -352,7 +352,7 @@ class AudioLoader(TransformerMixin, BaseEstimator):
     def _read_all(self, paths):
         waveforms = np.empty((len(paths), self.n_samples_), dtype=self.dtype)
 
-        files = Files(paths, self, self.n_samples_)
+        files = Files(paths, self, self.n_samples_, self.dtype)
 
         def read(row):
             waveforms[row] = files[row]

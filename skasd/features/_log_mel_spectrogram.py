@@ -260,7 +260,7 @@ class LogMelSpectrogram(TransformerMixin, BaseEstimator):
             waveforms = validate_data(self, values, dtype="numeric", reset=False, ensure_all_finite=False)
             names = [f"row {row}" for row in range(len(waveforms))]
         else:
-            waveforms, names = Files(paths, self.loader_, self.n_features_in_), paths
+            waveforms, names = Files(paths, self.loader_, self.n_features_in_, dtype=None), paths
         log_mel, silent = self._spectrograms(waveforms, names)
         raise_problems(names, silent)
         if paths is not None:
@@ -301,7 +301,7 @@ class LogMelSpectrogram(TransformerMixin, BaseEstimator):
 
     def _spectrograms(self, waveforms, names):
         log_mel = np.empty((len(waveforms), self.n_mels, self.n_frames_), dtype=np.float32)
-        precision = np.result_type(waveforms.dtype, np.float32)
+        precision = np.result_type(getattr(waveforms, "dtype", np.float32), np.float32)
 
         def begin():
             spectrograph = Spectrograph(self, precision)
