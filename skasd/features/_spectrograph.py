@@ -37,6 +37,7 @@ class Spectrograph:
         window = librosa.filters.get_window(model.window, model.win_length or model.n_fft)
         self.window = librosa.util.pad_center(window, size=model.n_fft).astype(dtype)
 
+    @np.errstate(invalid="ignore")  # infinite samples become NaN, which the caller looks for
     def __call__(self, waveform, log_mel):
         self._fill(waveform)
         n_block = len(self.windowed)
