@@ -14,6 +14,7 @@ from sklearn.utils import gen_even_slices
 
 INT16_SCALE = 32768
 _N_SHOWN = 10
+_SETTINGS = ("sample_rate", "duration", "offset", "channel", "resample", "pad_mode")
 
 
 def as_paths(values):
@@ -28,6 +29,27 @@ def as_paths(values):
     if not paths:
         raise ValueError("There are no clips: got an empty sequence of paths.")
     return np.asarray([os.fspath(path) for path in paths])
+
+
+class Files:
+    """Waveforms that are read at the moment when they are asked for, with the parameters of an `AudioLoader`.
+
+    Their type is ``dtype``, or as it comes from each file where that is None: int16 or float32.
+    """
+
+    def __init__(self, paths, loader, n_samples, dtype):
+        self.paths = paths
+        self.settings = {name: getattr(loader, name) for name in _SETTINGS} | {"dtype": dtype}
+        self.n_samples = n_samples
+
+    def __len__(self):
+        return len(self.paths)
+
+    def __getitem__(self, row):
+        waveform = load_file(self.paths[row], **self.settings)
+        if len(waveform) != self.n_samples:
+            raise wrong_length(self.paths[row], len(waveform), self.n_samples)
+        return waveform
 
 
 def run_rows(begin, n_rows, n_jobs):
@@ -95,11 +117,11 @@ def load_file(path, *, sample_rate, duration, offset, channel, resample, pad_mod
                 "that of the files"
             )
         samples = _one_channel(_read_frames(file, offset, duration), channel, path)
-    n_bad = np.count_nonzero(~np.isfinite(samples))
+    n_bad = np.count_nonzero(~np.isfinite(samples)) if samples.dtype.kind == "f" else 0
     if n_bad:
         raise ValueError(f"{path}: {n_bad} of {len(samples)} samples are NaN or infinite")
     if rate != file_rate:
-        samples = _resample(samples, file_rate, rate)
+        samples = _resample(as_dtype(samples, "float32"), file_rate, rate)
     if duration is not None:
         samples = crop_or_pad(samples, count_samples(duration, rate), pad_mode, path)
     return as_dtype(samples, dtype)
@@ -148,7 +170,9 @@ def _read_frames(file, offset, duration):
         wanted = min(wanted, math.ceil(duration * file.samplerate) + 1)
     try:
         file.seek(start)
-        samples = file.read(wanted, dtype="float32", always_2d=True)
+        # libsndfile takes ten times as long to make floats of 16-bit samples as numpy does.
+        dtype = "int16" if file.subtype == "PCM_16" else "float32"
+        samples = file.read(wanted, dtype=dtype, always_2d=True)
     except soundfile.SoundFileError as error:
         raise ValueError(f"{file.name}: cannot be decoded, it may be cut off ({_reason(error)})") from error
     if len(samples) < wanted:
@@ -165,7 +189,7 @@ def _one_channel(samples, channel, path):
     if channel == "mono" and n_channels > 1:
         raise ValueError(f"{path}: {n_channels} channels where mono was promised; set channel='mix' or a number")
     if isinstance(channel, str):
-        return samples.mean(axis=1) if n_channels > 1 else samples[:, 0]
+        return as_dtype(samples, "float32").mean(axis=1) if n_channels > 1 else samples[:, 0]
     if channel >= n_channels:
         raise ValueError(f"{path}: there is no channel {channel}; the file has {n_channels}, counted from 0")
     return samples[:, channel]
@@ -197,8 +221,8 @@ def crop_or_pad(samples, n_samples, pad_mode, path="waveforms"):
 
 
 def as_dtype(samples, dtype):
-    """Samples as float32 or int16; int16 has its full scale at 32768, floats at 1."""
-    if samples.dtype == dtype:
+    """Samples as float32 or int16, or as they are for None; int16 has its full scale at 32768, floats at 1."""
+    if dtype is None or samples.dtype == dtype:
         return samples
     if dtype == "int16":
         limits = np.iinfo(np.int16)

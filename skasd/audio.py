@@ -16,6 +16,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from skasd._audio_files import (
+    Files,
     as_dtype,
     as_paths,
     count_samples,
@@ -310,28 +311,6 @@ class AudioLoader(TransformerMixin, BaseEstimator):
             waveforms = self._read_all(paths)
         return hand_on(X, "waveform", waveforms, consumed=())
 
-    def load(self, path):
-        """Read one file, with the parameters of this loader and without a warning if it is silent.
-
-        Parameters
-        ----------
-        path : str or path-like
-            The file.
-
-        Returns
-        -------
-        waveform : ndarray of shape (n_samples,)
-
-        Raises
-        ------
-        ValueError
-            If the file cannot be used. The message begins with the path.
-        """
-        self._validate_params()
-        settings = self.get_params(deep=False)
-        settings.pop("n_jobs")
-        return load_file(path, **settings)
-
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = [self.dtype]
@@ -373,12 +352,11 @@ class AudioLoader(TransformerMixin, BaseEstimator):
     def _read_all(self, paths):
         waveforms = np.empty((len(paths), self.n_samples_), dtype=self.dtype)
 
+        files = Files(paths, self, self.n_samples_, self.dtype)
+
         def read(row):
-            waveform = self.load(paths[row])
-            if len(waveform) != self.n_samples_:
-                raise wrong_length(paths[row], len(waveform), self.n_samples_)
-            waveforms[row] = waveform
-            return not waveform.any()
+            waveforms[row] = files[row]
+            return not waveforms[row].any()
 
         silent = run_rows(lambda: read, len(paths), self.n_jobs)
         raise_problems(paths, silent)

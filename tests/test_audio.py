@@ -261,8 +261,7 @@ def test_offset_past_the_end_of_waveforms():
 )  # fmt: skip
 def test_parameters_are_checked(paths, options):
     (name,) = options
-    for call in (lambda: load(paths[0], **options), lambda: AudioLoader(**options).load(paths[0]),
-                 lambda: AudioLoader(**options).fit(paths)):  # fmt: skip
+    for call in (lambda: load(paths[0], **options), lambda: AudioLoader(**options).fit(paths)):
         with pytest.raises(ValueError, match=f"The {name!r} parameter of"):
             call()
 

@@ -3,13 +3,14 @@
 import importlib
 import inspect
 import pkgutil
-from collections import Counter
 
 import pytest
 from sklearn.base import BaseEstimator
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
 
 import skasd
+from skasd.audio import AudioLoader, LevelNormalizer
 from skasd.detectors import (
     CosineCenterDetector,
     GaussianMixtureDetector,
@@ -17,8 +18,16 @@ from skasd.detectors import (
     MahalanobisDetector,
     NearestNeighborsDetector,
 )
+from skasd.embedders import StatisticsEmbedder
+from skasd.features import FieldTransformer, FrameStacker, LogMelSpectrogram
 
 ESTIMATORS = [
+    AudioLoader(),
+    LevelNormalizer(),
+    LogMelSpectrogram(sample_rate=8, n_fft=2, hop_length=1, n_mels=1, fmax=8.0),
+    FrameStacker(n_frames=1),
+    FieldTransformer(StandardScaler()),
+    StatisticsEmbedder(),
     CosineCenterDetector(),
     GaussianMixtureDetector(),
     LocalOutlierFactorDetector(n_neighbors=2),
@@ -33,6 +42,7 @@ LEAVES_ITSELF_OUT = dict.fromkeys(
 )
 EXPECTED_FAILURES = {
     "CosineCenterDetector": {"check_estimators_dtypes": "the check has rows of zeros, which have no direction"},
+    "LevelNormalizer": {"check_estimators_dtypes": "one of its rows is all zeros, and silence has no level"},
     "LocalOutlierFactorDetector": LEAVES_ITSELF_OUT,
     "NearestNeighborsDetector": LEAVES_ITSELF_OUT,
 }
@@ -63,5 +73,6 @@ def test_no_estimator_is_left_out():
 
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda estimator: type(estimator).__name__)
 def test_at_least_forty_checks_run(estimator):
-    checks = Counter(type(estimator).__name__ for _ in estimator_checks_generator(estimator))
-    assert checks.total() - len(expected_failures(estimator)) >= 40
+    n_checks = sum(1 for _ in estimator_checks_generator(estimator))
+    print(f"{type(estimator).__name__}: {n_checks} checks, {len(expected_failures(estimator))} expected to fail")
+    assert n_checks - len(expected_failures(estimator)) >= 40

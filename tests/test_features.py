@@ -181,6 +181,7 @@ print(tracemalloc.get_traced_memory()[1] / size)
         ({"fmin": 4000.0, "fmax": 3000.0}, r"fmax=3000.0 Hz must be above fmin=4000.0 Hz"),
         ({"n_fft": 12001}, r"shorter than one frame: n_features = 12000 samples and n_fft = 12001"),
         ({"loader": AudioLoader(sample_rate=8000)}, r"The loader makes waveforms at 8000 Hz and sample_rate is 16000"),
+        ({"loader": AudioLoader(channel=-1)}, "The 'channel' parameter of AudioLoader"),
         ({"hop_length": 0}, "The 'hop_length' parameter"),
         ({"power": 0}, "The 'power' parameter"),
         ({"amin": 0.0}, "The 'amin' parameter"),

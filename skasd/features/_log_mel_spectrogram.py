@@ -6,11 +6,11 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 
-from skasd._audio_files import as_paths, raise_problems, run_rows, warn_of_silence
+from skasd._audio_files import Files, as_paths, raise_problems, run_rows, warn_of_silence
 from skasd._validation import Interval, StrOptions, _fit_context, check_is_fitted, read_field, validate_data
 from skasd.audio import AudioLoader
 from skasd.clips import hand_on
-from skasd.features._spectrograph import Files, Spectrograph, mel_filter_bank
+from skasd.features._spectrograph import Spectrograph, mel_filter_bank
 
 
 class LogMelSpectrogram(TransformerMixin, BaseEstimator):
@@ -260,7 +260,7 @@ class LogMelSpectrogram(TransformerMixin, BaseEstimator):
             waveforms = validate_data(self, values, dtype="numeric", reset=False, ensure_all_finite=False)
             names = [f"row {row}" for row in range(len(waveforms))]
         else:
-            waveforms, names = Files(paths, self.loader_, self.n_features_in_), paths
+            waveforms, names = Files(paths, self.loader_, self.n_features_in_, dtype=None), paths
         log_mel, silent = self._spectrograms(waveforms, names)
         raise_problems(names, silent)
         if paths is not None:
@@ -275,6 +275,7 @@ class LogMelSpectrogram(TransformerMixin, BaseEstimator):
     def _make_loader(self):
         if self.loader is None:
             return AudioLoader(sample_rate=self.sample_rate, n_jobs=self.n_jobs)
+        self.loader._validate_params()
         if self.loader.sample_rate != self.sample_rate:
             raise ValueError(f"The loader makes waveforms at {self.loader.sample_rate} Hz and sample_rate is "
                              f"{self.sample_rate} Hz; set both to the same.")  # fmt: skip
@@ -300,7 +301,7 @@ class LogMelSpectrogram(TransformerMixin, BaseEstimator):
 
     def _spectrograms(self, waveforms, names):
         log_mel = np.empty((len(waveforms), self.n_mels, self.n_frames_), dtype=np.float32)
-        precision = np.result_type(waveforms.dtype, np.float32)
+        precision = np.result_type(getattr(waveforms, "dtype", np.float32), np.float32)
 
         def begin():
             spectrograph = Spectrograph(self, precision)

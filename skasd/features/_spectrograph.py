@@ -8,29 +8,9 @@ import numpy as np
 from scipy.fftpack import rfft
 from scipy.sparse import csr_array
 
-from skasd._audio_files import INT16_SCALE, wrong_length
+from skasd._audio_files import INT16_SCALE
 
 _BLOCK_SIZE = 2**17
-
-
-class Files:
-    """Waveforms that are read at the moment when they are asked for."""
-
-    dtype = np.dtype(np.float32)
-
-    def __init__(self, paths, loader, n_samples):
-        self.paths = paths
-        self.loader = loader
-        self.n_samples = n_samples
-
-    def __len__(self):
-        return len(self.paths)
-
-    def __getitem__(self, row):
-        waveform = self.loader.load(self.paths[row])
-        if len(waveform) != self.n_samples:
-            raise wrong_length(self.paths[row], len(waveform), self.n_samples)
-        return waveform
 
 
 class Spectrograph:
@@ -57,6 +37,7 @@ class Spectrograph:
         window = librosa.filters.get_window(model.window, model.win_length or model.n_fft)
         self.window = librosa.util.pad_center(window, size=model.n_fft).astype(dtype)
 
+    @np.errstate(invalid="ignore")  # infinite samples become NaN, which the caller looks for
     def __call__(self, waveform, log_mel):
         self._fill(waveform)
         n_block = len(self.windowed)
