@@ -1,18 +1,12 @@
 """Embeddings from a network that learns to tell sections or attributes apart."""
 
-import copy
-import warnings
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, TransformerMixin, clone
-from sklearn.model_selection import train_test_split
-from sklearn.utils import check_random_state
-from skorch.callbacks import EarlyStopping, GradientNormClipping, LRScheduler
-from skorch.helper import predefined_split
 
-import skasd
+from skasd._training import TrainingMixin, seeded
 from skasd._validation import (
     HasMethods,
     Interval,
@@ -28,7 +22,6 @@ from skasd.clips import Clips, hand_on
 from skasd.embedders._training import (
     ClipDataset,
     EmbeddingNet,
-    Progress,
     SplitNetwork,
     TrainingStep,
     as_floating,
@@ -41,7 +34,7 @@ from skasd.networks import MobileFaceNet
 _INPUTS = ("log_mel", "waveform", "path")
 
 
-class ClassificationEmbedder(TransformerMixin, BaseEstimator):
+class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
     """Embed clips with a network that learns to tell sections, attributes or other classes of normal clips apart.
 
     To tell the sections of a machine apart, a network must listen to how each of them sounds; what it then makes of an
@@ -205,6 +198,8 @@ class ClassificationEmbedder(TransformerMixin, BaseEstimator):
     (8, 128)
     """
 
+    _modules = ("network_", "loss_")
+
     _parameter_constraints: dict = {
         "network": [callable],
         "network_params": [dict, None],
@@ -216,23 +211,11 @@ class ClassificationEmbedder(TransformerMixin, BaseEstimator):
         "hop": [Interval(Integral, 1, None, closed="left")],
         "output": [StrOptions({"embedding", "stages", "logits"})],
         "pretrain": [HasMethods(["fit", "transform"]), None],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
-        "lr": [Interval(Real, 0, None, closed="neither")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "optimizer": [callable],
-        "lr_schedule": [StrOptions({"constant", "cosine"})],
-        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "patience": [Interval(Integral, 1, None, closed="left"), None],
-        "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
-        "callbacks": [list, None],
-        "net_params": [dict, None],
+        **TrainingMixin._training_constraints,
         "mixed_precision": ["boolean"],
         "compile": ["boolean"],
         "num_workers": [Interval(Integral, 0, None, closed="left")],
         "loader": [HasMethods(["fit", "transform"]), None],
-        "device": [str],
-        "verbose": ["verbose"],
-        "random_state": ["random_state"],
         "keep": [tuple, list],
     }
 
@@ -326,11 +309,8 @@ class ClassificationEmbedder(TransformerMixin, BaseEstimator):
         normal = training_rows(X, y)
         rows = np.flatnonzero(normal)
         self.classes_, labels = self._encode_targets(X, y, normal)
-        random_state = check_random_state(self.random_state)
         start = None if self.pretrain is None else clone(self.pretrain).fit(X, y).network_
-        seed = random_state.randint(np.iinfo(np.int32).max)
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
+        with seeded(self.random_state) as seed:
             self._make_modules(values, rows, start)
             self._train(values, rows, labels, X["domain"] if isinstance(X, Clips) and "domain" in X else None, seed)
         return self
@@ -445,13 +425,6 @@ class ClassificationEmbedder(TransformerMixin, BaseEstimator):
         else:
             self.loss_ = MultiTargetLoss(embedding.shape[1], n_classes, loss=self.loss, loss_params=self.loss_params)
 
-    def _dry(self, module, x):
-        try:
-            return module(x)
-        except (RuntimeError, TypeError, ValueError) as error:
-            raise ValueError(f"The network {self.network!r} cannot take clips of shape {tuple(x.shape[1:])}: {error}") \
-                from error  # fmt: skip
-
     def _check_augmentations(self, x, split):
         made = {"waveform"} if x.ndim == 2 else {"log_mel"}
         made |= {"log_mel"} if split.has_front_end else set()
@@ -462,107 +435,30 @@ class ClassificationEmbedder(TransformerMixin, BaseEstimator):
                                  "reads.")  # fmt: skip
 
     def _train(self, values, rows, labels, domain, seed):
-        train, valid = self._split_rows(rows, labels, seed)
+        train, valid = self._split_rows(rows, labels[0], seed)
         generator = torch.Generator().manual_seed(seed)
-        shared = {"collate_fn": _as_it_is, "num_workers": self.num_workers, "pin_memory": self._device() != "cpu"}
-        held_out = predefined_split(ClipDataset(values, valid, labels, domain, self.loader_)) if len(valid) else None
-        self.net_ = EmbeddingNet(
+        self._fit_net(
+            EmbeddingNet,
             SplitNetwork(self.network_),
             self.loss_,
+            ClipDataset(values, train, labels, domain, self.loader_),
+            ClipDataset(values, valid, labels, domain, self.loader_),
+            generator,
             step=TrainingStep(tuple(self.augmentations), self.window, tuple(map(len, self.classes_)), generator),
             mixed_precision=self.mixed_precision,
-            optimizer=self.optimizer,
-            lr=self.lr,
-            max_epochs=self.max_epochs,
-            batch_size=self.batch_size,
-            train_split=held_out,
-            callbacks=self._all_callbacks(),
-            callbacks__print_log=None,
             compile=self.compile,
-            device=self._device(),
-            verbose=0,
-            iterator_train__shuffle=True,
-            iterator_train__generator=generator,
-            iterator_train__drop_last=len(train) % self.batch_size == 1 < len(train),  # batch norm needs two clips
-            **{f"iterator_{name}__{key}": value for name in ("train", "valid") for key, value in shared.items()},
-            **(self.net_params or {}),
+            iterator_train__num_workers=self.num_workers,
+            iterator_valid__num_workers=self.num_workers,
         )
-        self.net_.fit(ClipDataset(values, train, labels, domain, self.loader_), None)
-        names = ("epoch", "train_loss", "valid_loss", "dur")
-        self.history_ = [{name: row[name] for name in names if name in row} for row in self.net_.history]
-        if not np.isfinite(self.history_[-1]["train_loss"]):
-            raise ValueError(f"Training diverged: the loss is {self.history_[-1]['train_loss']} after epoch "
-                             f"{len(self.history_)}. Lower lr, or set max_grad_norm.")  # fmt: skip
         self.network_.eval()
         self.loss_.eval()
-
-    def _split_rows(self, rows, labels, seed):
-        """Rows to train on and rows to watch the loss on; a class with one clip trains."""
-        if not self.validation_fraction:
-            if self.patience is not None:
-                raise ValueError(f"patience={self.patience} needs validation_fraction above 0: the loss that is "
-                                 "watched must come from clips that do not train.")  # fmt: skip
-            return rows, rows[:0]
-        label = labels[0][rows]
-        many = np.bincount(label)[label] > 1
-        train, valid = train_test_split(
-            rows[many], test_size=self.validation_fraction, stratify=label[many], random_state=seed
-        )
-        return np.concatenate([train, rows[~many]]), valid
-
-    def _all_callbacks(self):
-        callbacks = list(self.callbacks or [])
-        if self.lr_schedule == "cosine":
-            schedule = torch.optim.lr_scheduler.CosineAnnealingLR
-            callbacks.append(("lr_schedule", LRScheduler(schedule, T_max=self.max_epochs)))
-        if self.max_grad_norm is not None:
-            callbacks.append(("max_grad_norm", GradientNormClipping(self.max_grad_norm)))
-        if self.patience is not None:
-            callbacks.append(("patience", EarlyStopping(patience=self.patience, load_best=True, sink=_as_it_is)))
-        if self.verbose:
-            callbacks.append(("progress", Progress()))
-        return callbacks
 
     def _fit_loader(self, values):
         if values.dtype.kind != "U":
             return None
         return clone(AudioLoader() if self.loader is None else self.loader).fit(values)
 
-    def _device(self):
-        if self.device != "auto":
-            return self.device
-        return "cuda" if torch.cuda.is_available() else "cpu"
-
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True  # with plain arrays; Clips bring their classes along
         return tags
-
-    def __getstate__(self):
-        state = super().__getstate__().copy()
-        state.pop("net_", None)
-        for name in ("network_", "loss_"):
-            if name in state:
-                state[name] = _on_cpu(state[name])
-        return state | {"_versions": _versions()}
-
-    def __setstate__(self, state):
-        saved, now = state.pop("_versions"), _versions()
-        if saved != now:
-            warnings.warn(f"This embedder was saved with {saved} and is loaded with {now}; scores may differ. Fit it "
-                          "again if they do.", UserWarning, stacklevel=2)  # fmt: skip
-        super().__setstate__(state)
-
-
-def _on_cpu(module):
-    module = copy.deepcopy(module).cpu()
-    module.zero_grad(set_to_none=True)
-    return module
-
-
-def _versions():
-    return f"skasd {skasd.__version__}, torch {torch.__version__.partition('+')[0]}"
-
-
-def _as_it_is(batch):
-    return batch

@@ -1,19 +1,15 @@
-"""How an embedder trains: the data set, one step, the skorch net and its progress bar."""
+"""How an embedder trains: the data set, one step and the skorch net."""
 
-import sys
-import time
 from contextlib import nullcontext
 
 import numpy as np
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback
 from torch import nn
-from tqdm.auto import tqdm
 
 from skasd.augmentation import Batch
 
-__all__ = ["ClipDataset", "EmbeddingNet", "Progress", "SplitNetwork", "TrainingStep", "as_floating", "autocast"]
+__all__ = ["ClipDataset", "EmbeddingNet", "SplitNetwork", "TrainingStep", "as_floating", "autocast"]
 
 
 class SplitNetwork(nn.Module):
@@ -187,27 +183,3 @@ class EmbeddingNet(NeuralNet):
             embedding = self.module_(batch.x)
             targets = batch.targets if len(batch.targets) > 1 else batch.targets[0]
             return self.criterion_(embedding, targets), embedding
-
-
-class Progress(Callback):
-    """A bar over all epochs with loss and time left; where nobody watches (a log file), ten lines in all."""
-
-    def on_train_begin(self, net, **kwargs):
-        self.start_ = time.perf_counter()
-        self.bar_ = tqdm(total=net.max_epochs, desc="Training", unit="epoch") if sys.stderr.isatty() else None
-
-    def on_epoch_end(self, net, **kwargs):
-        epoch, last = len(net.history), net.max_epochs
-        losses = {name: net.history[-1][name] for name in ("train_loss", "valid_loss") if name in net.history[-1]}
-        if self.bar_ is not None:
-            self.bar_.set_postfix({name: f"{loss:.4g}" for name, loss in losses.items()})
-            self.bar_.update()
-        elif epoch == last or epoch % max(1, last // 10) == 0:
-            left = (time.perf_counter() - self.start_) / epoch * (last - epoch)
-            text = ", ".join(f"{name} {loss:.4g}" for name, loss in losses.items())
-            print(f"epoch {epoch}/{last}: {text}, {left:.0f} s left", file=sys.stderr, flush=True)
-
-    def on_train_end(self, net, **kwargs):
-        if self.bar_ is not None:
-            self.bar_.close()
-        del self.bar_
