@@ -10,6 +10,7 @@ _submodules = (
     "datasets",
     "detectors",
     "embedders",
+    "ensemble",
     "features",
     "metrics",
     "model_selection",

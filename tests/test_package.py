@@ -20,6 +20,7 @@ ROOMS = [
     ("_training",),
     ("embedders",),
     ("detectors",),
+    ("ensemble",),
     ("metrics", "model_selection"),
     ("plotting",),
 ]

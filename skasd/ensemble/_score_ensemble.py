@@ -1,0 +1,353 @@
+"""One score from those of several systems."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from joblib import Parallel, delayed
+from sklearn.base import BaseEstimator, OutlierMixin, clone
+from sklearn.model_selection import PredefinedSplit
+from sklearn.utils import Bunch
+
+from skasd._validation import Interval, StrOptions, _fit_context, check_is_fitted, training_rows
+from skasd.clips import Clips
+from skasd.detectors._base import _named, _text
+from skasd.ensemble._errors import named_errors
+
+
+class ScoreEnsemble(OutlierMixin, BaseEstimator):
+    """Score clips with several systems at once.
+
+    Every member learns from the same clips. Their scores, which may be distances, log-likelihoods or log-odds, are
+    brought to one scale and combined: in each section a member's score counts from the median of its training scores,
+    in units of their interquartile range.
+
+    Parameters
+    ----------
+    estimators : list of (str, estimator) tuples
+        The members, with a name each: detectors, or pipelines that end in one, with ``score_samples`` (higher = more
+        normal). `get_params` and `set_params` reach into them by ``name__parameter``, and replace one by ``name``.
+
+    combine : {"mean", "min"}, default="mean"
+        ``"mean"`` takes the average of the members, ``"min"`` trusts the one to whom a clip is most unusual, for
+        members that each know another kind of fault.
+
+    weights : array-like of shape (n_members,), default=None
+        How much each member counts in the mean, not negative. None counts them alike.
+
+    cv : int, default=5
+        Number of parts of the training clips, from which come the scores that the scale and the threshold are taken
+        of: each part is scored by members that learned from the others. This takes ``cv`` more fits of each member.
+        None takes the scores that the fitted members give to their own training clips instead: fair only if a member
+        scores clips that it has learned from like others. Nearest neighbours find themselves, and networks are surer
+        of what they have learned by heart, so that such a member's scale is too small and it outvotes the others.
+
+    contamination : float, default=0.1
+        Fraction of the training clips, in (0, 0.5), that the threshold would call anomalous.
+
+    n_jobs : int, default=None
+        Number of members that are fitted or score side by side; see joblib.
+
+    Attributes
+    ----------
+    estimators_ : list of estimators
+        The fitted members.
+
+    named_estimators_ : Bunch
+        The fitted members by name.
+
+    center_ : dict of str to ndarray of shape (n_members,)
+        For each section (``""`` where there are none) the median of the members' training scores.
+
+    scale_ : dict of str to ndarray of shape (n_members,)
+        For each section the interquartile range of the members' training scores.
+
+    offset_ : float
+        Threshold on `score_samples`.
+
+    n_features_in_ : int
+        That of the first member, if it has one.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        That of the first member, if it has one.
+
+    See Also
+    --------
+    select_systems : Chooses one system for each machine instead.
+
+    Notes
+    -----
+    Median and interquartile range, because training scores have a long tail: a single odd clip to which a flow gives a
+    log-likelihood of -1e6 would be all there is in a mean and a standard deviation, and its member would count for
+    nothing. For the same reason they are not disturbed by the few clips of the target domain. Ranks among the training
+    scores would be robust too, but beyond the last training clip, where anomalies are, they are all the same. Sections
+    have a scale each, because the members have a model for each; domains have not, because at scoring nobody knows
+    them. The minimum of scores standardised by their training clips is proposed in [1]_.
+
+    Members that share their first steps are better put behind these, so that the steps run once:
+    ``make_pipeline(LogMelSpectrogram(), StatisticsEmbedder(), ScoreEnsemble([...]))``.
+
+    References
+    ----------
+    .. [1] J. Zhou and M. Wang, "Scoring backends matter more than pooling: a systematic study of training-free
+       anomalous sound detection under domain shift", arXiv:2606.19269, 2026.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skasd.detectors import GaussianMixtureDetector, NearestNeighborsDetector
+    >>> from skasd.ensemble import ScoreEnsemble
+    >>> members = [("density", GaussianMixtureDetector(random_state=0)), ("distance", NearestNeighborsDetector())]
+    >>> ensemble = ScoreEnsemble(members).set_params(distance__metric="euclidean")
+    >>> ensemble.fit(np.random.default_rng(0).normal(size=(200, 2))).predict([[0.0, 0.0], [8.0, 8.0]])
+    array([ 1, -1])
+    """
+
+    _parameter_constraints: dict = {
+        "estimators": [list],
+        "combine": [StrOptions({"mean", "min"})],
+        "weights": ["array-like", None],
+        "cv": [Interval(Integral, 2, None, closed="left"), None],
+        "contamination": [Interval(Real, 0, 0.5, closed="neither")],
+        "n_jobs": [Integral, None],
+    }
+
+    def __init__(self, estimators, *, combine="mean", weights=None, cv=5, contamination=0.1, n_jobs=None):
+        self.estimators = estimators
+        self.combine = combine
+        self.weights = weights
+        self.cv = cv
+        self.contamination = contamination
+        self.n_jobs = n_jobs
+
+    def get_params(self, deep=True):
+        """Parameters of the ensemble and, by ``name`` and ``name__parameter``, of its members.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to give those of the members as well.
+
+        Returns
+        -------
+        params : dict of str to object
+        """
+        params = super().get_params(deep=False)
+        for name, member in self._pairs() if deep else ():
+            params[name] = member
+            params |= {f"{name}__{key}": value for key, value in member.get_params().items()}
+        return params
+
+    def set_params(self, **params):
+        """Set parameters of the ensemble or of its members.
+
+        Parameters
+        ----------
+        **params : dict
+            As `get_params` names them. A member's name replaces that member.
+
+        Returns
+        -------
+        self : ScoreEnsemble
+        """
+        if "estimators" in params:
+            self.estimators = params.pop("estimators")
+        if any(name in params for name, _ in self._pairs()):
+            self.estimators = [(name, params.pop(name, member)) for name, member in self.estimators]
+        return super().set_params(**params)
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y=None):
+        """Fit the members, and learn the scale of their scores.
+
+        Parameters
+        ----------
+        X : Clips or array-like of shape (n_clips, ...)
+            What the members take.
+
+        y : array-like of shape (n_clips,), default=None
+            Rows where it is -1 (anomalous) are left out. Without it the field ``label`` says so, if there is one.
+
+        Returns
+        -------
+        self : ScoreEnsemble
+
+        Raises
+        ------
+        ValueError
+            If names or weights do not fit, if there are fewer normal clips than ``cv``, or if a member gives so many
+            training clips of a section one and the same score that there is no scale.
+        """
+        self._check_members()
+        normal = training_rows(X, y)
+        if not normal.all():
+            X, y = _take(X, normal), None if y is None else np.asarray(y)[normal]
+        fits = (delayed(_fit_member)(name, member, X, y) for name, member in self.estimators)
+        self.estimators_ = Parallel(n_jobs=self.n_jobs)(fits)
+        self.named_estimators_ = Bunch(
+            **{name: member for (name, _), member in zip(self.estimators, self.estimators_, strict=True)}
+        )
+        for attribute in ("n_features_in_", "feature_names_in_"):
+            if hasattr(self.estimators_[0], attribute):
+                setattr(self, attribute, getattr(self.estimators_[0], attribute))
+        n_clips = np.count_nonzero(normal)
+        scores = self._score_members(X) if self.cv is None else self._cross_score_members(X, y, n_clips)
+        sections = _text(X, "section", n_clips)
+        self._learn_scale(scores, sections)
+        self.offset_ = float(np.quantile(self._merge(scores, sections), self.contamination))
+        return self
+
+    def score_samples(self, X):
+        """Say how normal each clip is: higher = more normal.
+
+        Parameters
+        ----------
+        X : Clips or array-like of shape (n_clips, ...)
+            What the members take.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_clips,)
+            The members' scores on one scale, combined; higher = more normal. 0 is an ordinary training clip.
+
+        Raises
+        ------
+        ValueError
+            If a clip belongs to a section that `fit` has not seen.
+        """
+        check_is_fitted(self)
+        scores = self._score_members(X)
+        return self._merge(scores, _text(X, "section", len(scores)))
+
+    def decision_function(self, X):
+        """Score relative to the threshold: ``score_samples(X) - offset_``; negative = anomalous.
+
+        Parameters
+        ----------
+        X : Clips or array-like of shape (n_clips, ...)
+            What the members take.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_clips,)
+            Higher = more normal; below 0 = anomalous.
+        """
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X):
+        """Call each clip normal (+1) or anomalous (-1).
+
+        Parameters
+        ----------
+        X : Clips or array-like of shape (n_clips, ...)
+            What the members take.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_clips,)
+            +1 for normal, -1 for anomalous clips.
+        """
+        return np.where(self.decision_function(X) >= 0, 1, -1)
+
+    def _pairs(self):
+        """The members with their names; none as long as `estimators` is something else than a list of pairs."""
+        is_list = isinstance(self.estimators, list)
+        return (
+            self.estimators
+            if is_list and all(isinstance(pair, tuple) and len(pair) == 2 for pair in self.estimators)
+            else []
+        )
+
+    def _check_members(self):
+        names = [name for name, _ in self._pairs()]
+        own = super().get_params(deep=False)
+        wrong = [name for name in names if not isinstance(name, str) or "__" in name or name in own]
+        if not names or wrong or len(set(names)) < len(names):
+            raise ValueError(
+                "estimators must be (name, estimator) pairs, with names that differ from each other and from the "
+                f"parameters {', '.join(own)}, and are without '__'; got the names {names}."
+            )
+        if self.weights is None:
+            return
+        weights = np.asarray(self.weights, dtype=float)
+        if self.combine == "min":
+            raise ValueError("weights belong to combine='mean'; a minimum has none. Leave one of the two out.")
+        if weights.shape != (len(names),) or not (np.isfinite(weights) & (weights >= 0)).all() or not weights.any():
+            raise ValueError(f"weights must be {len(names)} numbers, one for each of {', '.join(names)}, none of them "
+                             f"negative and not all 0; got {self.weights}.")  # fmt: skip
+
+    def _score_members(self, X):
+        scores = Parallel(n_jobs=self.n_jobs)(delayed(_score)(member, X) for member in self.estimators_)
+        return np.column_stack(scores)
+
+    def _cross_score_members(self, X, y, n_clips):
+        """Scores (n_clips, n_members) by members that have not learned from the clip."""
+        if n_clips < self.cv:
+            raise ValueError(f"cv={self.cv} needs at least as many normal clips; got n_samples={n_clips}. "
+                             "Use a smaller cv.")  # fmt: skip
+        splits = list(PredefinedSplit(_deal_out(X, n_clips, self.cv)).split())
+        parts = Parallel(n_jobs=self.n_jobs)(
+            delayed(_fit_and_score)(name, member, X, y, train, test)
+            for train, test in splits
+            for name, member in self.estimators
+        )
+        scores = np.empty((n_clips, len(self.estimators)))
+        for index, part in enumerate(parts):
+            fold, column = divmod(index, len(self.estimators))
+            scores[splits[fold][1], column] = part
+        return scores
+
+    def _learn_scale(self, scores, sections):
+        self.center_, self.scale_ = {}, {}
+        for section in np.unique(sections).tolist():
+            low, middle, high = np.quantile(scores[sections == section], [0.25, 0.5, 0.75], axis=0)
+            flat = high - low <= 1e-12 * np.maximum(np.abs(low), np.abs(high))
+            if flat.any():
+                name = self.estimators[np.argmax(flat)][0]
+                raise ValueError(
+                    f"The member {name!r} gives half of the training clips of {_named(section)} one and the same "
+                    "score, so that there is nothing to scale its scores by. "
+                    + ("Let it score clips that it has not learned from: cv=5. " if self.cv is None else "")
+                    + "Leave it out, or give it clips that differ."
+                )
+            self.center_[section], self.scale_[section] = middle, high - low
+
+    def _merge(self, scores, sections):
+        """Members' scores (n_clips, n_members) to those of the ensemble (n_clips,)."""
+        unknown = sorted(set(sections.tolist()) - set(self.center_))
+        if unknown:
+            raise ValueError(f"No scale for {', '.join(map(_named, unknown))}: fit has seen "
+                             f"{', '.join(map(_named, self.center_))}. Fit with normal clips of that section, or leave "
+                             "these clips out.")  # fmt: skip
+        scaled = np.empty_like(scores)
+        for section in np.unique(sections).tolist():
+            rows = sections == section
+            scaled[rows] = (scores[rows] - self.center_[section]) / self.scale_[section]
+        return scaled.min(axis=1) if self.combine == "min" else np.average(scaled, axis=1, weights=self.weights)
+
+
+def _fit_member(name, member, X, y):
+    with named_errors(f"the member {name!r}"):
+        return clone(member).fit(X, y)
+
+
+def _score(member, X):
+    return np.asarray(member.score_samples(X), dtype=float)
+
+
+def _fit_and_score(name, member, X, y, train, test):
+    fitted = _fit_member(name, member, _take(X, train), None if y is None else np.asarray(y)[train])
+    return _score(fitted, _take(X, test))
+
+
+def _take(X, rows):
+    if isinstance(X, Clips):
+        return X[rows]
+    return X.iloc[rows] if hasattr(X, "iloc") else np.asarray(X)[rows]
+
+
+def _deal_out(X, n_clips, n_parts):
+    """Number of the part of each clip; every section and domain has its share in every part."""
+    order = np.lexsort([_text(X, "domain", n_clips), _text(X, "section", n_clips)])
+    part = np.empty(n_clips, dtype=int)
+    part[order] = np.arange(n_clips) % n_parts
+    return part

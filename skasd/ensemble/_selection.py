@@ -1,0 +1,164 @@
+"""Which of several systems is best for each machine."""
+
+from collections.abc import Mapping
+from numbers import Integral
+
+import numpy as np
+from joblib import Parallel, delayed
+from sklearn.base import clone
+from sklearn.model_selection import cross_val_score
+
+from skasd._validation import validate_params
+from skasd.clips import Clips
+from skasd.ensemble._errors import named_errors
+
+
+class SystemSelection:
+    """The system that was chosen for each machine, and what the others reached: what `select_systems` returns.
+
+    Called with the name of a machine it gives the unfitted system for it, so that `skasd.evaluation.evaluate` takes a
+    selection as it takes a system.
+
+    Parameters
+    ----------
+    systems : mapping of str to (estimator or callable)
+        The candidates.
+
+    scores : dict of str to dict of str to float
+        For each machine, what each candidate reached; higher = better.
+
+    Attributes
+    ----------
+    best : dict of str to str
+        For each machine, the name of the candidate that reached most. Of several the first.
+
+    See Also
+    --------
+    select_systems : Makes it.
+
+    Examples
+    --------
+    >>> from skasd.detectors import CosineCenterDetector, MahalanobisDetector
+    >>> from skasd.ensemble import SystemSelection
+    >>> systems = {"cosine": CosineCenterDetector(), "mahalanobis": MahalanobisDetector()}
+    >>> selection = SystemSelection(systems, {"fan": {"cosine": 0.61, "mahalanobis": 0.68}})
+    >>> selection
+    Best system of each machine
+      fan  mahalanobis 0.6800  (cosine 0.6100)
+    >>> selection("fan")
+    MahalanobisDetector()
+    """
+
+    def __init__(self, systems, scores):
+        self.systems = systems
+        self.scores = scores
+        self.best = {machine: max(reached, key=reached.get) for machine, reached in scores.items()}
+
+    def __call__(self, machine):
+        if machine not in self.best:
+            raise ValueError(f"No system was chosen for the machine {machine!r}, only for {', '.join(self.best)}. "
+                             "Give select_systems development clips of it.")  # fmt: skip
+        return _system_for(self.systems[self.best[machine]], machine)
+
+    def __repr__(self):
+        width = max(map(len, self.best), default=0)
+        lines = [f"  {machine:<{width}}  {self._describe(machine)}" for machine in self.best]
+        return "\n".join(["Best system of each machine", *lines])
+
+    def _describe(self, machine):
+        reached = [f"{name} {score:.4f}" for name, score in sorted(self.scores[machine].items(), key=lambda s: -s[1])]
+        return f"{reached[0]}  ({', '.join(reached[1:]) or 'no other'})"
+
+
+@validate_params(
+    {
+        "systems": [Mapping],
+        "clips": [Clips],
+        "scorer": [callable],
+        "cv": ["cv_object"],
+        "n_jobs": [Integral, None],
+    },
+    prefer_skip_nested_validation=True,
+)
+def select_systems(systems, clips, *, scorer, cv, n_jobs=None):
+    """Choose one of several systems for each machine, on labelled development clips.
+
+    The choice has seen the labels of these clips: what the chosen systems reach on them is no estimate of what they
+    reach on others.
+
+    Parameters
+    ----------
+    systems : mapping of str to (estimator or callable)
+        The candidates by name: unfitted estimators, or functions that give one for the name of a machine.
+
+    clips : Clips
+        Development clips, with the fields ``machine`` and ``label`` and what systems, scorer and splitter need.
+
+    scorer : callable
+        Called as ``scorer(estimator, X, y)``, higher = better, such as `skasd.metrics.official_scorer`.
+
+    cv : int, splitter or iterable
+        Which clips train and which are scored, such as `skasd.model_selection.DevelopmentSplit()`. Of several splits
+        the mean counts.
+
+    n_jobs : int, default=None
+        Number of systems and machines that are tried side by side; see joblib.
+
+    Returns
+    -------
+    selection : SystemSelection
+        With the chosen name of each machine in ``best`` and what every candidate reached in ``scores``.
+
+    Raises
+    ------
+    ValueError
+        If there are no systems, if a field is missing, or if the scorer gives something that is not finite. What a
+        system raises is raised: no candidate drops out unseen.
+
+    See Also
+    --------
+    ScoreEnsemble : Combines systems instead, and needs no labels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skasd.clips import Clips
+    >>> from skasd.detectors import CosineCenterDetector, MahalanobisDetector
+    >>> from skasd.ensemble import select_systems
+    >>> from skasd.metrics import auc_scorer
+    >>> from skasd.model_selection import DevelopmentSplit
+    >>> embedding = np.random.default_rng(0).normal([9.0, 0.0], size=(40, 2))
+    >>> embedding[30:] *= 2  # anomalies are far out, in the same direction
+    >>> clips = Clips(embedding=embedding, label=np.repeat([1, -1], [30, 10]), machine=["fan"] * 40,
+    ...               split=np.repeat(["train", "test"], 20))
+    >>> systems = {"cosine": CosineCenterDetector(), "mahalanobis": MahalanobisDetector()}
+    >>> select_systems(systems, clips, scorer=auc_scorer, cv=DevelopmentSplit()).best
+    {'fan': 'mahalanobis'}
+    """
+    missing = [name for name in ("machine", "label") if name not in clips]
+    if missing or not systems:
+        raise ValueError("select_systems needs at least one system, and clips with the fields 'machine' and 'label'; "
+                         f"got {len(systems)} systems, and the clips have {', '.join(clips)}.")  # fmt: skip
+    candidates = [(machine, name) for machine in np.unique(clips["machine"]).tolist() for name in systems]
+    reached = Parallel(n_jobs=n_jobs)(
+        delayed(_try_system)(
+            _system_for(systems[name], machine), clips[clips["machine"] == machine], scorer, cv, f"{name} on {machine}"
+        )
+        for machine, name in candidates
+    )
+    scores = {}
+    for (machine, name), score in zip(candidates, reached, strict=True):
+        scores.setdefault(machine, {})[name] = score
+    return SystemSelection(dict(systems), scores)
+
+
+def _try_system(system, clips, scorer, cv, name):
+    with named_errors(name):
+        score = cross_val_score(system, clips, clips["label"], scoring=scorer, cv=cv, error_score="raise").mean()
+    if not np.isfinite(score):
+        raise ValueError(f"The scorer gave {score} for {name}; a choice needs finite numbers, higher = better.")
+    return float(score)
+
+
+def _system_for(system, machine):
+    return clone(system) if hasattr(system, "fit") else system(machine)
