@@ -11,6 +11,7 @@ _submodules = (
     "detectors",
     "embedders",
     "ensemble",
+    "evaluation",
     "features",
     "metrics",
     "model_selection",

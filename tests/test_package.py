@@ -22,6 +22,7 @@ ROOMS = [
     ("detectors",),
     ("ensemble",),
     ("metrics", "model_selection"),
+    ("evaluation",),
     ("plotting",),
 ]
 ORDER = {room: place for place, rooms in enumerate(ROOMS) for room in rooms}

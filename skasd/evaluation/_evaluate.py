@@ -1,0 +1,319 @@
+"""A system over the machines of a data set."""
+
+import inspect
+import sys
+import time
+from collections.abc import Mapping
+from functools import partial
+from numbers import Integral, Real
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from joblib import Parallel, delayed
+from sklearn.pipeline import Pipeline
+from tqdm import tqdm
+
+from skasd._validation import Interval, Options, StrOptions, validate_params
+from skasd.clips import Clips
+from skasd.datasets import load_dcase
+from skasd.evaluation._evaluation import Evaluation
+from skasd.evaluation._figures import Rules, machine_figures
+from skasd.evaluation._run import Failure, attempt_machine
+from skasd.evaluation._store import ResultsFolder, fingerprints
+
+_HIDDEN = ("label", "domain", "attribute")  # what no system is told of the clips that it scores
+
+
+@validate_params(
+    {
+        "data": [str, Path, Mapping],
+        "machines": ["array-like", None],
+        "year": [Options(Integral, set(range(2020, 2026)))],
+        "protocol": [StrOptions({"official", "domain-only"})],
+        "max_fpr": [Interval(Real, 0, 1, closed="right")],
+        "ground_truth": [str, Path, None],
+        "results": [str, Path, None],
+        "name": [str, None],
+        "n_jobs": [Integral, None],
+        "n_resamples": [Interval(Integral, 0, None, closed="left")],
+        "random_state": ["random_state"],
+        "on_error": [StrOptions({"record", "raise"})],
+        "verbose": [Integral, "boolean"],
+    },
+    prefer_skip_nested_validation=True,
+)
+def evaluate(
+    system,
+    data,
+    *,
+    machines=None,
+    year=2022,
+    protocol="official",
+    max_fpr=0.1,
+    ground_truth=None,
+    results=None,
+    name=None,
+    n_jobs=None,
+    n_resamples=1000,
+    random_state=None,
+    on_error="record",
+    verbose=1,
+):
+    """Train and score a system on every machine of a data set, and count as the challenge does.
+
+    For each machine a clone of the system learns from the training clips and scores the test clips; of these it is
+    told neither label nor domain nor attribute. A machine that fails does not stop the others.
+
+    Parameters
+    ----------
+    system : estimator or callable
+        An unfitted detector, or pipeline that ends in one, or a function that gives one for the name of a machine,
+        such as what `skasd.ensemble.select_systems` returns.
+
+    data : path-like or mapping of str to Clips
+        A folder with the folders of machines, such as ``dev_data``, or for each machine its clips, with the fields
+        ``split`` (``train`` and ``test``), ``label``, ``section`` (else they are one section) and, but for
+        ``year=2020``, ``domain``. Where no test clip of a machine has a label, it is scored and not judged.
+
+    machines : sequence of str, default=None
+        The machines, in this order. None takes all that there are.
+
+    year : int, default=2022
+        Year of the challenge, 2020 to 2025, whose rule counts, see `skasd.metrics.official_score`. The rule of 2020
+        knows no domains: it is the one for data without.
+
+    protocol : {"official", "domain-only"}, default="official"
+        For 2022 and later, see `skasd.metrics.domain_scores`.
+
+    max_fpr : float, default=0.1
+        Highest false positive rate that counts for the partial AUC, in (0, 1].
+
+    ground_truth : path-like, default=None
+        Labels of an evaluation set, see `skasd.datasets.load_dcase`. Only for a folder of data.
+
+    results : path-like, default=None
+        Folder in which the scores of each machine are kept as soon as they are there. Called again with the same
+        folder, machines that are there are not repeated. Those of another system, other parameters, other data or
+        another version of the package are an error, and are not overwritten.
+
+    name : str, default=None
+        Name of the system in tables. None makes one from the parts of the system.
+
+    n_jobs : int, default=None
+        Number of machines that are worked on side by side. With ``joblib.parallel_config(backend="dask")`` around the
+        call they are worked on by a cluster.
+
+    n_resamples : int, default=1000
+        Number of resamples for the 95 % intervals; 0 for none.
+
+    random_state : int, RandomState instance or None, default=None
+        Draws the resamples; the system has a ``random_state`` of its own.
+
+    on_error : {"record", "raise"}, default="record"
+        What to do in the end where a machine has failed: ``"record"`` keeps the error in the result, and raises only if
+        all have failed. ``"raise"`` raises if one has.
+
+    verbose : int, default=1
+        Whether to show progress with the time that is left, on the error stream: a bar on a terminal, else a line for
+        each machine.
+
+    Returns
+    -------
+    evaluation : Evaluation
+        Figures with intervals for each machine, section and domain, time and memory; ``to_frame``, ``to_markdown``,
+        ``to_html``.
+
+    Raises
+    ------
+    ValueError
+        If there are no such machines, if ``protocol`` does not fit ``year``, or if ``results`` has those of another
+        system or other data.
+
+    RuntimeError
+        If all machines have failed, or one and ``on_error="raise"``.
+
+    See Also
+    --------
+    write_submission : Files as the challenge wants them.
+    read_submission : The same figures from such files.
+
+    Notes
+    -----
+    The intervals come from clips that are drawn with replacement among those of the same section, label and domain, as
+    in `skasd.metrics.bootstrap_interval`, all figures of a machine from the same draws. They say how far the figures
+    would move with other test clips, and nothing of other training runs.
+
+    Files are known by name, size and time of their last change, and parts of a system by name and parameters: after a
+    change in the code of a part of your own, give another results folder.
+
+    Memory is that of the process: with threads, or ``n_jobs=1`` after other work, it is not the machine's alone.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skasd.clips import Clips
+    >>> from skasd.detectors import MahalanobisDetector
+    >>> from skasd.evaluation import evaluate
+    >>> embedding = np.random.default_rng(0).normal(size=(100, 2))
+    >>> embedding[90:] += 2.0  # anomalies
+    >>> clips = Clips(embedding=embedding, split=np.repeat(["train", "test"], 50), label=np.repeat([1, -1], [90, 10]),
+    ...               domain=np.tile(["source", "target"], 50))
+    >>> evaluation = evaluate(MahalanobisDetector(), {"fan": clips}, random_state=0, verbose=0)
+    >>> evaluation
+    Evaluation of MahalanobisDetector on fan: official score 0.8526 [0.6863, 0.9878]
+    """
+    rules = Rules(year, protocol, max_fpr)
+    machines = _find_machines(data, machines)
+    _check_system(system)
+    store = ResultsFolder(results) if results is not None else None
+    jobs, failures = _prepare_all(machines, system, data, ground_truth, rules, store)
+    runs = {machine: store.read(machine, job.fingerprints) for machine, job in jobs.items()} if store else {}
+    runs = {machine: run for machine, run in runs.items() if run is not None}
+    waiting = {machine: job for machine, job in jobs.items() if machine not in runs}
+    outcomes = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(
+        delayed(attempt_machine)(machine, job.system, job.train, job.test.without(*_hidden(job.test)))
+        for machine, job in waiting.items()
+    )
+    for machine, outcome in _show_progress(outcomes, len(waiting), len(runs), verbose):
+        if isinstance(outcome, Failure):
+            failures[machine] = outcome
+            continue
+        runs[machine] = outcome
+        if store:
+            store.write(machine, jobs[machine].fingerprints, outcome)
+    _raise_failures(failures, machines, on_error)
+    return Evaluation(
+        {machine: _with_scores(jobs[machine].test, runs[machine]) for machine in machines if machine in runs},
+        name=name or _describe(system),
+        rules=rules,
+        runs={machine: runs[machine] for machine in machines if machine in runs},
+        failures={machine: failures[machine] for machine in machines if machine in failures},
+        n_resamples=n_resamples,
+        random_state=random_state,
+    )
+
+
+class _Job(NamedTuple):
+    """What a machine needs."""
+
+    system: object
+    train: Clips
+    test: Clips
+    fingerprints: dict
+
+
+def _find_machines(data, machines):
+    if isinstance(data, Mapping):
+        there = list(data)
+    else:
+        if not Path(data).is_dir():
+            raise FileNotFoundError(f"There is no folder {str(data)!r}. Give a folder with the folders of machines in "
+                                    "it, or clips by machine.")  # fmt: skip
+        there = sorted(path.parent.name for path in Path(data).glob("[!.]*/train") if path.is_dir())
+    if not there:
+        raise ValueError(f"No machine in {str(data)!r}: none of its folders has a folder 'train' in it.")
+    wanted = there if machines is None else list(machines)
+    unknown = [machine for machine in wanted if machine not in there]
+    if unknown or not wanted or isinstance(machines, str):
+        raise ValueError(f"machines must be a list of some of {', '.join(there)}; got {machines!r}.")
+    return list(dict.fromkeys(wanted))
+
+
+def _check_system(system):
+    if inspect.isclass(system) or not (hasattr(system, "fit") or callable(system)):
+        raise TypeError(
+            "system must be an estimator instance, or a function that gives one for the name of a machine; got "
+            f"{system!r}."
+        )
+
+
+def _prepare_all(machines, *how):
+    jobs, failures = {}, {}
+    for machine in machines:
+        try:
+            jobs[machine] = _prepare(machine, *how)
+        except Exception as error:
+            failures[machine] = Failure.of(error)
+    return jobs, failures
+
+
+def _prepare(machine, system, data, ground_truth, rules, store):
+    if isinstance(data, Mapping):
+        clips = _complete(data[machine], machine)
+    else:
+        clips = load_dcase(Path(data) / machine, ground_truth=ground_truth)
+    train, test = (clips[clips["split"] == split] for split in ("train", "test"))
+    if not len(train) or not len(test):
+        raise ValueError(f"{machine} has {len(train)} training and {len(test)} test clips; both are needed.")
+    n_unknown = np.count_nonzero(test["label"] == 0)
+    if 0 < n_unknown < len(test):
+        raise ValueError(f"{n_unknown} of {len(test)} test clips of {machine} have no label, the others have. "
+                         "Leave these clips out, or give their ground_truth.")  # fmt: skip
+    if not n_unknown:  # wrong labels or domains shall come up now, not after hours of training
+        machine_figures(test.with_fields(anomaly_score=np.zeros(len(test))), rules, 0, np.random)
+    system = system if hasattr(system, "fit") else system(machine)
+    return _Job(system, train, test, fingerprints(system, train, test.without(*_hidden(test))) if store else None)
+
+
+def _complete(clips, machine):
+    """The clips with all fields that are counted by."""
+    missing = [name for name in ("split", "label") if name not in clips]
+    if missing:
+        raise ValueError(f"The clips of {machine} need the fields 'split' and 'label'; they have {', '.join(clips)}.")
+    others = sorted(set(clips["machine"].tolist()) - {machine}) if "machine" in clips else ()
+    if others:
+        raise ValueError(f"Among the clips of {machine} are some of {', '.join(others)}. Take clips[clips['machine'] "
+                         "== ...] for each machine.")  # fmt: skip
+    absent = {"machine": machine, "section": "", "domain": ""}
+    return clips.with_fields({name: [value] * len(clips) for name, value in absent.items() if name not in clips})
+
+
+def _hidden(clips):
+    return [name for name in _HIDDEN if name in clips]
+
+
+def _with_scores(test, run):
+    kept = [name for name in ("path", "machine", "section", "domain", "attribute", "label") if name in test]
+    decision = (run.anomaly_score > run.threshold).astype(int)
+    return Clips({name: test[name] for name in kept}, anomaly_score=run.anomaly_score, decision=decision)
+
+
+def _show_progress(outcomes, n_machines, n_known, verbose):
+    """Hand the outcomes through, and say how far things are."""
+    shown = partial(print, file=sys.stderr, flush=True) if verbose else lambda *_: None
+    if n_known:
+        shown(f"{n_known} of {n_known + n_machines} machines are in the results folder already.")
+    start = time.perf_counter()
+    bar = tqdm(
+        total=n_machines, desc="evaluate", unit="machine", disable=None if verbose else True
+    )  # None: no terminal
+    with bar:
+        for done, (machine, outcome) in enumerate(outcomes, start=1):
+            yield machine, outcome
+            bar.set_postfix_str(machine)
+            bar.update()
+            if bar.disable:
+                left = (time.perf_counter() - start) / done * (n_machines - done)
+                shown(f"[{done}/{n_machines}] {machine}: {_say(outcome)}; {tqdm.format_interval(left)} left")
+
+
+def _say(outcome):
+    if isinstance(outcome, Failure):
+        return f"failed, {outcome.error}"
+    return f"trained in {outcome.fit_seconds:.1f} s, scored in {outcome.score_seconds:.1f} s"
+
+
+def _raise_failures(failures, machines, on_error):
+    if failures and (on_error == "raise" or len(failures) == len(machines)):
+        errors = "\n".join(f"{machine}: {failure.error}" for machine, failure in failures.items())
+        first = next(iter(failures.values()))
+        raise RuntimeError(f"{len(failures)} of {len(machines)} machines failed:\n{errors}\n\n"
+                           f"The first of them:\n{first.traceback}")  # fmt: skip
+
+
+def _describe(system):
+    if isinstance(system, Pipeline):
+        return " + ".join(type(step).__name__ for _, step in system.steps)
+    system = system.func if isinstance(system, partial) else system
+    return system.__name__ if inspect.isroutine(system) else type(system).__name__

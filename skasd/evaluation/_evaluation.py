@@ -1,0 +1,223 @@
+"""What an evaluation found out."""
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from skasd.evaluation._figures import OFFICIAL, Figure, machine_figures, total_interval
+from skasd.evaluation._published import published_systems
+from skasd.evaluation._report import html_report, markdown_report
+
+_MEBIBYTE = 2**20
+
+
+class Evaluation:
+    """How a system did on each machine: what `evaluate` and `read_submission` return.
+
+    Parameters
+    ----------
+    clips : dict of str to Clips
+        For each machine its test clips, with ``section``, ``domain``, ``label``, ``anomaly_score`` (higher = more
+        anomalous), where decisions are known ``decision`` (1 = alarm), and ``path`` where they have one.
+
+    name : str
+        What the system is called in tables.
+
+    rules : Rules
+        What counts, by the rules of a year.
+
+    runs : dict of str to MachineRun, default=None
+        For each machine threshold, times and memory, where it was trained here.
+
+    failures : dict of str to Failure, default=None
+        Why there is nothing for a machine.
+
+    n_resamples : int, default=1000
+        Number of resamples for the intervals; 0 for none.
+
+    random_state : int, RandomState instance or None, default=None
+        Draws the resamples.
+
+    Attributes
+    ----------
+    machines : list of str
+        All machines, those that failed too.
+
+    figures : list of Figure
+        Value and 95 % interval of each figure that counts, by machine, section and domain, and each machine's official
+        score; precision, recall and F1 where there are decisions.
+
+    See Also
+    --------
+    evaluate : Makes one.
+    read_submission : Makes one from files.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skasd.clips import Clips
+    >>> from skasd.detectors import MahalanobisDetector
+    >>> from skasd.evaluation import evaluate
+    >>> embedding = np.random.default_rng(0).normal(size=(100, 2))
+    >>> embedding[90:] += 4.0  # anomalies
+    >>> clips = Clips(embedding=embedding, split=np.repeat(["train", "test"], 50), label=np.repeat([1, -1], [90, 10]))
+    >>> evaluation = evaluate(MahalanobisDetector(), {"fan": clips}, year=2020, n_resamples=0, verbose=0)
+    >>> evaluation.figures[0]
+    Figure(machine='fan', section='', domain='', metric='AUC', value=1.0, low=nan, high=nan)
+    >>> evaluation.clips["fan"]["decision"].sum()
+    np.int64(13)
+    """
+
+    def __init__(self, clips, *, name, rules, runs=None, failures=None, n_resamples=1000, random_state=None):
+        self.clips = clips
+        self.name = name
+        self.rules = rules
+        self.runs = runs or {}
+        self.failures = failures or {}
+        self.machines = [*clips, *self.failures]
+        self.figures, self._terms = [], []
+        rng = check_random_state(random_state)
+        for part in self.judged().values():
+            figures, terms = machine_figures(part, rules, n_resamples, rng)
+            self.figures += figures
+            self._terms.append(terms)
+
+    @property
+    def official_score(self):
+        """Official score over all machines, a `BootstrapInterval`.
+
+        Raises ValueError where a machine has failed or has no labels: the score of the others is another figure.
+        """
+        lacking = self.lacking()
+        if lacking:
+            raise ValueError(f"There is no official score of {len(self.machines)} machines: {lacking}. Look at figures "
+                             "for those of the others, or evaluate these machines alone.")  # fmt: skip
+        clips = list(self.clips.values())
+        fields = ("machine", "section", "domain", "label", "anomaly_score")
+        parts = [part.without(*(name for name in part if name not in fields)) for part in clips]
+        return total_interval(sum(parts[1:], parts[0]), self.rules, self._terms)
+
+    def judged(self):
+        """The clips of the machines whose labels are known.
+
+        Returns
+        -------
+        clips : dict of str to Clips
+        """
+        return {machine: part for machine, part in self.clips.items() if (part["label"] != 0).all()}
+
+    def lacking(self):
+        """Say of which machines there is no official score.
+
+        Returns
+        -------
+        reasons : str
+            ``""`` if there is one of all.
+        """
+        judged = self.judged()
+        reasons = [f"{machine} {'has no labels' if machine in self.clips else 'failed'}" for machine in self.machines
+                   if machine not in judged]  # fmt: skip
+        return ", ".join(reasons)
+
+    def published(self):
+        """Published systems with figures for machines and sections of these names.
+
+        Returns
+        -------
+        systems : list of PublishedSystem
+            Whether they were of the same clips nobody can tell from the names.
+        """
+        sections = {section for part in self.clips.values() for section in part["section"].tolist()}
+        return published_systems(self.rules.year, self.machines, sections) if sections else []
+
+    def to_frame(self, *, published=False):
+        """All figures as a pandas DataFrame, one row each.
+
+        Parameters
+        ----------
+        published : bool, default=False
+            Whether to add the published official scores for machines of these names.
+
+        Returns
+        -------
+        frame : pandas.DataFrame
+            With the columns ``system``, ``machine`` (empty for all machines), ``section``, ``domain``, ``metric``,
+            ``value``, ``low`` and ``high``, and ``source``: ``measured``, ``failed`` with the error, or ``published``
+            with the place. Besides the figures between 0 and 1 there are the metrics ``training clips``, ``fit
+            seconds``, ``score seconds``, ``peak memory MiB`` and ``peak GPU memory MiB``.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise ImportError("Evaluation.to_frame needs pandas: pip install pandas") from error
+        rows = [(self.name, *row, "measured") for row in [*self.figures, *self._costs()]]
+        if not self.lacking():
+            rows.append((self.name, *Figure("", "", "", OFFICIAL, *self.official_score), "measured"))
+        rows += [(self.name, *Figure(machine, "", "", OFFICIAL, np.nan), f"failed: {failure.error}")
+                 for machine, failure in self.failures.items()]  # fmt: skip
+        for system in self.published() if published else ():
+            source = f"published: {system.source}, {system.subset} set"
+            total = {} if system.total is None else {"": system.total}
+            rows += [(system.name, *Figure(machine, "", "", OFFICIAL, value / 100), source)
+                     for machine, value in {**system.machines, **total}.items()]  # fmt: skip
+        return pandas.DataFrame(rows, columns=["system", *Figure._fields, "source"])
+
+    def to_markdown(self, *, published=True):
+        """Tables in Markdown.
+
+        Parameters
+        ----------
+        published : bool, default=True
+            Whether published official scores stand beside, where there are some for machines of these names.
+
+        Returns
+        -------
+        text : str
+        """
+        return markdown_report(self, published)
+
+    def to_html(self, *, published=True):
+        """A page with the tables, and for each section the scores and the ROC curve.
+
+        Parameters
+        ----------
+        published : bool, default=True
+            Whether published official scores stand beside, where there are some for machines of these names.
+
+        Returns
+        -------
+        page : str
+            A whole HTML page, pictures included; ``Path("report.html").write_text(page, encoding="utf-8")`` keeps it.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        """
+        return html_report(self, published)
+
+    def __repr__(self):
+        lacking = self.lacking()
+        score = f"no official score ({lacking})" if lacking else f"official score {_format(self.official_score)}"
+        return f"Evaluation of {self.name} on {', '.join(self.machines)}: {score}"
+
+    def _costs(self):
+        for machine, run in self.runs.items():
+            costs = {
+                "training clips": run.n_train,
+                "fit seconds": run.fit_seconds,
+                "score seconds": run.score_seconds,
+                "peak memory MiB": run.peak_memory / _MEBIBYTE,
+                "peak GPU memory MiB": run.peak_gpu_memory / _MEBIBYTE,
+            }
+            for metric, value in costs.items():
+                yield Figure(machine, "", "", metric, value)
+
+
+def _format(figure):
+    interval = "" if np.isnan(figure.low) else f" [{figure.low:.4f}, {figure.high:.4f}]"
+    return f"{figure.value:.4f}{interval}"

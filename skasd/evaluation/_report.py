@@ -1,0 +1,162 @@
+"""The tables and plots of an evaluation, in Markdown and HTML."""
+
+import base64
+from html import escape
+from io import BytesIO
+from typing import NamedTuple
+
+import numpy as np
+
+from skasd.evaluation._figures import OFFICIAL, is_anomalous
+from skasd.evaluation._published import SOURCES
+
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 76em; margin: 2em auto; padding: 0 1em; color: #222; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; display: block; overflow-x: auto; }
+th, td { padding: .25em .8em; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap; }
+th:first-child, td:first-child, th:nth-child(2), td:nth-child(2) { text-align: left; }
+tr.ours { background: #e8f1f8; font-weight: 600; }
+p.note { color: #555; }
+img { max-width: 100%; }
+"""
+
+
+class Table(NamedTuple):
+    """A table with text before and after it; the first row may be marked as the one that all is about."""
+
+    title: str
+    header: list
+    rows: list
+    note: str = ""
+    first_is_ours: bool = False
+
+    def markdown(self):
+        """The table as Markdown."""
+        cells = [[str(cell).replace("|", "\\|") for cell in row] for row in [self.header, *self.rows]]
+        if self.first_is_ours:
+            cells[1] = [f"**{cell}**" if cell else "" for cell in cells[1]]
+        lines = ["| " + " | ".join(row) + " |" for row in cells]
+        rule = "|" + "|".join([" --- "] * 2 + [" ---: "] * (len(self.header) - 2)) + "|"
+        return "\n".join([f"## {self.title}", "", lines[0], rule, *lines[1:], *(["", self.note] if self.note else [])])
+
+    def html(self):
+        """The table as HTML."""
+        rows = [
+            f"<tr{' class=ours' if self.first_is_ours and not index else ''}>"
+            + "".join(f"<td>{escape(str(cell))}</td>" for cell in row)
+            + "</tr>"
+            for index, row in enumerate(self.rows)
+        ]
+        head = "".join(f"<th>{escape(str(cell))}</th>" for cell in self.header)
+        note = f"<p class=note>{escape(self.note)}</p>" if self.note else ""
+        return f"<h2>{escape(self.title)}</h2>\n<table><tr>{head}</tr>\n" + "\n".join(rows) + f"\n</table>\n{note}"
+
+
+def markdown_report(evaluation, published):
+    """The tables as Markdown."""
+    parts = [f"# {_title(evaluation)}", *_failed(evaluation)]
+    return "\n\n".join([*parts, *(table.markdown() for table in _tables(evaluation, published))]) + "\n"
+
+
+def html_report(evaluation, published):
+    """The tables and plots as one HTML page."""
+    title = escape(_title(evaluation))
+    parts = [f"<h1>{title}</h1>", *(f"<p><strong>{escape(line)}</strong></p>" for line in _failed(evaluation))]
+    parts += [table.html() for table in _tables(evaluation, published)]
+    for machine, clips in evaluation.judged().items():
+        run = evaluation.runs.get(machine)
+        picture = _draw(clips, run.threshold if run else None, evaluation.rules.max_fpr)
+        parts.append(f'<h2>{escape(machine)}</h2>\n<img alt="Scores and ROC curves of {escape(machine)}" '
+                     f'src="data:image/png;base64,{picture}">')  # fmt: skip
+    head = f'<meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
+    return f"<!DOCTYPE html>\n<html lang=en><head>{head}</head>\n<body>\n" + "\n".join(parts) + "\n</body></html>\n"
+
+
+def _title(evaluation):
+    return f"{evaluation.name}: rules of DCASE {evaluation.rules.year} Task 2"
+
+
+def _failed(evaluation):
+    return [f"{machine} failed: {failure.error}" for machine, failure in evaluation.failures.items()]
+
+
+def _tables(evaluation, published):
+    tables = []
+    if evaluation.figures:
+        tables = [_official(evaluation, published), _sections(evaluation)]
+    return [*tables, _costs(evaluation)] if evaluation.runs else tables
+
+
+def _official(evaluation, published):
+    machines, figures = evaluation.machines, {f.machine: f for f in evaluation.figures if f.metric == OFFICIAL}
+    lacking = evaluation.lacking()
+    total = f"none: {lacking}" if lacking else _percent(evaluation.official_score)
+    rows = [[evaluation.name, "measured here", total, *(_percent(figures.get(machine)) for machine in machines)]]
+    note = "In percent, with 95 % intervals over test clips."
+    others = evaluation.published() if published else []
+    for system in others:
+        origin = f"published [{system.source}], {system.subset} set"
+        values = [system.total, *(system.machines.get(machine) for machine in machines)]
+        rows.append([system.name, origin, *("" if value is None else f"{value:.2f}" for value in values)])
+    if others:
+        sources = "; ".join(f"[{key}] {SOURCES[key]}" for key in dict.fromkeys(system.source for system in others))
+        note += (
+            f" Published figures are of the sets of DCASE {evaluation.rules.year} and were not measured here; those of "
+            "all machines are of all seven. They compare with this run only where it is of the same recordings, not of "
+            f"others with the same names. Sources: {sources}."
+        )
+    return Table("Official score", ["system", "figures", "all machines", *machines], rows, note, bool(others))
+
+
+def _sections(evaluation):
+    figures = [figure for figure in evaluation.figures if figure.metric != OFFICIAL]
+    columns = list(dict.fromkeys((figure.metric, figure.domain) for figure in figures))
+    cells = {(figure.machine, figure.section, figure.metric, figure.domain): figure for figure in figures}
+    rows = [
+        [machine, section, *(_percent(cells.get((machine, section, *column))) for column in columns)]
+        for machine, section in dict.fromkeys((figure.machine, figure.section) for figure in figures)
+    ]
+    header = ["machine", "section", *(f"{metric} {domain}".strip() for metric, domain in columns)]
+    return Table("Sections", header, rows, "In percent, with 95 % intervals over test clips.")
+
+
+def _costs(evaluation):
+    rows = [
+        [machine, run.n_train, len(run.anomaly_score), f"{run.fit_seconds:.1f}", f"{run.score_seconds:.1f}",
+         f"{len(run.anomaly_score) / run.score_seconds:.1f}", f"{run.peak_memory / 2**20:.0f}",
+         f"{run.peak_gpu_memory / 2**20:.0f}" if run.peak_gpu_memory else ""]
+        for machine, run in evaluation.runs.items()
+    ]  # fmt: skip
+    header = ["machine", "training clips", "test clips", "training [s]", "scoring [s]", "clips scored a second",
+              "peak memory [MiB]", "peak GPU memory [MiB]"]  # fmt: skip
+    return Table("Time and memory", header, rows, "Memory is the most that the process had.")
+
+
+def _percent(figure):
+    if figure is None:
+        return ""
+    interval = "" if np.isnan(figure.low) else f" [{100 * figure.low:.1f}, {100 * figure.high:.1f}]"
+    return f"{100 * figure.value:.2f}{interval}"
+
+
+def _draw(clips, threshold, max_fpr):
+    """Histogram and ROC curve of each section, as a PNG in base64."""
+    from skasd import plotting
+
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError("Evaluation.to_html needs matplotlib: pip install skasd[plot]") from error
+    sections = np.unique(clips["section"]).tolist()
+    figure = Figure(figsize=(4.6 * len(sections), 8.2), layout="constrained")
+    for column, section in enumerate(sections):
+        part = clips[clips["section"] == section]
+        upper, lower = (figure.add_subplot(2, len(sections), row * len(sections) + column + 1) for row in (0, 1))
+        # Displays of scores have them higher for more normal clips, as detectors do.
+        scores, offset = -part["anomaly_score"], None if threshold is None else -threshold
+        name = f"section {section}" if section else None
+        plotting.ScoreHistogramDisplay.from_predictions(part["label"], scores, threshold=offset, name=name, ax=upper)
+        plotting.PartialROCDisplay.from_predictions(is_anomalous(part), -scores, max_fpr=max_fpr, ax=lower)
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=80)
+    return base64.b64encode(buffer.getvalue()).decode()

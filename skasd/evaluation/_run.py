@@ -1,0 +1,142 @@
+"""One machine: train, score, and measure what it takes."""
+
+import sys
+import threading
+import time
+import traceback
+from typing import NamedTuple
+
+import numpy as np
+import psutil
+from sklearn.base import clone
+
+from skasd._audio_files import first_ten
+from skasd.metrics import anomaly_predictions
+
+_SAMPLING_PERIOD = 0.02  # seconds between two looks at the memory
+
+
+class MachineRun(NamedTuple):
+    """What training and scoring on one machine gave, and took.
+
+    Parameters
+    ----------
+    anomaly_score : ndarray of shape (n_test,)
+        Higher = more anomalous.
+
+    threshold : float
+        Clips with a higher anomaly score are alarms.
+
+    n_train : int
+        Number of training clips.
+
+    fit_seconds : float
+        Time that `fit` took.
+
+    score_seconds : float
+        Time that scoring took.
+
+    peak_memory : int
+        Most memory that the process had, in bytes. Other work of the same process counts.
+
+    peak_gpu_memory : int
+        Most memory that torch had on its current CUDA device, in bytes; 0 without one.
+    """
+
+    anomaly_score: np.ndarray
+    threshold: float
+    n_train: int
+    fit_seconds: float
+    score_seconds: float
+    peak_memory: int
+    peak_gpu_memory: int
+
+
+class Failure(NamedTuple):
+    """Why there is nothing for a machine.
+
+    Parameters
+    ----------
+    error : str
+        Kind and message of the error.
+
+    traceback : str
+        Where it was raised.
+    """
+
+    error: str
+    traceback: str
+
+    @classmethod
+    def of(cls, error):
+        """What is kept of an exception, so that it goes through any pipe."""
+        return cls("".join(traceback.format_exception_only(error)).strip(), "".join(traceback.format_exception(error)))
+
+
+def attempt_machine(machine, system, train, test):
+    """The machine's name with its `MachineRun`, or with the `Failure`."""
+    try:
+        return machine, run_machine(system, train, test)
+    except Exception as error:
+        return machine, Failure.of(error)
+
+
+def run_machine(system, train, test):
+    """Fit a clone of the system to the training clips, and score the test clips."""
+    with _PeakMemory() as memory:
+        start = time.perf_counter()
+        system = clone(system).fit(train)
+        trained = time.perf_counter()
+        # The metrics' function turns the sign of scores; it asks for labels, which play no part in this.
+        _, anomaly_score = anomaly_predictions(system, test, np.ones(len(test), dtype=int))
+        scored = time.perf_counter()
+        _check_scores(anomaly_score, test)
+        threshold = float(anomaly_score[0] + system.decision_function(test[:1])[0])
+    return MachineRun(
+        anomaly_score=np.asarray(anomaly_score, dtype=float),
+        threshold=threshold,
+        n_train=len(train),
+        fit_seconds=trained - start,
+        score_seconds=scored - trained,
+        peak_memory=memory.peak,
+        peak_gpu_memory=memory.gpu_peak,
+    )
+
+
+def _check_scores(scores, test):
+    if scores.shape != (len(test),):
+        raise ValueError(f"score_samples must give one score a clip, shape ({len(test)},); got shape {scores.shape}.")
+    wrong = np.flatnonzero(~np.isfinite(scores))
+    if wrong.size:
+        names = test["path"][wrong] if "path" in test else wrong
+        raise ValueError(f"{wrong.size} of {len(test)} clips have a score that is NaN or infinite: "
+                         f"{first_ten(names.tolist(), ', ')}.")  # fmt: skip
+
+
+class _PeakMemory:
+    """Looks at the memory of this process all the while, in a thread."""
+
+    def __enter__(self):
+        self._process, self._stop = psutil.Process(), threading.Event()
+        self.peak, self.gpu_peak = self._process.memory_info().rss, 0
+        if self._cuda() is not None:
+            self._cuda().reset_peak_memory_stats()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        self._thread.join()
+        if self._cuda() is not None:
+            self.gpu_peak = self._cuda().max_memory_allocated()
+
+    def _watch(self):
+        while not self._stop.wait(_SAMPLING_PERIOD):
+            self.peak = max(self.peak, self._process.memory_info().rss)
+
+    @staticmethod
+    def _cuda():
+        """torch.cuda where it is in use already; torch is not loaded for this."""
+        torch = sys.modules.get("torch")
+        return torch.cuda if torch is not None and torch.cuda.is_initialized() else None

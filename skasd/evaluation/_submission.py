@@ -1,0 +1,359 @@
+"""The files that a team hands in to the challenge: written, and read and scored."""
+
+import csv
+import re
+from collections import Counter
+from numbers import Integral
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from skasd._audio_files import first_ten
+from skasd._validation import Interval, Options, StrOptions, validate_params
+from skasd.clips import Clips
+from skasd.datasets import parse_dcase_filename
+from skasd.datasets._dcase import _read_csv, _read_evaluation_list, _read_flags
+from skasd.evaluation._evaluation import Evaluation
+from skasd.evaluation._figures import Rules
+
+_FIELDS = {"anomaly_score": "anomaly_score", "decision_result": "decision"}
+_FILE = re.compile(
+    r"(?P<kind>anomaly_score|decision_result)_(?P<machine>.+)_(?:section|id)_(?P<section>\d\d)"
+    r"(?:_(?:source|target))?(?:_test)?\.csv"
+)
+
+
+@validate_params(
+    {"evaluation": [Evaluation], "folder": [str, Path]},
+    prefer_skip_nested_validation=True,
+)
+def write_submission(evaluation, folder):
+    """Write the files that the organisers' evaluator reads.
+
+    For each machine and section ``anomaly_score_<machine>_section_<NN>_test.csv`` with a file name and its anomaly
+    score in each row, higher = more anomalous, and ``decision_result_<machine>_section_<NN>_test.csv`` with a file name
+    and 1 for an alarm or 0. In 2020 they are named ``..._id_<NN>.csv``, in 2021 ``..._section_<NN>_<domain>_test.csv``.
+
+    Parameters
+    ----------
+    evaluation : Evaluation
+        What `evaluate` or `read_submission` returned. Its test clips need no labels.
+
+    folder : str or pathlib.Path
+        Where the files go. It is made, and must not be there before.
+
+    Returns
+    -------
+    paths : list of pathlib.Path
+        The files.
+
+    Raises
+    ------
+    FileExistsError
+        If the folder is there: nothing is ever overwritten.
+
+    ValueError
+        If a machine has failed, or if clips have no file names, no decisions or, in 2021, no domain.
+
+    See Also
+    --------
+    read_submission : Reads such files.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from pathlib import Path
+    >>> from skasd.clips import Clips
+    >>> from skasd.detectors import MahalanobisDetector
+    >>> from skasd.evaluation import evaluate, write_submission
+    >>> names = [f"section_00_source_train_normal_{i:04d}.wav" for i in range(9)] + ["section_00_0000.wav"]
+    >>> clips = Clips(embedding=np.arange(20).reshape(10, 2) ** 2, path=names, section=["00"] * 10, label=[1] * 9 + [0],
+    ...               split=["train"] * 9 + ["test"])
+    >>> evaluation = evaluate(MahalanobisDetector(), {"fan": clips}, verbose=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for path in write_submission(evaluation, Path(folder, "team")):
+    ...         print(path.name, path.read_text().strip())
+    anomaly_score_fan_section_00_test.csv section_00_0000.wav,2.857...
+    decision_result_fan_section_00_test.csv section_00_0000.wav,1
+    """
+    _check_complete(evaluation)
+    files = {}
+    for machine, clips in evaluation.clips.items():
+        parts = [
+            _place(machine, *row, evaluation.rules.year) for row in zip(clips["section"], clips["domain"], strict=True)
+        ]
+        names = [Path(path).name for path in clips["path"].tolist()]
+        for kind, field in _FIELDS.items():
+            for part, name, value in zip(parts, names, clips[field].tolist(), strict=True):
+                files.setdefault(f"{kind}_{part}.csv", []).append((name, value))
+    folder = Path(folder)
+    if folder.exists():
+        raise FileExistsError(f"{str(folder)!r} exists, and is not overwritten. Give another folder, or move it away.")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder.parent, prefix=".writing-") as scratch:
+        draft = Path(scratch, folder.name)
+        draft.mkdir()
+        for name, rows in files.items():
+            with (draft / name).open("w", newline="", encoding="utf-8") as file:
+                csv.writer(file, lineterminator="\n").writerows(rows)
+        draft.rename(folder)
+    return [folder / name for name in files]
+
+
+@validate_params(
+    {
+        "folder": [str, Path],
+        "ground_truth": [str, Path, None],
+        "machines": ["array-like", None],
+        "year": [Options(Integral, set(range(2020, 2026)))],
+        "protocol": [StrOptions({"official", "domain-only"})],
+        "name": [str, None],
+        "n_resamples": [Interval(Integral, 0, None, closed="left")],
+        "random_state": ["random_state"],
+    },
+    prefer_skip_nested_validation=True,
+)
+def read_submission(
+    folder,
+    *,
+    ground_truth=None,
+    machines=None,
+    year=2022,
+    protocol="official",
+    name=None,
+    n_resamples=1000,
+    random_state=None,
+):
+    r"""Read a team's score files, or one's own, and count as the challenge does.
+
+    Parameters
+    ----------
+    folder : path-like
+        With ``anomaly_score_<machine>_section_<NN>_test.csv`` (``_test`` may be missing), and perhaps
+        ``decision_result_<machine>_section_<NN>_test.csv``, as `write_submission` writes them.
+
+    ground_truth : path-like, default=None
+        Labels of an evaluation set: the organisers' evaluator of that year, or its ``eval_data_list*.csv``, see
+        `skasd.datasets.load_dcase`. None takes the labels from the file names, as those of development sets tell them.
+
+    machines : sequence of str, default=None
+        The machines to score. None takes all that the ground truth has, or else all of which there are files.
+
+    year : int, default=2022
+        Year of the challenge, 2020 to 2025, whose rule counts.
+
+    protocol : {"official", "domain-only"}, default="official"
+        For 2022 and later, see `skasd.metrics.domain_scores`.
+
+    name : str, default=None
+        Name of the system in tables. None takes that of the folder.
+
+    n_resamples : int, default=1000
+        Number of resamples for the 95 % intervals; 0 for none.
+
+    random_state : int, RandomState instance or None, default=None
+        Draws the resamples.
+
+    Returns
+    -------
+    evaluation : Evaluation
+        With precision, recall and F1 where there are decision files.
+
+    Raises
+    ------
+    ValueError
+        If a file or a clip is missing, or is there twice or too much, if a score is no finite number or a decision
+        neither 0 nor 1, or if a clip has no label.
+
+    See Also
+    --------
+    evaluate : Makes the scores as well.
+
+    Notes
+    -----
+    Without ``ground_truth`` nobody tells which clips there are: that a section is missing is seen where other machines
+    have it (but in 2020, when each had its own); that a machine or a single clip is missing is not.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from skasd.evaluation import read_submission
+    >>> rows = ["source_test_normal_0000.wav,1", "target_test_normal_0000.wav,3", "target_test_anomaly_0000.wav,2"]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     text = "".join(f"section_00_{row}\n" for row in rows)
+    ...     _ = Path(folder, "anomaly_score_fan_section_00_test.csv").write_text(text)
+    ...     evaluation = read_submission(folder, name="team", n_resamples=0)
+    >>> [(figure.metric, figure.domain, round(figure.value, 3)) for figure in evaluation.figures]
+    [('AUC', 'source', 1.0), ('AUC', 'target', 0.0), ('pAUC', '', 0.474), ('official score', '', 0.0)]
+    """
+    rules = Rules(year, protocol)
+    if machines is None and ground_truth is not None:
+        machines = _machines_of(Path(ground_truth))
+    tables = _read_tables(Path(folder), machines)
+    clips = {}
+    for machine, fields in tables.items():
+        names = list(fields["anomaly_score"])
+        truth = _read_truth(machine, names, ground_truth)
+        clips[machine] = Clips(
+            path=names,
+            machine=[machine] * len(names),
+            **{field: [truth[name][field] for name in names] for field in ("section", "domain", "label")},
+            **{field: np.array([table[name] for name in names]) for field, table in fields.items()},
+        )
+    if year > 2020:
+        _check_sections(clips, folder)
+    name = name or Path(folder).resolve().name
+    return Evaluation(clips, name=name, rules=rules, n_resamples=n_resamples, random_state=random_state)
+
+
+def _check_complete(evaluation):
+    if evaluation.failures:
+        raise ValueError(f"A submission needs all machines; {', '.join(evaluation.failures)} failed. Evaluate again "
+                         "until all are there.")  # fmt: skip
+    for machine, clips in evaluation.clips.items():
+        missing = [field for field in ("path", "decision") if field not in clips]
+        if missing:
+            raise ValueError(f"The clips of {machine} lack {' and '.join(map(repr, missing))}: a submission needs the "
+                             "file name of each clip, and whether it is an alarm.")  # fmt: skip
+        counts = Counter(
+            (section, Path(path).name) for section, path in zip(clips["section"], clips["path"], strict=True)
+        )
+        twice = [name for (_, name), count in counts.items() if count > 1]
+        if twice:
+            raise ValueError(f"Several clips of {machine} have one file name: {first_ten(twice, ', ')}.")
+        if evaluation.rules.year == 2021 and (clips["domain"] == "").any():
+            raise ValueError(f"The files of 2021 are by domain, and clips of {machine} have none.")
+
+
+def _place(machine, section, domain, year):
+    """What the names of the two files of a clip have in common."""
+    if year == 2020:
+        return f"{machine}_id_{section}"
+    return f"{machine}_section_{section}_{f'{domain}_' if year == 2021 else ''}test"
+
+
+def _machines_of(source):
+    """The machines that a ground truth names."""
+    if source.is_file():
+        return [row[0] for row in _read_csv(source) if not any(row[1:])]
+    files = sorted(source.glob("ground_truth_data/*.csv")) or sorted(source.glob("*.csv"))
+    matches = [re.fullmatch(r"ground_truth_(.+)_section_\d\d(?:_source|_target)?_test\.csv", f.name) for f in files]
+    machines = list(dict.fromkeys(match[1] for match in matches if match))
+    if not machines:
+        raise ValueError(f"There is no ground_truth_<machine>_section_NN_test.csv in {str(source)!r} or in its "
+                         "ground_truth_data. Give the folder of the evaluator of that year.")  # fmt: skip
+    return machines
+
+
+def _read_tables(folder, machines):
+    """{machine: {field: {file name: value}}} of all files in a folder."""
+    found = {path: match for path in sorted(folder.glob("*.csv")) if (match := _FILE.fullmatch(path.name))}
+    tables = {}
+    for path, match in found.items():
+        if machines is None or match["machine"] in machines:
+            table = tables.setdefault(match["machine"], {}).setdefault(_FIELDS[match["kind"]], {})
+            rows = _read_values(path, match)
+            twice = sorted(set(rows) & set(table))
+            if twice:
+                raise ValueError(f"Clips in {str(path)!r} are in another file too: {first_ten(twice, ', ')}.")
+            table |= rows
+    absent = [machine for machine in (machines if machines is not None else []) if machine not in tables]
+    if absent or not tables:
+        there = ", ".join(sorted({match["machine"] for match in found.values()})) or "none"
+        raise ValueError(f"{str(folder)!r} has no anomaly_score_<machine>_section_<NN>_test.csv of "
+                         f"{', '.join(absent) or 'any machine'}. Machines with files: {there}.")  # fmt: skip
+    for machine, fields in tables.items():
+        _check_pairs(machine, fields, folder, decided=any("decision" in other for other in tables.values()))
+    return tables
+
+
+def _read_values(path, match):
+    """{file name: value} of one file."""
+    values, problems = {}, []
+    for number, row in enumerate(_read_csv(path), start=1):
+        try:
+            name, value = row
+            values[_check_name(name, match["section"], values)] = _NUMBERS[match["kind"]](value)
+        except ValueError as error:
+            problems.append(f"row {number} {','.join(row)!r}: {error}")
+    if problems or not values:
+        what = f"{len(problems)} are wrong:\n{first_ten(problems)}" if problems else "It is empty."
+        raise ValueError(f"{str(path)!r} must have rows 'file name,value'. {what}")
+    return values
+
+
+def _check_name(name, section, seen):
+    found = parse_dcase_filename(name).section
+    if found != section:
+        raise ValueError(f"the clip is of section {found}, the file of section {section}")
+    if name in seen:
+        raise ValueError("the clip is there twice")
+    return name
+
+
+def _as_score(text):
+    try:
+        score = float(text)
+    except ValueError:
+        score = np.nan
+    if not np.isfinite(score):
+        raise ValueError("the score must be a finite number")
+    return score
+
+
+def _as_decision(text):
+    if text not in ("0", "1"):
+        raise ValueError("the decision must be 0 (normal) or 1 (anomalous)")
+    return int(text)
+
+
+_NUMBERS = {"anomaly_score": _as_score, "decision_result": _as_decision}
+
+
+def _check_pairs(machine, fields, folder, *, decided):
+    """Scores and decisions must be of the same clips, where there are decisions."""
+    scores, decisions = fields.get("anomaly_score", {}), fields.get("decision", {})
+    without = sorted(set(decisions) - set(scores))
+    undecided = sorted(set(scores) - set(decisions)) if decided else ()
+    if without or undecided:
+        raise ValueError(
+            f"The scores and decisions of {machine} in {str(folder)!r} are not of the same clips: {len(without)} have "
+            f"no score, {len(undecided)} have no decision: {first_ten([*without, *undecided], ', ')}."
+        )
+
+
+def _read_truth(machine, names, ground_truth):
+    """{file name: {"section", "domain", "label"}} of the clips of a machine."""
+    records = {name: parse_dcase_filename(name) for name in names}
+    if ground_truth is not None:
+        source = Path(ground_truth)
+        truth = _read_evaluation_list(source, machine) if source.is_file() else _read_flags(source, machine)
+        _check_same_clips(machine, names, truth, ground_truth)
+        records = {name: record._replace(**truth[name]) for name, record in records.items()}
+    unknown = [name for name, record in records.items() if record.label == 0]
+    if unknown:
+        raise ValueError(f"The names of {len(unknown)} of {len(names)} clips of {machine} do not tell whether they are "
+                         f"normal: {first_ten(unknown, ', ')}. Give ground_truth.")  # fmt: skip
+    return {name: record._asdict() for name, record in records.items()}
+
+
+def _check_same_clips(machine, names, truth, ground_truth):
+    missing, extra = sorted(set(truth) - set(names)), sorted(set(names) - set(truth))
+    if missing:
+        raise ValueError(f"{len(missing)} of {len(truth)} clips of {machine} that the ground truth in "
+                         f"{str(ground_truth)!r} names have no score: {first_ten(missing, ', ')}.")  # fmt: skip
+    if extra:
+        raise ValueError(f"{len(extra)} scores of {machine} are of clips that the ground truth in "
+                         f"{str(ground_truth)!r} does not name: {first_ten(extra, ', ')}.")  # fmt: skip
+
+
+def _check_sections(clips, folder):
+    found = {machine: set(part["section"].tolist()) for machine, part in clips.items()}
+    wanted = set().union(*found.values())
+    lacking = [f"section {section} of {machine}" for machine, own in found.items() for section in sorted(wanted - own)]
+    if lacking:
+        raise ValueError(f"Other machines have sections of which there are no scores in {str(folder)!r}: "
+                         f"{first_ten(lacking, ', ')}.")  # fmt: skip
