@@ -12,16 +12,20 @@ from sklearn.utils.estimator_checks import estimator_checks_generator, parametri
 import skasd
 from skasd.audio import AudioLoader, LevelNormalizer
 from skasd.detectors import (
+    AutoencoderDetector,
     CosineCenterDetector,
+    FlowDetector,
     GaussianMixtureDetector,
     LocalOutlierFactorDetector,
     MahalanobisDetector,
     NearestNeighborsDetector,
+    OutlierExposureDetector,
 )
 from skasd.embedders import StatisticsEmbedder
 from skasd.ensemble import ScoreEnsemble
 from skasd.features import FieldTransformer, FrameStacker, LogMelSpectrogram
 
+TRAINING = {"max_epochs": 3, "batch_size": 64, "device": "cpu", "threshold": "quantile"}
 ESTIMATORS = [
     AudioLoader(),
     LevelNormalizer(),
@@ -34,6 +38,9 @@ ESTIMATORS = [
     LocalOutlierFactorDetector(n_neighbors=2),
     MahalanobisDetector(),
     NearestNeighborsDetector(metric="euclidean"),
+    AutoencoderDetector(network_params={"n_hidden": (4,), "n_bottleneck": 2}, **TRAINING),
+    FlowDetector(transforms=2, hidden_features=(8,), **TRAINING),
+    OutlierExposureDetector(),
     ScoreEnsemble([("density", MahalanobisDetector()), ("distance", LocalOutlierFactorDetector(n_neighbors=2))]),
 ]
 

@@ -9,7 +9,9 @@ from sklearn.neighbors import LocalOutlierFactor
 
 from skasd.clips import Clips
 from skasd.detectors import (
+    AutoencoderDetector,
     CosineCenterDetector,
+    FlowDetector,
     GaussianMixtureDetector,
     LocalOutlierFactorDetector,
     MahalanobisDetector,
@@ -17,7 +19,7 @@ from skasd.detectors import (
 )
 from skasd.detectors._oversampling import oversample_target
 
-DETECTORS = [
+OWN_MODELS = [
     CosineCenterDetector(),
     GaussianMixtureDetector(2, random_state=0),
     GaussianMixtureDetector(density="component", target_ratio=0.5, random_state=0),
@@ -28,7 +30,14 @@ DETECTORS = [
     NearestNeighborsDetector(),
     NearestNeighborsDetector(2, metric="euclidean", n_local=3, target_ratio=0.5, random_state=0),
 ]
-every_detector = pytest.mark.parametrize("detector", DETECTORS, ids=repr)
+TRAINING = {"max_epochs": 30, "lr": 0.01, "batch_size": 64, "device": "cpu", "random_state": 0}
+NARROW = {"n_hidden": (8,), "n_bottleneck": 2}
+ONE_NETWORK = [
+    AutoencoderDetector(network_params=NARROW, **TRAINING),
+    FlowDetector(transforms=2, hidden_features=(8,), **TRAINING),
+]
+BEST_DOMAIN_OF_A_CLIP = [AutoencoderDetector(network_params=NARROW, error="mahalanobis", **TRAINING)]
+every_detector = pytest.mark.parametrize("detector", OWN_MODELS + ONE_NETWORK + BEST_DOMAIN_OF_A_CLIP, ids=repr)
 
 
 def make_clips(n_clips=120, shift=0.0, seed=0):
@@ -68,7 +77,7 @@ def test_row_order_and_batch_size_change_nothing(detector):
     np.testing.assert_allclose(np.concatenate(halves), scores, rtol=1e-9)
 
 
-@every_detector
+@pytest.mark.parametrize("detector", OWN_MODELS, ids=repr)
 def test_each_section_is_scored_by_its_own_model(detector):
     clips, test = make_clips(), make_clips(seed=1)
     scores = detector.fit(clips).score_samples(test)
@@ -99,7 +108,7 @@ def test_a_saved_detector_scores_bit_for_bit_the_same(detector):
     np.testing.assert_array_equal(loaded.decision_function(test), detector.decision_function(test))
 
 
-@every_detector
+@pytest.mark.parametrize("detector", OWN_MODELS + ONE_NETWORK, ids=repr)
 def test_windows_are_averaged(detector):
     rng = np.random.default_rng(0)
     windows = rng.normal(size=(30, 4, 5)) + [4.0, 0, 0, 0, 1]

@@ -23,21 +23,29 @@ class BaseDetector(OutlierMixin, BaseEstimator, metaclass=ABCMeta):
     """Base of the detectors: sections, windows, known anomalies and the threshold, once for all of them.
 
     A subclass gives `_fit`, which makes the model of one section from an ordinary (n, d) array, and `_score`, which
-    says with that model how normal each row of an (n, d) array is.
+    says with that model how normal each row of an (n, d) array is. What the sections share is made in `_fit_shared`.
     """
+
+    _field = "embedding"
 
     _parameter_constraints: dict = {
         "contamination": [Interval(Real, 0, 0.5, closed="neither")],
         "threshold": [StrOptions({"quantile", "gamma"})],
     }
 
+    def _fit_shared(self, windows, clips):
+        """Make what all sections share, from windows (n_clips, n_windows, d) and the training clips of each section."""
+
     @abstractmethod
-    def _fit(self, X, domain):
-        """Model of one section, from its rows (n, d) and the domain of each row (n,)."""
+    def _fit(self, X, domain, section):
+        """Model of one section, from its rows (n, d), the domain of each row (n,) and its name."""
 
     @abstractmethod
     def _score(self, model, X):
-        """How normal each row of X (n, d) is under the model of its section; higher is more normal."""
+        """How normal each row of X (n, d) is under the model of its section; higher is more normal.
+
+        A model may give several scores a row, (n, n_scores); the one that is best on average over a clip counts.
+        """
 
     def _score_training(self, model, X, domain):
         """Scores of the rows that made the model; overridden where a row must not meet itself."""
@@ -70,20 +78,21 @@ class BaseDetector(OutlierMixin, BaseEstimator, metaclass=ABCMeta):
         normal = training_rows(X, y)
         self.machine_ = self._machine(X)
         sections, domains = _text(X, "section", len(windows)), _text(X, "domain", len(windows))
-        self.models_, scores = {}, np.empty(len(windows))
-        for section in np.unique(sections[normal]):
-            rows = normal & (sections == section)
-            n_clips = np.count_nonzero(rows)
-            if n_clips < 2:
+        clips = {str(section): normal & (sections == section) for section in np.unique(sections[normal])}
+        for section, rows in clips.items():
+            if np.count_nonzero(rows) < 2:
                 raise ValueError(f"{_named(section)} has n_samples=1 normal clip to train on; at least 2 are needed. "
                                  "Add normal clips of that section or leave the section out.")  # fmt: skip
+        self._fit_shared(windows, clips)
+        self.models_, scores = {}, np.empty(len(windows))
+        for section, rows in clips.items():
             flat, domain = _rows(windows, rows), np.repeat(domains[rows], windows.shape[1])
             try:
-                model = self._fit(flat, domain)
+                self.models_[section] = self._fit(flat, domain, section)
             except ValueError as error:
                 raise ValueError(f"{_named(section)}: {error}") from error
-            self.models_[str(section)] = model
-            scores[rows] = self._score_training(model, flat, domain).reshape(n_clips, -1).mean(axis=1)
+            trained = self._score_training(self.models_[section], flat, domain)
+            scores[rows] = _of_clips(_by_clip(trained, windows.shape[1]))
         self.offset_ = self._offset(scores[normal])
         return self
 
@@ -105,21 +114,7 @@ class BaseDetector(OutlierMixin, BaseEstimator, metaclass=ABCMeta):
         ValueError
             If a clip belongs to a section that `fit` has not seen; the message names it and those that are known.
         """
-        check_is_fitted(self)
-        windows = self._check_windows(X, reset=False)
-        self._check_machine(X)
-        sections = _text(X, "section", len(windows))
-        unknown = sorted(set(sections.tolist()) - set(self.models_))
-        if unknown:
-            raise ValueError(f"No model for {', '.join(map(_named, unknown))}: fit has seen "
-                             f"{', '.join(map(_named, self.models_))}. Fit with normal clips of that section, or "
-                             "leave these clips out.")  # fmt: skip
-        scores = np.empty(len(windows))
-        for section in np.unique(sections):
-            rows = sections == section
-            flat = _rows(windows, rows)
-            scores[rows] = self._score(self.models_[section], flat).reshape(-1, windows.shape[1]).mean(axis=1)
-        return scores
+        return self._score_sections(X, _of_clips)
 
     def decision_function(self, X):
         """Score relative to the threshold: ``score_samples(X) - offset_``; negative = anomalous.
@@ -151,9 +146,28 @@ class BaseDetector(OutlierMixin, BaseEstimator, metaclass=ABCMeta):
         """
         return np.where(self.decision_function(X) >= 0, 1, -1)
 
+    def _score_sections(self, X, summary):
+        """What `summary` makes of the scores (n_clips, n_windows, n_scores) of each section, in the order of X."""
+        check_is_fitted(self)
+        windows = self._check_windows(X, reset=False)
+        self._check_machine(X)
+        sections = _text(X, "section", len(windows))
+        unknown = sorted(set(sections.tolist()) - set(self.models_))
+        if unknown:
+            raise ValueError(f"No model for {', '.join(map(_named, unknown))}: fit has seen "
+                             f"{', '.join(map(_named, self.models_))}. Fit with normal clips of that section, or "
+                             "leave these clips out.")  # fmt: skip
+        clips = {section: sections == section for section in np.unique(sections).tolist()}
+        parts = [self._score(self.models_[section], _rows(windows, rows)) for section, rows in clips.items()]
+        parts = [summary(_by_clip(part, windows.shape[1])) for part in parts]
+        scores = np.empty((len(windows), *parts[0].shape[1:]))
+        for rows, part in zip(clips.values(), parts, strict=True):
+            scores[rows] = part
+        return scores
+
     def _check_windows(self, X, *, reset):
         """Embeddings as a finite (n_clips, n_windows, n_features) array."""
-        _, values = read_field(X, "embedding", owner=type(self).__name__)
+        _, values = read_field(X, self._field, owner=type(self).__name__)
         if getattr(values, "ndim", 2) != 3:
             return validate_data(self, values, reset=reset, dtype=[np.float64, np.float32])[:, np.newaxis]
         flat = validate_data(self, _flatten(values), reset=reset, dtype=[np.float64, np.float32])
@@ -193,6 +207,15 @@ def _named(section):
 def _rows(windows, rows):
     """The windows of these clips as one (n, d) array, copied only where some clips are left out."""
     return _flatten(windows if rows.all() else windows[rows])
+
+
+def _by_clip(scores, n_windows):
+    """Scores (n_rows,) or (n_rows, n_scores) as (n_clips, n_windows, n_scores)."""
+    return scores.reshape(len(scores) // n_windows, n_windows, -1)
+
+
+def _of_clips(scores):
+    return scores.mean(axis=1).max(axis=1)
 
 
 def _flatten(windows):

@@ -62,7 +62,7 @@ class CosineCenterDetector(BaseDetector):
         self.contamination = contamination
         self.threshold = threshold
 
-    def _fit(self, X, domain):
+    def _fit(self, X, domain, section):
         directions = X / _lengths(X)
         centers = np.stack([directions[domain == name].mean(axis=0) for name in np.unique(domain)])
         return centers / _lengths(centers)

@@ -133,7 +133,7 @@ class GaussianMixtureDetector(BaseDetector):
         """Number of EM steps of the section that took most."""
         return max(model.n_iter_ for model in self.models_.values())
 
-    def _fit(self, X, domain):
+    def _fit(self, X, domain, section):
         if len(X) < self.n_components:
             raise ValueError(f"n_components={self.n_components} needs at least as many training rows, got "
                              f"n_samples={len(X)}. Lower n_components or add normal clips.")  # fmt: skip

@@ -95,7 +95,7 @@ class LocalOutlierFactorDetector(BaseDetector):
         self.threshold = threshold
         self.n_jobs = n_jobs
 
-    def _fit(self, X, domain):
+    def _fit(self, X, domain, section):
         check_enough_neighbors(self.n_neighbors, len(X))
         return LocalOutlierFactor(self.n_neighbors, metric=self.metric, p=self.p, novelty=True, n_jobs=self.n_jobs).fit(
             X

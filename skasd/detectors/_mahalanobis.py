@@ -89,7 +89,7 @@ class MahalanobisDetector(BaseDetector):
         self.contamination = contamination
         self.threshold = threshold
 
-    def _fit(self, X, domain):
+    def _fit(self, X, domain, section):
         domain = domain if self.per_domain else np.full(len(X), "")
         return {
             str(name): {group: self._fit_gaussian(values, group) for group, values in self._split(X[domain == name])}

@@ -117,7 +117,7 @@ class NearestNeighborsDetector(BaseDetector):
         self.n_jobs = n_jobs
         self.random_state = random_state
 
-    def _fit(self, X, domain):
+    def _fit(self, X, domain, section):
         check_enough_neighbors(max(self.n_neighbors, self.n_local or 0), len(X))
         if self.target_ratio is not None:
             X, domain = oversample_target(X, domain, ratio=self.target_ratio, random_state=self.random_state)

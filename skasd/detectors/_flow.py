@@ -1,0 +1,319 @@
+"""Normalizing flow detector."""
+
+import math
+from functools import partial
+from itertools import pairwise
+from numbers import Integral
+
+import numpy as np
+import torch
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import gen_batches
+from torch import nn
+from torch.nn import functional as F
+from zuko.lazy import LazyComposedTransform, LazyTransform
+from zuko.nn import MaskedLinear
+from zuko.transforms import AutoregressiveTransform, DependentTransform, MonotonicAffineTransform
+
+from skasd._validation import Interval
+from skasd.detectors._network import NetworkDetector
+
+
+class FlowDetector(NetworkDetector):
+    """Detect anomalies as clips to which a masked autoregressive flow gives a low density.
+
+    A flow turns the distribution of the normal windows into a standard Gaussian by invertible steps; each scales and
+    shifts every feature by amounts that a network computes from the features before it [1]_. One flow is trained for
+    all sections of the machine, with the section as one hot among its inputs, as in [2]_. The score of a clip is the
+    mean log-likelihood of its windows, in the units of the embeddings. With ``transforms=1`` it is the masked
+    autoencoder (MADE) [3]_.
+
+    Parameters
+    ----------
+    transforms : int, default=5
+        Number of autoregressive steps. The features come in their order and in the opposite order by turns.
+
+    hidden_features : tuple of int, default=(100,)
+        Units of each hidden layer of the networks.
+
+    max_epochs : int, default=100
+        Number of passes over the training windows.
+
+    lr : float, default=1e-3
+        Learning rate.
+
+    batch_size : int, default=512
+        Windows in a batch, in training and in scoring.
+
+    optimizer : type, default=torch.optim.Adam
+        Class of the optimizer.
+
+    lr_schedule : {'constant', 'cosine'}, default='constant'
+        Whether the learning rate stays, or falls to zero along a cosine over the epochs. Others: a
+        `skorch.callbacks.LRScheduler` among the `callbacks`.
+
+    validation_fraction : float, default=0.0
+        Part of the training clips, in [0, 1), that is set aside to watch the loss.
+
+    patience : int, default=None
+        Epochs without a better validation loss after which training stops; the best weights are kept. Needs
+        `validation_fraction` above 0. None trains all epochs.
+
+    max_grad_norm : float, default=10.0
+        Largest norm of the gradient; longer ones, as windows far from the others give them, are shortened. None leaves
+        them.
+
+    callbacks : list of skorch callbacks, default=None
+        Further callbacks for the net.
+
+    net_params : dict, default=None
+        Further arguments of the skorch net, such as ``{"optimizer__weight_decay": 1e-4}``.
+
+    device : str, default='auto'
+        Device to train and score on; 'auto' takes a GPU where there is one.
+
+    verbose : int, default=0
+        With 1 or more, progress with loss and time left is shown.
+
+    random_state : int, RandomState instance or None, default=None
+        All randomness: weights, order of the windows. With an int, two fits on the CPU are the same bit for bit.
+
+    contamination : float, default=0.1
+        Fraction of the training clips, in (0, 0.5), that the threshold would call anomalous.
+
+    threshold : {'quantile', 'gamma'}, default='quantile'
+        How `offset_` is set from the training scores: their quantile, or that of a gamma distribution fitted to
+        them, as the DCASE baselines do.
+
+    Attributes
+    ----------
+    network_ : torch.nn.Module
+        The trained flow; ``network_.log_prob(x, section)`` is the log-likelihood of windows (n, d) whose sections have
+        the numbers (n,).
+
+    net_ : skorch.NeuralNet
+        The net that did the training, with optimizer and callbacks. It is not saved with the detector.
+
+    history_ : list of dict
+        For each epoch its number, losses (minus the mean log-likelihood, in nats) and duration in seconds.
+
+    sections_ : ndarray of str
+        The sections that `fit` has seen.
+
+    models_ : dict of str to int
+        The number of each section.
+
+    offset_ : float
+        Threshold on `score_samples`.
+
+    machine_ : str
+        Name of the machine that `fit` has seen, empty if it was not given.
+
+    n_features_in_ : int
+        Number of features of a window.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if `fit` was given a data frame.
+
+    See Also
+    --------
+    AutoencoderDetector : Reconstructs the windows instead.
+    GaussianMixtureDetector : A density that needs fewer training clips.
+
+    Notes
+    -----
+    Features are first standardised by the mean and deviation of the training windows. Those that never vary in
+    training, such as empty mel bands, have no density and are left out. Hidden units end evenly along the features, and
+    direct connections [3]_ lead from each feature to the shifts of all that come after it, so that with more features
+    than hidden units, too, none is cut off from any of its parents.
+
+    References
+    ----------
+    .. [1] G. Papamakarios, T. Pavlakou and I. Murray, "Masked autoregressive flow for density estimation", NeurIPS
+       2017, https://arxiv.org/abs/1705.07057.
+    .. [2] G. Liu et al., "Unsupervised anomalous sound detection under domain shift conditions based on MobileFaceNets
+       and masked autoregressive flow", DCASE2022 Challenge, technical report, 2022.
+    .. [3] M. Germain, K. Gregor, I. Murray and H. Larochelle, "MADE: masked autoencoder for distribution estimation",
+       ICML 2015, https://arxiv.org/abs/1502.03509.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skasd.detectors import FlowDetector
+    >>> x = np.random.default_rng(0).normal(size=(500, 2))
+    >>> banana = x + np.array([0.0, 1.0]) * x[:, :1] ** 2
+    >>> detector = FlowDetector(transforms=2, max_epochs=30, lr=0.01, device="cpu", random_state=0).fit(banana)
+    >>> inside, outside = detector.score_samples([[2.0, 4.0], [2.0, 0.0]])
+    >>> bool(inside > outside)
+    True
+    """
+
+    _parameter_constraints: dict = {
+        **NetworkDetector._parameter_constraints,
+        "transforms": [Interval(Integral, 1, None, closed="left")],
+        "hidden_features": [tuple, list],
+    }
+
+    def __init__(
+        self,
+        *,
+        transforms=5,
+        hidden_features=(100,),
+        max_epochs=100,
+        lr=1e-3,
+        batch_size=512,
+        optimizer=torch.optim.Adam,
+        lr_schedule="constant",
+        validation_fraction=0.0,
+        patience=None,
+        max_grad_norm=10.0,
+        callbacks=None,
+        net_params=None,
+        device="auto",
+        verbose=0,
+        random_state=None,
+        contamination=0.1,
+        threshold="quantile",
+    ):
+        self.transforms = transforms
+        self.hidden_features = hidden_features
+        self.max_epochs = max_epochs
+        self.lr = lr
+        self.batch_size = batch_size
+        self.optimizer = optimizer
+        self.lr_schedule = lr_schedule
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.max_grad_norm = max_grad_norm
+        self.callbacks = callbacks
+        self.net_params = net_params
+        self.device = device
+        self.verbose = verbose
+        self.random_state = random_state
+        self.contamination = contamination
+        self.threshold = threshold
+
+    def _make_network(self, X, rows, n_sections):
+        if not all(isinstance(width, Integral) and width > 0 for width in self.hidden_features):
+            raise ValueError(f"hidden_features must hold numbers of units above 0; got {self.hidden_features!r}.")
+        scaler = StandardScaler()
+        for batch in gen_batches(len(rows), _ROWS_AT_ONCE):
+            scaler.partial_fit(X[rows[batch]].astype(np.float32))
+        scale = np.sqrt(scaler.var_)
+        varies = scale > 10 * np.finfo(np.float32).eps * np.abs(scaler.mean_)
+        if not varies.any():
+            raise ValueError(f"All {len(rows)} training rows are the same; a density needs rows that differ.")
+        return SectionFlow(scaler.mean_, scale, varies, n_sections, self.transforms, self.hidden_features)
+
+    def _fit_shared(self, windows, clips):
+        super()._fit_shared(windows, clips)
+        loss, untrained = self.history_[-1]["train_loss"], self.network_.gaussian_entropy()
+        if loss > untrained + len(self.network_.features):
+            raise ValueError(f"Training diverged: the loss is {loss:.4g} nats after epoch {len(self.history_)}; that "
+                             f"of independent Gaussians is {untrained:.4g}. Lower lr or max_grad_norm.")  # fmt: skip
+
+    def _measure(self):
+        return self.network_
+
+
+_ROWS_AT_ONCE = 4096
+
+
+class SectionFlow(nn.Module):
+    """Masked autoregressive flow, conditioned on the section, with the standardisation of its input.
+
+    Parameters
+    ----------
+    mean, scale : ndarray of shape (n_features,)
+        Mean and deviation of the features.
+
+    varies : ndarray of bool of shape (n_features,)
+        The features of which there is a density.
+
+    n_sections : int
+        Number of sections.
+
+    transforms : int
+        Number of autoregressive steps.
+
+    hidden_features : sequence of int
+        Units of each hidden layer of a step.
+    """
+
+    def __init__(self, mean, scale, varies, n_sections, transforms, hidden_features):
+        super().__init__()
+        self.n_sections = n_sections
+        self.register_buffer("features", torch.from_numpy(np.flatnonzero(varies)))
+        self.register_buffer("mean", torch.from_numpy(mean[varies].astype(np.float32)))
+        self.register_buffer("scale", torch.from_numpy(scale[varies].astype(np.float32)))
+        order = torch.arange(len(self.features))
+        self.transform = LazyComposedTransform(
+            *(AutoregressiveStep(order if step % 2 == 0 else order.flip(0), n_sections, hidden_features)
+              for step in range(transforms))
+        )  # fmt: skip
+
+    def forward(self, x, section):
+        """Minus the log-likelihood of each row."""
+        return -self.log_prob(x, section)
+
+    def gaussian_entropy(self):
+        """Entropy of independent Gaussians with this mean and scale, in nats."""
+        return float(self.scale.log().sum()) + len(self.scale) * (1 + math.log(2 * math.pi)) / 2
+
+    def log_prob(self, x, section):
+        """Log-likelihood of the rows (n, n_features) of sections with these numbers (n,)."""
+        context = F.one_hot(section, self.n_sections).to(x.dtype)
+        standard = (x[:, self.features] - self.mean) / self.scale
+        base, ladj = self.transform(context).call_and_ladj(standard)
+        return ladj - self.scale.log().sum() - (base.square() + math.log(2 * math.pi)).sum(dim=1) / 2
+
+
+class AutoregressiveStep(LazyTransform):
+    """zuko's masked autoregressive transform with another network, in which no feature is cut off from its parents.
+
+    It starts as the identity. Direct connections lead to the shifts alone: scales that are exponentials of many parents
+    would grow beyond measure.
+
+    Parameters
+    ----------
+    order : Tensor of int of shape (n_features,)
+        The place of each feature; its parents are those with lower places.
+
+    context : int
+        Number of further inputs, on which every feature may depend.
+
+    hidden_features : sequence of int
+        Units of each hidden layer.
+    """
+
+    def __init__(self, order, context, hidden_features):
+        super().__init__()
+        self.n_features = len(order)
+        inputs = torch.cat([order + 1, torch.zeros(context, dtype=torch.int64)])
+        outputs = order.repeat_interleave(2)  # shift and scale of each feature
+        degrees = [inputs, *(_spread(width, self.n_features) for width in hidden_features), outputs]
+        layers = [MaskedLinear(_connected(*pair)) for pair in pairwise(degrees)]
+        activated = [module for layer in layers[:-1] for module in (layer, nn.ReLU())]
+        self.hidden = nn.Sequential(*activated, layers[-1])
+        self.direct = MaskedLinear(_connected(inputs, order), bias=False)
+        for parameter in (layers[-1].weight, layers[-1].bias, self.direct.weight):
+            nn.init.zeros_(parameter)
+
+    def forward(self, context):
+        """The transform for a context (n, context)."""
+        return AutoregressiveTransform(partial(self._affine, context), self.n_features)
+
+    def _affine(self, context, x):
+        inputs = torch.cat([x, context], dim=-1)
+        shift, scale = self.hidden(inputs).unflatten(-1, (-1, 2)).unbind(-1)
+        return DependentTransform(MonotonicAffineTransform(shift + self.direct(inputs), scale), 1)
+
+
+def _spread(width, n_features):
+    """Degrees of hidden units: how many of the first features each may see, from none (the context) to all but one."""
+    return torch.linspace(0, n_features - 1, width).round().long()
+
+
+def _connected(degrees, next_degrees):
+    """Which unit of a layer (columns) each unit of the next layer (rows) may see."""
+    return degrees <= next_degrees[:, None]

@@ -1,0 +1,315 @@
+import subprocess
+import sys
+from functools import partial
+
+import joblib
+import numpy as np
+import pytest
+import torch
+from sklearn.covariance import EmpiricalCovariance
+from sklearn.decomposition import PCA
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from skorch.callbacks import EpochScoring
+from torch import nn
+
+from skasd.clips import Clips
+from skasd.detectors import AutoencoderDetector, FlowDetector
+from skasd.features import FrameStacker
+from skasd.metrics import auc_scorer
+from skasd.model_selection import DevelopmentSplit
+
+TRAINING = {"max_epochs": 3, "lr": 0.01, "batch_size": 64, "device": "cpu", "random_state": 0}
+NARROW = {"n_hidden": (8,), "n_bottleneck": 2}
+autoencoder = partial(AutoencoderDetector, **(TRAINING | {"network_params": NARROW}))
+flow = partial(FlowDetector, **(TRAINING | {"transforms": 2, "hidden_features": (8,)}))
+
+VARIANTS = {
+    "autoencoder": autoencoder,
+    "mahalanobis": partial(autoencoder, error="mahalanobis", n_frames=3),
+    "early stopping": partial(autoencoder, validation_fraction=0.25, patience=1, max_epochs=20),
+    "schedule": partial(autoencoder, lr_schedule="cosine", max_grad_norm=0.5),
+    "flow": flow,
+    "made": partial(flow, transforms=1),
+    "deep flow": partial(flow, hidden_features=(8, 8), validation_fraction=0.25),
+}
+every_variant = pytest.mark.parametrize("make", VARIANTS.values(), ids=VARIANTS)
+
+
+def make_clips(n_clips=24, n_windows=10, seed=0, anomalous=False):
+    """Two sections; windows of six features near a plane, and far from it where they are anomalous."""
+    rng = np.random.default_rng(seed)
+    plane = np.array([[1.0, 1, 0, 0, 1, -1], [0, 1, 1, -1, 0, 1]])
+    windows = rng.normal(size=(n_clips, n_windows, 2)) @ plane + 0.2 * rng.normal(size=(n_clips, n_windows, 6))
+    windows += np.where(np.arange(n_clips) % 2, 1.0, -1.0)[:, np.newaxis, np.newaxis]
+    if anomalous:
+        windows[..., 0] += 2 * rng.normal(size=(n_clips, n_windows))
+    return Clips(
+        embedding=windows.astype(np.float32),
+        section=np.where(np.arange(n_clips) % 2, "01", "00"),
+        domain=np.where(np.arange(n_clips) % 6 < 4, "source", "target"),
+        label=np.full(n_clips, -1 if anomalous else 1),
+        split=np.full(n_clips, "test" if seed else "train"),
+    )
+
+
+@every_variant
+def test_two_fits_are_the_same_bit_for_bit(make):
+    clips = make_clips()
+    first, second = make().fit(clips), make().fit(clips)
+    np.testing.assert_array_equal(first.score_samples(clips), second.score_samples(clips))
+    assert first.offset_ == second.offset_
+    assert not np.array_equal(make(random_state=1).fit(clips).score_samples(clips), first.score_samples(clips))
+
+
+@every_variant
+def test_training_leaves_the_randomness_of_others_alone(make):
+    torch.manual_seed(3)
+    wanted = torch.rand(4)
+    torch.manual_seed(3)
+    make().fit(make_clips())
+    torch.testing.assert_close(torch.rand(4), wanted, rtol=0, atol=0)
+
+
+@every_variant
+def test_anomalies_never_train(make):
+    clips, odd = make_clips(), make_clips(6, seed=5, anomalous=True).with_fields(split=["train"] * 6)
+    wanted = make().fit(clips)
+    for fitted in (make().fit(clips + odd), make().fit((odd + clips).without("label"), np.repeat([-1, 1], [6, 24]))):
+        np.testing.assert_array_equal(fitted.score_samples(clips), wanted.score_samples(clips))
+        assert fitted.offset_ == wanted.offset_
+
+
+@every_variant
+def test_scoring_keeps_the_precision_of_the_windows(make):
+    clips = make_clips()
+    detector = make().fit(clips)
+    double = clips.with_fields(embedding=clips["embedding"].astype(np.float64))
+    np.testing.assert_allclose(detector.score_samples(clips), detector.score_samples(double), rtol=1e-4, atol=1e-5)
+    halves = [detector.score_samples(half) for half in (double[:5], double[5:])]
+    np.testing.assert_allclose(np.concatenate(halves), detector.score_samples(double), rtol=1e-12)
+
+
+@every_variant
+def test_saved_and_loaded_scores_bit_for_bit_the_same(make, tmp_path):
+    clips = make_clips()
+    detector = make().fit(clips)
+    joblib.dump(detector, tmp_path / "detector.joblib")
+    loaded = joblib.load(tmp_path / "detector.joblib")
+    assert not hasattr(loaded, "net_")
+    np.testing.assert_array_equal(loaded.decision_function(clips), detector.decision_function(clips))
+
+
+def test_a_fresh_process_scores_bit_for_bit_the_same(tmp_path):
+    clips = make_clips()
+    detectors = [make().fit(clips) for make in VARIANTS.values()]
+    joblib.dump((detectors, clips), tmp_path / "detectors.joblib")
+    code = (
+        "import joblib, numpy, sys\n"
+        "detectors, clips = joblib.load(sys.argv[1])\n"
+        "numpy.save(sys.argv[2], [detector.decision_function(clips) for detector in detectors])"
+    )
+    subprocess.run([sys.executable, "-c", code, tmp_path / "detectors.joblib", tmp_path / "out.npy"], check=True)
+    np.testing.assert_array_equal(
+        np.load(tmp_path / "out.npy"), [detector.decision_function(clips) for detector in detectors]
+    )
+
+
+@pytest.mark.parametrize(
+    "make",
+    [partial(autoencoder, network_params={"n_hidden": (100, 100)}), partial(flow, hidden_features=(3000,))],
+    ids=["autoencoder", "flow"],
+)
+def test_the_saved_file_is_about_as_large_as_the_weights(make, tmp_path):
+    detector = make().fit(make_clips(n_windows=100))
+    joblib.dump(detector, tmp_path / "detector.joblib")
+    weights = sum(tensor.nbytes for tensor in detector.network_.state_dict().values())
+    assert weights < (tmp_path / "detector.joblib").stat().st_size < weights + 30_000
+
+
+@every_variant
+def test_scores_of_windows_average_to_those_of_clips(make):
+    clips = make_clips().without("domain")
+    detector = make().fit(clips)
+    windows = detector.score_windows(clips)
+    assert windows.shape == (24, 10)
+    np.testing.assert_allclose(windows.mean(axis=1), detector.score_samples(clips), rtol=1e-6)
+    one = clips.with_fields(embedding=clips["embedding"][:, 3])
+    np.testing.assert_allclose(detector.score_windows(one)[:, 0], windows[:, 3], rtol=1e-4, atol=1e-5)
+
+
+@every_variant
+def test_an_anomaly_is_where_it_was_planted(make):
+    clips = make_clips(n_windows=40)
+    detector = make(max_epochs=20, patience=None).fit(clips)
+    planted = make_clips(seed=1)
+    windows = planted["embedding"].copy()
+    windows[:, 7, 0] += 8
+    scores = detector.score_windows(planted.with_fields(embedding=windows))
+    assert (scores.argmin(axis=1) == 7).mean() > 0.95
+
+
+def test_a_search_finds_the_better_rate_over_stacked_frames():
+    def as_frames(clips):
+        return clips.without("embedding").with_fields(log_mel=clips["embedding"].transpose(0, 2, 1))
+
+    parts = [make_clips(40), make_clips(40, seed=1), make_clips(40, seed=2, anomalous=True)]
+    clips = as_frames(parts[0] + parts[1] + parts[2])
+    system = make_pipeline(FrameStacker(n_frames=2), flow(max_epochs=20))
+    search = GridSearchCV(system, {"flowdetector__lr": [1e-7, 0.01]}, scoring=auc_scorer, cv=DevelopmentSplit())
+    search.fit(clips, clips["label"])
+    assert search.best_params_ == {"flowdetector__lr": 0.01}
+    assert search.best_score_ > 0.95
+
+
+def test_windows_of_a_clip_are_set_aside_together():
+    rows = []
+    clips = make_clips()
+    note = EpochScoring(
+        lambda net, X, y: rows.append(X.rows.copy()) or 0.0, name="rows", use_caching=False, on_train=False
+    )
+    autoencoder(max_epochs=1, validation_fraction=0.25, callbacks=[note]).fit(clips)
+    aside, counts = np.unique(rows[0] // 10, return_counts=True)
+    assert (counts == 10).all()
+    assert np.bincount(aside % 2).tolist() == [3, 3]  # of both sections alike
+
+
+def test_early_stopping_keeps_the_best_weights():
+    detector = VARIANTS["early stopping"](patience=2, max_epochs=60, lr=0.3).fit(make_clips())
+    losses = [epoch["valid_loss"] for epoch in detector.history_]
+    assert len(losses) < 60
+    assert len(losses) - 1 - int(np.argmin(losses)) == 2
+
+
+@pytest.mark.parametrize("make", [autoencoder, flow], ids=["autoencoder", "flow"])
+def test_progress_in_a_log_file_is_ten_lines(make, capsys):
+    make(max_epochs=40, verbose=1).fit(make_clips(8))
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 10
+    assert lines[-1].startswith("epoch 40/40: train_loss")
+
+
+def test_importing_the_detectors_is_free_of_torch():
+    code = "import sys, skasd.detectors; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+# Answers of another library
+
+
+class LinearAutoencoder(nn.Sequential):
+    """A network of a user, whose optimum is the projection of PCA."""
+
+    def __init__(self, n_features, n_components):
+        super().__init__(nn.Linear(n_features, n_components), nn.Linear(n_components, n_features))
+
+
+def test_a_linear_autoencoder_finds_the_subspace_of_pca():
+    rng = np.random.default_rng(0)
+    basis = rng.normal(size=(2, 6))
+    X, test = (rng.normal(size=(n, 2)) @ basis + 0.1 * rng.normal(size=(n, 6)) for n in (600, 200))
+    params = TRAINING | {"network_params": {"n_features": 6, "n_components": 2}, "max_epochs": 200, "lr": 0.02}
+    detector = AutoencoderDetector(LinearAutoencoder, lr_schedule="cosine", **params).fit(X)
+    pca = PCA(2).fit(X)
+    wanted = -np.square(test - pca.inverse_transform(pca.transform(test))).mean(axis=1)
+    np.testing.assert_allclose(detector.score_samples(test), wanted, rtol=0.05, atol=1e-4)
+    np.testing.assert_allclose(
+        detector.score_samples(test), -np.square(test - detector.reconstruct(test)[:, 0]).mean(axis=1), rtol=1e-9
+    )
+
+
+class Nothing(nn.Module):
+    """Reconstructs every vector as zeros, so that what is missed is the vector."""
+
+    def __init__(self):
+        super().__init__()
+        self.unused = nn.Parameter(torch.zeros(1))
+
+    def forward(self, x):
+        return 0 * x * self.unused
+
+
+def squared_distance(X, Y):
+    """Mean over the frames of each window of Y, by the covariance of the frames of X, two a window."""
+    precision = EmpiricalCovariance().fit(X.reshape(-1, 3)).precision_
+    frames = Y.reshape(-1, 2, 3)
+    return np.einsum("nfi,ij,nfj->nf", frames, precision, frames).mean(axis=1)
+
+
+def test_mahalanobis_weighs_the_errors_of_frames_by_section_and_domain():
+    clips, test = make_clips(), make_clips(seed=1)
+    detector = AutoencoderDetector(Nothing, error="mahalanobis", n_frames=2, **TRAINING).fit(clips)
+    for section in ("00", "01"):
+        own, rows = clips[clips["section"] == section], test["section"] == section
+        distances = [
+            squared_distance(own["embedding"][own["domain"] == domain], test["embedding"][rows]).reshape(12, 10)
+            for domain in ("source", "target")
+        ]
+        wanted = -np.minimum(*(distance.mean(axis=1) for distance in distances))
+        np.testing.assert_allclose(detector.score_samples(test)[rows], wanted, rtol=1e-3)
+        np.testing.assert_allclose(detector.score_windows(test)[rows], -np.minimum(*distances), rtol=1e-3)
+
+
+def test_mahalanobis_goes_without_the_domain_that_a_section_lacks():
+    clips, test = make_clips(), make_clips(seed=1)
+    no_target = clips[(clips["section"] == "00") | (clips["domain"] == "source")]
+    both, one = (AutoencoderDetector(Nothing, error="mahalanobis", **TRAINING).fit(some) for some in (clips, no_target))
+    rows = test["section"] == "00"
+    np.testing.assert_allclose(both.score_samples(test)[rows], one.score_samples(test)[rows], rtol=1e-6)
+    assert [len(model) for model in one.models_.values()] == [2, 1]
+    assert (one.score_samples(test) <= both.score_samples(test) + 1e-6).all()
+
+
+def test_bands_that_never_vary_do_not_make_the_covariance_singular():
+    clips = make_clips()
+    windows = clips["embedding"].copy()
+    windows[..., 2] = -80
+    clips = clips.with_fields(embedding=windows)
+    assert np.isfinite(VARIANTS["mahalanobis"](n_frames=1).fit(clips).score_samples(clips)).all()
+
+
+# Bad input
+
+
+@pytest.mark.parametrize(
+    ("detector", "message"),
+    [
+        (autoencoder(error="mahalanobis", n_frames=4), "n_frames=4 does not divide the 6 features"),
+        (autoencoder(network=partial(nn.Linear, 6, 5), network_params=None), r"it made \(2, 5\) of \(2, 6\)"),
+        (autoencoder(network=partial(nn.Linear, 7, 7), network_params=None), r"cannot take clips of shape \(6,\)"),
+        (autoencoder(lr=1e30, optimizer=torch.optim.SGD), "Training diverged: the loss is .* Lower lr"),
+        (autoencoder(patience=2), "patience=2 needs validation_fraction"),
+        (flow(lr=1e30), "Training diverged|not finite"),
+        (flow(lr=1.0, transforms=5, max_grad_norm=None), "Training diverged"),
+        (flow(hidden_features=(8, 0)), r"numbers of units above 0; got \(8, 0\)"),
+    ],
+    ids=repr,
+)
+def test_what_cannot_train_says_why(detector, message):
+    with pytest.raises(ValueError, match=message):
+        detector.fit(make_clips())
+
+
+def test_a_covariance_needs_more_frames_than_features():
+    clips = make_clips(4, n_windows=1).without("domain")
+    with pytest.raises(ValueError, match=r"section '00': error='mahalanobis' needs more frames than the 6 .* got 2"):
+        autoencoder(error="mahalanobis").fit(clips)
+    with pytest.raises(ValueError, match="of the domain 'target'"):
+        autoencoder(error="mahalanobis").fit(make_clips(12, n_windows=3))
+
+
+def test_what_is_beyond_single_precision_is_scored_in_double():
+    clips = make_clips()
+    far = clips.with_fields(embedding=1e25 * clips["embedding"])
+    for make in (autoencoder, flow, VARIANTS["mahalanobis"]):
+        scores = make().fit(clips).score_samples(far)
+        assert (scores < -1e40).all()
+        assert np.isfinite(scores).all()
+
+
+def test_a_network_that_went_astray_gives_no_score():
+    detector = flow().fit(make_clips())
+    next(detector.network_.parameters()).data[:] = np.nan
+    with pytest.raises(ValueError, match="A score is not finite: training diverged"):
+        detector.score_samples(make_clips())
