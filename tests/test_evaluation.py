@@ -535,6 +535,7 @@ class TestReports:
         published = next(line for line in lines if line.startswith("| MobileNetV2"))
         assert published == "| MobileNetV2 baseline | published [S1], development set | 55.94 | 57.20 | 50.17 | 61.98 |"
         assert "were not measured here" in text and "[S1] G. Liu" in text
+        assert "THIS RUN IS OF OTHER RECORDINGS and does not compare with them" in text
         rows = [line for line in lines if line.startswith("|")]
         assert all(row.count("|") in (7, 12, 9) for row in rows)
         assert sum(line.startswith("| fan |") for line in lines) == 3  # two sections, and the costs

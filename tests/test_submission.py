@@ -62,6 +62,7 @@ class TestRealRun:
         text = real_run.to_markdown()
         assert "| ToyCar | 00 | 80.50 [" in text and "Time and memory" not in text
         assert "| autoencoder baseline | published [S1], development set | 52.61 |" in text
+        assert "OTHER RECORDINGS" not in text and "only if it is of these recordings" in text
 
 
 def make_names(section, unlabelled=False):

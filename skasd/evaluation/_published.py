@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 MACHINES = ("ToyCar", "ToyTrain", "bearing", "fan", "gearbox", "slider", "valve")
+N_CLIPS = 200  # test clips of each section of these sets
 SECTIONS = {"development": {"00", "01", "02"}, "evaluation": {"03", "04", "05"}}
 
 SOURCES = {

@@ -8,13 +8,14 @@ from typing import NamedTuple
 import numpy as np
 
 from skasd.evaluation._figures import OFFICIAL, is_anomalous
-from skasd.evaluation._published import SOURCES
+from skasd.evaluation._published import N_CLIPS, SOURCES
 
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 76em; margin: 2em auto; padding: 0 1em; color: #222; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; display: block; overflow-x: auto; }
-th, td { padding: .25em .8em; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap; }
-th:first-child, td:first-child, th:nth-child(2), td:nth-child(2) { text-align: left; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 92em; margin: 2em auto; padding: 0 1em; color: #222; }
+table { font-size: 13px; border-collapse: collapse; display: block; overflow-x: auto; }
+th, td { padding: .25em .6em; border-bottom: 1px solid #ddd; text-align: right; white-space: nowrap; }
+td { font-variant-numeric: tabular-nums; }
+.label { text-align: left; }
 tr.ours { background: #e8f1f8; font-weight: 600; }
 p.note { color: #555; }
 img { max-width: 100%; }
@@ -22,12 +23,13 @@ img { max-width: 100%; }
 
 
 class Table(NamedTuple):
-    """A table with text before and after it; the first row may be marked as the one that all is about."""
+    """A table with a title and a note; its first columns are labels, its first row may be what all is about."""
 
     title: str
     header: list
     rows: list
     note: str = ""
+    n_labels: int = 2
     first_is_ours: bool = False
 
     def markdown(self):
@@ -36,20 +38,23 @@ class Table(NamedTuple):
         if self.first_is_ours:
             cells[1] = [f"**{cell}**" if cell else "" for cell in cells[1]]
         lines = ["| " + " | ".join(row) + " |" for row in cells]
-        rule = "|" + "|".join([" --- "] * 2 + [" ---: "] * (len(self.header) - 2)) + "|"
+        rule = "|" + "|".join([" --- "] * self.n_labels + [" ---: "] * (len(self.header) - self.n_labels)) + "|"
         return "\n".join([f"## {self.title}", "", lines[0], rule, *lines[1:], *(["", self.note] if self.note else [])])
 
     def html(self):
         """The table as HTML."""
-        rows = [
-            f"<tr{' class=ours' if self.first_is_ours and not index else ''}>"
-            + "".join(f"<td>{escape(str(cell))}</td>" for cell in row)
-            + "</tr>"
-            for index, row in enumerate(self.rows)
-        ]
-        head = "".join(f"<th>{escape(str(cell))}</th>" for cell in self.header)
+        head, body = self._html_row(self.header, "th"), [self._html_row(row, "td") for row in self.rows]
+        if self.first_is_ours:
+            body[0] = body[0].replace("<tr>", "<tr class=ours>", 1)
         note = f"<p class=note>{escape(self.note)}</p>" if self.note else ""
-        return f"<h2>{escape(self.title)}</h2>\n<table><tr>{head}</tr>\n" + "\n".join(rows) + f"\n</table>\n{note}"
+        return "\n".join([f"<h2>{escape(self.title)}</h2>", "<table>", head, *body, "</table>", note])
+
+    def _html_row(self, row, tag):
+        labels = (f"<{tag} class=label>{escape(str(cell))}</{tag}>" for cell in row[: self.n_labels])
+        # An interval goes below its figure, or the table of seven machines would not fit a screen.
+        values = (escape(str(cell)).replace(" [", "<br>[") for cell in row[self.n_labels :])
+        cells = [*labels, *(f"<{tag}>{value}</{tag}>" for value in values)]
+        return f"<tr>{''.join(cells)}</tr>"
 
 
 def markdown_report(evaluation, published):
@@ -99,13 +104,26 @@ def _official(evaluation, published):
         values = [system.total, *(system.machines.get(machine) for machine in machines)]
         rows.append([system.name, origin, *("" if value is None else f"{value:.2f}" for value in values)])
     if others:
-        sources = "; ".join(f"[{key}] {SOURCES[key]}" for key in dict.fromkeys(system.source for system in others))
-        note += (
-            f" Published figures are of the sets of DCASE {evaluation.rules.year} and were not measured here; those of "
-            "all machines are of all seven. They compare with this run only where it is of the same recordings, not of "
-            f"others with the same names. Sources: {sources}."
-        )
-    return Table("Official score", ["system", "figures", "all machines", *machines], rows, note, bool(others))
+        note += f" {_caveat(evaluation)} Sources: "
+        note += "; ".join(f"[{key}] {SOURCES[key]}" for key in dict.fromkeys(system.source for system in others)) + "."
+    return Table(
+        "Official score", ["system", "figures", "all machines", *machines], rows, note, first_is_ours=bool(others)
+    )
+
+
+def _caveat(evaluation):
+    """What the published figures are, and whether this run can be of the same recordings."""
+    sizes = [np.unique(clips["section"], return_counts=True)[1] for clips in evaluation.clips.values()]
+    text = (
+        f"The published figures are of the sets of DCASE {evaluation.rules.year} and were not measured here; those of "
+        "all machines are of all seven. "
+    )
+    if (np.concatenate(sizes) == N_CLIPS).all():
+        return text + "They compare with this run only if it is of these recordings, not of others with the same names."
+    return text + (
+        "THIS RUN IS OF OTHER RECORDINGS and does not compare with them: its sections do not all have "
+        f"{N_CLIPS} test clips, as theirs."
+    )
 
 
 def _sections(evaluation):
@@ -129,7 +147,7 @@ def _costs(evaluation):
     ]  # fmt: skip
     header = ["machine", "training clips", "test clips", "training [s]", "scoring [s]", "clips scored a second",
               "peak memory [MiB]", "peak GPU memory [MiB]"]  # fmt: skip
-    return Table("Time and memory", header, rows, "Memory is the most that the process had.")
+    return Table("Time and memory", header, rows, "Memory is the most that the process had.", n_labels=1)
 
 
 def _percent(figure):

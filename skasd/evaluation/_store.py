@@ -3,7 +3,6 @@
 import json
 import os
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 import joblib
 import numpy as np
@@ -47,11 +46,9 @@ class ResultsFolder:
     def write(self, machine, fingerprints, run):
         """Write the machine's run, all of it or nothing."""
         record = {"fingerprints": fingerprints} | run._asdict() | {"anomaly_score": run.anomaly_score.tolist()}
-        with NamedTemporaryFile(
-            "w", dir=self.folder, prefix=f".{machine}-", suffix=".part", delete=False, encoding="utf-8"
-        ) as file:
-            json.dump(record, file)
-        os.replace(file.name, self.path(machine))
+        part = self.folder / f".{machine}-{os.getpid()}.part"
+        part.write_text(json.dumps(record), encoding="utf-8")
+        os.replace(part, self.path(machine))
 
 
 def fingerprints(system, train, test):
