@@ -2,6 +2,16 @@
 
 from skasd.datasets._dcase import DcaseFilename, load_dcase, parse_dcase_filename
 from skasd.datasets._fetch import fetch_dcase
+from skasd.datasets._machines import make_machine_sounds
 from skasd.datasets._motors import load_motors
+from skasd.datasets._write_dcase import write_dcase
 
-__all__ = ["DcaseFilename", "fetch_dcase", "load_dcase", "load_motors", "parse_dcase_filename"]
+__all__ = [
+    "DcaseFilename",
+    "fetch_dcase",
+    "load_dcase",
+    "load_motors",
+    "make_machine_sounds",
+    "parse_dcase_filename",
+    "write_dcase",
+]

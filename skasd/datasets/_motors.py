@@ -40,7 +40,7 @@ def load_motors(fault="propeller", *, split=None, motor=None, held_out="M3", dur
       train (domain ``source``); the test has healthy recordings and ones with a damaged propeller at 1450, 1650, 1850
       and 2000 rpm (domain ``target``; M1 has no faulty one at 2000 rpm). Training has heard the motor, but none of the
       test's speeds, which lie between those that it knows and above. Both groups of the test have the same speeds, so
-      that speed alone does not tell them apart. Faulty recordings at the training's speeds are left out for it.
+      that speed alone does not tell them apart; that is why faulty recordings at the training's speeds are left out.
     - ``fault="bearing"``: one section, ``00``. Two of the healthy motors M1 to M3 train (domain ``source``), at all
       their speeds; the test has the third, `held_out`, and M4, whose bearing is damaged (domain ``target``). Training
       has heard neither of the test's motors. M4 was never recorded healthy, so **motor and fault are mixed**: what sets

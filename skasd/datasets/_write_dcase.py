@@ -1,0 +1,162 @@
+"""Clips as a folder of WAV files in the shape of DCASE Task 2."""
+
+import csv
+from collections import Counter
+from numbers import Integral
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import soundfile
+
+from skasd._audio_files import as_dtype, first_ten
+from skasd._validation import Interval, validate_params
+from skasd.clips import Clips
+from skasd.datasets._dcase import DcaseFilename, parse_dcase_filename
+
+__all__ = ["write_dcase"]
+
+_LABELS = {1: "normal", -1: "anomaly", 0: "unknown"}
+
+
+@validate_params(
+    {"clips": [Clips], "folder": [str, Path], "sample_rate": [Interval(Integral, 1, None, closed="left")]},
+    prefer_skip_nested_validation=True,
+)
+def write_dcase(clips, folder, *, sample_rate=16000):
+    """Write clips of one machine as a folder of WAV files, named as in DCASE Task 2 of 2022.
+
+    `load_dcase` reads it back. The folder appears when all of it is written, or not at all.
+
+    Parameters
+    ----------
+    clips : Clips
+        With ``waveform`` (float in [-1, 1], or int16), ``machine``, ``section`` (two digits), ``domain`` (``source`` or
+        ``target``), ``attribute``, ``split`` (``train`` or ``test``) and ``label`` (+1 or -1). Other fields are not
+        written.
+
+    folder : str or pathlib.Path
+        Where the machine's folder is made. Missing folders are made as well.
+
+    sample_rate : int, default=16000
+        Of the waveforms, in Hz.
+
+    Returns
+    -------
+    machine_folder : pathlib.Path
+        ``<folder>/<machine>``, with ``train`` and ``test`` of 16-bit files such as
+        ``section_00_source_train_normal_0000_vel_18.wav``, counted within section, domain, split and label, and
+        ``attributes_<section>.csv``.
+
+    Raises
+    ------
+    FileExistsError
+        If ``<folder>/<machine>`` exists: nothing is ever overwritten.
+
+    ValueError
+        If there are no clips or clips of several machines, if a field is missing or has a value that cannot be part of
+        such a file name, or if a waveform is not finite or exceeds [-1, 1].
+
+    See Also
+    --------
+    load_dcase : Reads such a folder.
+    make_machine_sounds : Makes such clips.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from skasd.datasets import load_dcase, make_machine_sounds, write_dcase
+    >>> clips = make_machine_sounds("valve", n_sections=1, n_train_source=2, n_test=1, duration=1.0, random_state=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     machine_folder = write_dcase(clips, folder)
+    ...     print(machine_folder.name, sorted(path.name for path in machine_folder.iterdir()))
+    ...     print((load_dcase(machine_folder)["attribute"] == clips["attribute"]).all())
+    valve ['attributes_00.csv', 'test', 'train']
+    True
+    """
+    _check_writable(clips)
+    names = _name_files(clips)
+    folder, machine = Path(folder), clips["machine"][0]
+    if (folder / machine).exists():
+        raise FileExistsError(f"{str(folder / machine)!r} exists, and is not overwritten. Give another folder, or move "
+                              "it away.")  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder, prefix=".writing-") as draft:
+        _write_audio(Path(draft, machine), clips, names, sample_rate)
+        _write_attributes(Path(draft, machine), clips, names)
+        Path(draft, machine).rename(folder / machine)
+    return folder / machine
+
+
+def _check_writable(clips):
+    needed = ("waveform", "machine", "section", "domain", "attribute", "split", "label")
+    missing = [name for name in needed if name not in clips]
+    if missing:
+        raise ValueError(
+            f"write_dcase needs the fields {', '.join(missing)} as well; the clips have {', '.join(clips)}."
+        )
+    machines = np.unique(clips["machine"]).tolist()
+    if len(machines) != 1 or Path(machines[0]).name != machines[0]:
+        raise ValueError(f"write_dcase writes clips of one machine, whose name can name a folder; got {machines}.")
+    if clips["waveform"].dtype.kind == "f":
+        _report(
+            clips, ~(np.abs(clips["waveform"]).max(axis=1) <= 1), "have samples that are not finite or exceed [-1, 1]"
+        )
+
+
+def _report(clips, bad, problem):
+    if bad.any():
+        rows = first_ten(np.flatnonzero(bad).tolist(), ", ")
+        raise ValueError(f"{bad.sum()} of {len(clips)} clips {problem}, in rows {rows}.")
+
+
+def _name_files(clips):
+    """The path of each clip within the machine's folder."""
+    counts, names, wrong = Counter(), [], np.zeros(len(clips), dtype=bool)
+    columns = [clips[name].tolist() for name in ("section", "domain", "split", "label", "attribute")]
+    for row, (section, domain, split, label, attribute) in enumerate(zip(*columns, strict=True)):
+        group = (section, domain, split, label)
+        number = f"{counts[group]:04d}"
+        counts[group] += 1
+        parts = [
+            "section",
+            section,
+            domain,
+            split,
+            _LABELS[label],
+            number,
+            attribute,
+        ]
+        name = "_".join(part for part in parts if part) + ".wav"
+        wrong[row] = not _fits(name, DcaseFilename(*group, number, attribute))
+        names.append(f"{split}/{name}")
+    _report(clips, wrong, "have a section, domain, split, label or attribute that does not fit into a file name "
+                          "such as section_00_source_train_normal_0000_vel_18.wav")  # fmt: skip
+    return names
+
+
+def _fits(name, record):
+    try:
+        return parse_dcase_filename(name) == record and record.domain != "" and record.label != 0
+    except ValueError:
+        return False
+
+
+def _write_audio(folder, clips, names, sample_rate):
+    for split in np.unique(clips["split"]).tolist():
+        (folder / split).mkdir(parents=True)
+    for name, samples in zip(names, clips["waveform"], strict=True):
+        soundfile.write(folder / name, as_dtype(samples, "int16"), sample_rate, subtype="PCM_16")
+
+
+def _write_attributes(folder, clips, names):
+    """One CSV a section: file name, then parameter and value of each attribute in turn."""
+    machine = folder.name
+    cells = [attribute.split("_") if attribute else [] for attribute in clips["attribute"].tolist()]
+    for section in np.unique(clips["section"]).tolist():
+        rows = [[f"{machine}/{names[row]}", *cells[row]] for row in np.flatnonzero(clips["section"] == section)]
+        n_pairs = max(len(row) // 2 for row in rows)
+        header = ["file_name", *(f"d{number}{kind}" for number in range(1, n_pairs + 1) for kind in "pv")]
+        rows = [row + [""] * (len(header) - len(row)) for row in rows]
+        with (folder / f"attributes_{section}.csv").open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows([header, *rows])
