@@ -6,13 +6,16 @@ __version__ = "0.1.0"
 
 _submodules = (
     "audio",
+    "augmentation",
     "clips",
     "datasets",
     "detectors",
     "embedders",
     "features",
+    "losses",
     "metrics",
     "model_selection",
+    "networks",
     "plotting",
 )
 

@@ -535,6 +535,7 @@ class ClassificationEmbedder(TransformerMixin, BaseEstimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
         tags.target_tags.required = True  # with plain arrays; Clips bring their classes along
         return tags
 
