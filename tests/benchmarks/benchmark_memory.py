@@ -37,6 +37,7 @@ RUNS = [
     ("waveform", "small", 64),
     ("path", "small", 64),
     ("log_mel", "MobileFaceNet", 16),
+    ("waveform", "MobileFaceNet", 8),
     ("waveform", "MobileFaceNet", 16),
     ("path", "MobileFaceNet", 16),
     ("log_mel", "MobileFaceNet", 64),
