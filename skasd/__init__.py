@@ -6,6 +6,7 @@ __version__ = "0.1.0"
 
 _submodules = (
     "audio",
+    "augmentation",
     "clips",
     "datasets",
     "detectors",
@@ -13,9 +14,12 @@ _submodules = (
     "ensemble",
     "evaluation",
     "features",
+    "losses",
     "metrics",
     "model_selection",
+    "networks",
     "plotting",
+    "systems",
 )
 
 __all__ = [*_submodules, "Clips"]

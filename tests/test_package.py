@@ -22,6 +22,7 @@ ROOMS = [
     ("detectors",),
     ("ensemble",),
     ("metrics", "model_selection"),
+    ("systems",),
     ("evaluation",),
     ("plotting",),
 ]

@@ -12,7 +12,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=["clips", "arrays"])
+@pytest.mark.parametrize("block", BLOCKS, ids=["clips", "arrays", "network"])
 def test_python_code_runs(block, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}

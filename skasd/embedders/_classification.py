@@ -367,11 +367,17 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
         """Waveforms, spectrograms or paths, as they are stored; numbers are finite and of the shape seen in fit."""
         _, values = read_field(X, *_INPUTS, owner=type(self).__name__)
         if isinstance(values, np.ndarray) and values.dtype.kind == "U" and values.ndim == 1:
+            if not reset and self.loader_ is None:
+                raise ValueError("The network was fitted on spectrograms, and these clips have only paths. Put "
+                                 "LogMelSpectrogram before it, as in fit.")  # fmt: skip
             return values
         dtypes = [np.float32, np.float64, np.int16]
         values = validate_data(self, values, reset=reset, allow_nd=True, dtype=dtypes)
         if reset:
             self.input_shape_ = values.shape[1:]
+        elif values.ndim != 1 + len(self.input_shape_):
+            raise ValueError(f"The network was fitted on clips of shape {self.input_shape_}; got {values.shape[1:]}. "
+                             "Give it what it was fitted on: spectrograms, or waveforms.")  # fmt: skip
         free = values.ndim - (self.window is not None)  # any number of frames (or samples) has windows
         if values.shape[1:free] != self.input_shape_[: free - 1]:
             raise ValueError(f"The network was fitted on clips of shape {self.input_shape_}; got {values.shape[1:]}. "
@@ -454,11 +460,16 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
         self.loss_.eval()
 
     def _fit_loader(self, values):
-        if values.dtype.kind != "U":
+        """What reads files, now or after training on waveforms; there is none for spectrograms."""
+        if values.ndim > 2:
             return None
-        return clone(AudioLoader() if self.loader is None else self.loader).fit(values)
+        loader = clone(AudioLoader() if self.loader is None else self.loader).fit(values)
+        self.input_shape_ = (loader.n_samples_,)
+        self.n_features_in_ = loader.n_samples_
+        return loader
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
         tags.target_tags.required = True  # with plain arrays; Clips bring their classes along
         return tags

@@ -1,6 +1,5 @@
 """Networks of timm, which is imported here and only here."""
 
-from functools import cache
 from pathlib import Path
 
 import torch
@@ -11,32 +10,13 @@ from skasd.networks._inputs import as_images
 __all__ = ["TimmNetwork"]
 
 
-@cache  # which keeps the library: its operators go when it goes
-def _declare_compiled_operators():
-    """Name the operators that ``import torchvision`` speaks of, where those it brings cannot be loaded.
-
-    The wheel of torchvision on PyPI is built for CUDA: beside a CPU build of torch its compiled part does not load, and
-    without that the import fails. timm uses none of these operators; to call one is an error of torchvision's own.
-    """
-    library = torch.library.Library("torchvision", "FRAGMENT")
-    for name in ("nms", "qnms"):
-        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    return library
-
-
 def _import_timm():
     try:
-        try:
-            import torchvision  # noqa: F401
-        except RuntimeError as error:
-            if "operator torchvision::" not in str(error):
-                raise
-            _declare_compiled_operators()
         import timm
-    except (ImportError, RuntimeError) as error:
+    except (ImportError, RuntimeError) as error:  # a torchvision built for another torch is a RuntimeError
         raise ImportError(
             "EfficientNet and MobileNetV2 need timm, and a torchvision that fits the installed torch "
-            f"{torch.__version__}: pip install skasd[vision]. The import failed with: {error}"
+            f"{torch.__version__}: pip install 'skasd[vision]'. The import failed with: {error}"
         ) from error
     return timm
 

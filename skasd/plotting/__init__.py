@@ -12,5 +12,6 @@ Conventions
 from skasd.plotting._histogram import ScoreHistogramDisplay
 from skasd.plotting._roc import PartialROCDisplay
 from skasd.plotting._spectrogram import SpectrogramDisplay
+from skasd.plotting._training_history import TrainingHistoryDisplay
 
-__all__ = ["PartialROCDisplay", "ScoreHistogramDisplay", "SpectrogramDisplay"]
+__all__ = ["PartialROCDisplay", "ScoreHistogramDisplay", "SpectrogramDisplay", "TrainingHistoryDisplay"]

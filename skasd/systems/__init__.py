@@ -1,0 +1,38 @@
+"""Published systems, each as a short function that returns an unfitted pipeline.
+
+Conventions
+-----------
+- A system learns one machine from `Clips` with the field ``waveform`` or ``path`` at 16 kHz, and ``section``; what else
+  it uses in `fit` (``domain``, ``attribute``) stands in its notes. Scores are higher for more normal clips.
+- The steps are called ``log_mel``, ``mixup``, ``frames``, ``embedder`` and ``detector``, as far as a system has them:
+  ``system.set_params(detector__contamination=0.05)``, and the same names in `GridSearchCV`.
+- ``preset="full"`` is the published size, ``"small"`` one for a laptop's CPU.
+- Neither report gives all that is needed to build its systems. What is open in them, and what was chosen here, is said
+  for each system.
+
+References
+----------
+.. [S1] G. Liu, Y. Liu, S. Cai and M. Chen, "Unsupervised anomalous sound detection under domain shift conditions based
+   on MobileFaceNets and masked autoregressive flow", DCASE2022 Challenge, technical report, 2022.
+.. [S2] H. Narita and A. Tamamori, "CNN-based anomalous sound detection system for domain generalization", DCASE2022
+   Challenge, technical report, 2022.
+.. [B] K. Dohi et al., "Description and discussion on DCASE 2022 challenge task 2", DCASE 2022 Workshop,
+   https://arxiv.org/abs/2206.05876.
+"""
+
+from skasd.systems._baselines import autoencoder_baseline, mobilenet_v2_baseline
+from skasd.systems._liu import masked_autoregressive_flow, mobilefacenet_arcface
+from skasd.systems._narita import cnn_global, cnn_local, cnn_oe, narita_ensemble
+from skasd.systems._rank_pooling import rank_pooled_gmm
+
+__all__ = [
+    "autoencoder_baseline",
+    "cnn_global",
+    "cnn_local",
+    "cnn_oe",
+    "masked_autoregressive_flow",
+    "mobilefacenet_arcface",
+    "mobilenet_v2_baseline",
+    "narita_ensemble",
+    "rank_pooled_gmm",
+]

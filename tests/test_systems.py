@@ -1,0 +1,139 @@
+import inspect
+from functools import partial
+
+import joblib
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+
+import skasd.systems
+from skasd.audio import AudioLoader
+from skasd.datasets import load_dcase, make_machine_sounds, write_dcase
+from skasd.detectors import CosineCenterDetector, GaussianMixtureDetector, LocalOutlierFactorDetector
+from skasd.systems import (
+    autoencoder_baseline,
+    cnn_global,
+    cnn_local,
+    cnn_oe,
+    masked_autoregressive_flow,
+    mobilefacenet_arcface,
+    mobilenet_v2_baseline,
+    narita_ensemble,
+    rank_pooled_gmm,
+)
+
+SYSTEMS = {
+    "autoencoder_baseline": autoencoder_baseline,
+    "mobilenet_v2_baseline": mobilenet_v2_baseline,
+    "mobilefacenet_arcface": partial(mobilefacenet_arcface, "fan"),
+    "masked_autoregressive_flow": masked_autoregressive_flow,
+    "cnn_global": partial(cnn_global, weights=None),
+    "cnn_local": partial(cnn_local, weights=None),
+    "cnn_oe": partial(cnn_oe, weights=None),
+    "narita_ensemble": partial(narita_ensemble, "valve", weights=None),
+    "rank_pooled_gmm": rank_pooled_gmm,
+}
+every_system = pytest.mark.parametrize("name", SYSTEMS)
+
+
+def small(name):
+    """The small preset, trained for three epochs on the CPU."""
+    if name == "rank_pooled_gmm":
+        return rank_pooled_gmm(random_state=0)
+    system = SYSTEMS[name](preset="small", device="cpu", random_state=0)
+    trained = [
+        step
+        for step in ("embedder__", "embedder__pretrain__", "detector__")
+        if step + "max_epochs" in system.get_params()
+    ]
+    return system.set_params(**{step + "max_epochs": 3 for step in trained})
+
+
+@pytest.fixture(scope="module")
+def clips():
+    return make_machine_sounds(
+        "fan", n_sections=2, n_train_source=10, n_train_target=4, n_test=3, duration=3.0, random_state=0
+    )
+
+
+def test_every_system_is_tested():
+    assert set(SYSTEMS) == set(skasd.systems.__all__)
+
+
+@every_system
+def test_it_learns_scores_and_loads_from_a_dcase_folder(name, clips, tmp_path):
+    folder = write_dcase(clips, tmp_path)
+    train, test = load_dcase(folder, split="train"), load_dcase(folder, split="test")
+    system = small(name).fit(train)
+    scores = system.score_samples(test)
+    assert scores.shape == (len(test),)
+    assert np.isfinite(scores).all()
+    assert len(np.unique(scores)) > len(test) / 2
+    np.testing.assert_array_equal(system.predict(test) == -1, system.decision_function(test) < 0)
+    joblib.dump(system, tmp_path / "system.joblib")
+    np.testing.assert_array_equal(joblib.load(tmp_path / "system.joblib").score_samples(test), scores)
+
+
+@every_system
+def test_waveforms_score_like_the_files_that_hold_them(name, clips, tmp_path):
+    test = load_dcase(write_dcase(clips, tmp_path))
+    system = small(name).fit(clips[clips["split"] == "train"])
+    np.testing.assert_allclose(
+        system.score_samples(AudioLoader().fit_transform(test)), system.score_samples(test), rtol=1e-3, atol=1e-3
+    )
+
+
+@every_system
+def test_the_published_size_is_the_default_and_every_choice_can_be_reached(name):
+    system = SYSTEMS[name]()
+    assert isinstance(system, Pipeline)
+    assert {step for step in system.named_steps} <= {"log_mel", "mixup", "frames", "embedder", "detector"}
+    params = system.get_params()
+    assert "detector__contamination" in params
+    clone(system).set_params(detector__contamination=0.05)
+    if name != "rank_pooled_gmm":
+        assert inspect.signature(SYSTEMS[name]).parameters["preset"].default == "full"
+        assert any(param.endswith("__max_epochs") for param in params)
+
+
+@every_system
+def test_another_preset_is_refused(name):
+    if name != "rank_pooled_gmm":
+        with pytest.raises(ValueError, match="preset must be 'full' or 'small'; got 'tiny'"):
+            SYSTEMS[name](preset="tiny")
+
+
+@pytest.mark.parametrize(
+    ("machine", "detector"),
+    [
+        ("ToyTrain", LocalOutlierFactorDetector),
+        ("fan", GaussianMixtureDetector),
+        *((machine, CosineCenterDetector) for machine in ("bearing", "gearbox", "slider", "valve", "ToyCar", "pump")),
+    ],
+)
+def test_the_first_report_chooses_the_detector_by_machine(machine, detector):
+    assert type(mobilefacenet_arcface(machine)["detector"]) is detector
+
+
+@pytest.mark.parametrize(
+    ("machine", "system"),
+    [("ToyCar", cnn_local), ("ToyTrain", cnn_local), ("bearing", cnn_local), ("fan", cnn_oe), ("gearbox", cnn_oe),
+     ("slider", cnn_oe), ("valve", cnn_global)],
+)  # fmt: skip
+def test_the_ensemble_of_the_second_report_is_its_best_system(machine, system):
+    chosen, wanted = narita_ensemble(machine, weights=None), system(weights=None)
+    assert repr(chosen) == repr(wanted)
+
+
+def test_the_ensemble_knows_seven_machines():
+    with pytest.raises(ValueError, match="ToyCar, ToyTrain, bearing, fan, gearbox, slider, valve; got machine='pump'"):
+        narita_ensemble("pump")
+
+
+def test_cnn_oe_learns_twelve_sections_from_six():
+    augmentations = cnn_oe(weights=None)["embedder"].augmentations
+    n_classes = (6, 39)
+    for augmentation in augmentations:
+        n_classes = augmentation.n_classes(n_classes)
+    assert n_classes == (12, 39)
