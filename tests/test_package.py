@@ -23,8 +23,8 @@ ROOMS = [
     ("ensemble",),
     ("metrics", "model_selection"),
     ("systems",),
-    ("evaluation",),
     ("plotting",),
+    ("evaluation",),
 ]
 ORDER = {room: place for place, rooms in enumerate(ROOMS) for room in rooms}
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -34,6 +34,7 @@ def imported_rooms(path):
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         names = [node.module] if isinstance(node, ast.ImportFrom) else []
         names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [f"skasd.{alias.name}" for alias in node.names] if getattr(node, "module", "") == "skasd" else []
         yield from (name.split(".")[1] for name in names if name and name.startswith("skasd."))
 
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skasd import plotting
 from skasd.evaluation._figures import OFFICIAL, is_anomalous
 from skasd.evaluation._published import N_CLIPS, SOURCES
 
@@ -159,8 +160,6 @@ def _percent(figure):
 
 def _draw(clips, threshold, max_fpr):
     """Histogram and ROC curve of each section, as a PNG in base64."""
-    from skasd import plotting
-
     try:
         from matplotlib.figure import Figure
     except ImportError as error:

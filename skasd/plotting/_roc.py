@@ -167,8 +167,9 @@ class PartialROCDisplay:
         self.figure_ = self.ax_.figure
         style = {"color": NORMAL, "linewidth": 2, "label": self._legend()}
         (self.line_,) = self.ax_.plot(self.fpr, self.tpr, **style | kwargs)
-        inside = np.append(self.fpr[self.fpr < self.max_fpr], self.max_fpr)
-        heights = np.append(self.tpr[self.fpr < self.max_fpr], np.interp(self.max_fpr, self.fpr, self.tpr))
+        within = self.fpr <= self.max_fpr
+        inside = np.append(self.fpr[within], self.max_fpr)
+        heights = np.append(self.tpr[within], np.interp(self.max_fpr, self.fpr, self.tpr))
         self.area_ = self.ax_.fill_between(inside, heights, color=self.line_.get_color(), alpha=0.35, linewidth=0)
         again = any(line.get_label() == "chance" for line in self.ax_.lines)
         label = None if again else "chance"
