@@ -10,7 +10,9 @@ that of a whole call of `transform`, checks included. The two sides take turns; 
 ratio the median of the ratios of neighbouring turns.
 
 Run it on an idle machine. On a CPU that others use as well, ``--clock cpu`` counts the seconds that the process spent
-computing in place of those that went by; set ``OMP_NUM_THREADS=1`` with it, for it adds up all threads.
+computing in place of those that went by; set ``OMP_NUM_THREADS=1`` with it, for it adds up all threads. On Linux, set
+``MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000``: else half of the time on a CPU can go into fetching memory
+from the system that was given back to it a moment before, now more, now less, on either side.
 """
 
 import argparse
