@@ -9,9 +9,16 @@ Conventions
 - matplotlib (``pip install skasd[plot]``) is loaded when something is drawn, not before.
 """
 
+from skasd.plotting._anomaly_map import AnomalyMapDisplay
 from skasd.plotting._histogram import ScoreHistogramDisplay
 from skasd.plotting._roc import PartialROCDisplay
 from skasd.plotting._spectrogram import SpectrogramDisplay
 from skasd.plotting._training_history import TrainingHistoryDisplay
 
-__all__ = ["PartialROCDisplay", "ScoreHistogramDisplay", "SpectrogramDisplay", "TrainingHistoryDisplay"]
+__all__ = [
+    "AnomalyMapDisplay",
+    "PartialROCDisplay",
+    "ScoreHistogramDisplay",
+    "SpectrogramDisplay",
+    "TrainingHistoryDisplay",
+]

@@ -1,0 +1,354 @@
+"""Maps of what is unusual in a clip."""
+
+from itertools import product
+from numbers import Integral
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+
+from skasd.clips import Clips
+from skasd.plotting._spectrogram import SpectrogramDisplay
+from skasd.plotting._style import axes_for
+
+_LABELS = {
+    "reconstruction": "squared error of the reconstruction (dB²)",
+    "likelihood": "minus log-likelihood (nats)",
+    "masking": "rise of the score when masked",
+}
+_COLOURS = ["#E69F0000", "#E69F00B0", "#D55E00D0", "#661100E0"]  # ever darker, for whoever sees no hues
+_BATCH_SIZE = 64
+
+
+class AnomalyMapDisplay:
+    """Where in time and frequency a clip is unusual to a pipeline, in colour over its log-mel spectrogram in grey.
+
+    Make it with `from_estimator`. The darker the colour, the more unusual is the place; where nothing is unusual there
+    is none. Each picture has a scale of its own unless ``vmin`` and ``vmax`` make them alike, and on its own scale a
+    healthy clip shows its least usual place as darkly as a faulty one.
+
+    Parameters
+    ----------
+    anomaly_map : ndarray of shape (n_mels, n_frames) or (1, n_frames)
+        How unusual each place is, higher = more unusual; with one row, each frame. NaN where nothing is known.
+
+    log_mel : ndarray of shape (n_mels, n_frames)
+        Levels of the clip in dB.
+
+    method : {'reconstruction', 'likelihood', 'masking'}
+        How the map was made, see `from_estimator`.
+
+    sample_rate : int, default=16000
+        Sample rate of the waveform in Hz.
+
+    hop_length : int, default=512
+        Samples from one frame to the next.
+
+    fmin : float, default=0.0
+        Lower edge of the lowest band in Hz.
+
+    fmax : float, default=None
+        Upper edge of the highest band in Hz; half the sample rate by default.
+
+    htk : bool, default=False
+        Whether the mel scale is HTK's, not Slaney's.
+
+    name : str, default=None
+        Title of the picture.
+
+    Attributes
+    ----------
+    image_ : matplotlib.image.AxesImage
+        The map.
+
+    colorbar_ : matplotlib.colorbar.Colorbar
+        What shows which colour is how unusual.
+
+    spectrogram_ : SpectrogramDisplay
+        The spectrogram below.
+
+    ax_ : matplotlib.axes.Axes
+        Where it was drawn.
+
+    figure_ : matplotlib.figure.Figure
+        The figure of ``ax_``.
+
+    See Also
+    --------
+    SpectrogramDisplay : The spectrogram alone, with its levels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from skasd.detectors import MahalanobisDetector
+    >>> from skasd.embedders import StatisticsEmbedder
+    >>> from skasd.features import LogMelSpectrogram
+    >>> from skasd.plotting import AnomalyMapDisplay
+    >>> waveforms = np.random.default_rng(0).normal(0, 0.1, size=(21, 16000))
+    >>> waveforms[20, 8000:12000] += np.sin(2 * np.pi * 2000 * np.arange(4000) / 16000)  # a tone from 0.5 to 0.75 s
+    >>> system = make_pipeline(LogMelSpectrogram(n_mels=64), StatisticsEmbedder(), MahalanobisDetector())
+    >>> system = system.fit(waveforms[:20])
+    >>> display = AnomalyMapDisplay.from_estimator(system, waveforms, 20, patch_shape=(8, 8))
+    >>> time, frequency = display.peak
+    >>> print(f"{time:.1f} s, {frequency / 1000:.0f} kHz")
+    0.7 s, 2 kHz
+    """
+
+    def __init__(
+        self, *, anomaly_map, log_mel, method, sample_rate=16000, hop_length=512, fmin=0.0, fmax=None, htk=False,
+        name=None,
+    ):  # fmt: skip
+        self.anomaly_map = anomaly_map
+        self.log_mel = log_mel
+        self.method = method
+        self.sample_rate = sample_rate
+        self.hop_length = hop_length
+        self.fmin = fmin
+        self.fmax = fmax
+        self.htk = htk
+        self.name = name
+
+    @classmethod
+    def from_estimator(
+        cls, estimator, X, row=0, *, method="auto", patch_shape=(16, 16), patch_hop=None, reference=None, name=None,
+        ax=None, **kwargs,
+    ):  # fmt: skip
+        """Draw what a fitted pipeline finds unusual in a clip.
+
+        Parameters
+        ----------
+        estimator : Pipeline
+            Fitted, with a `skasd.features.LogMelSpectrogram` among its steps; or a search that holds such a pipeline.
+
+        X : Clips, sequence of paths, or array-like of shape (n_clips, n_samples)
+            What the pipeline takes.
+
+        row : int, default=0
+            Which clip of ``X``.
+
+        method : {'auto', 'reconstruction', 'likelihood', 'masking'}, default='auto'
+            - 'reconstruction', for pipelines that end in `FrameStacker` and `AutoencoderDetector`: the squared error of
+              each band in each frame, the mean over the windows that the frame is in. A detector with
+              ``error='mahalanobis'`` weighs these errors in its score; the map does not.
+            - 'likelihood', for pipelines that end in `FrameStacker` and `FlowDetector`: minus the log-likelihood of
+              each frame, the mean over the windows that it is in. It tells times, not frequencies.
+            - 'masking', for all pipelines: by how much the score rises, that is, how much more normal the clip
+              becomes, when a patch of the spectrogram is replaced by the usual level of each band; the mean over the
+              patches that a place is in. Places that make the clip look more normal than it is are below zero.
+
+            'auto' takes what the end of the pipeline allows, in this order.
+
+        patch_shape : tuple of int, default=(16, 16)
+            For masking: bands and frames of a patch. It is cut to the size of the spectrogram, so that ``(16, 10**9)``
+            masks bands for the whole clip, for a fault that lasts.
+
+        patch_hop : tuple of int, default=None
+            For masking: bands and frames from one patch to the next, at most ``patch_shape``. None takes half of that.
+
+        reference : Clips or array-like, default=None
+            For masking: normal clips, as ``X``, whose mean level of each band fills the patches, such as the training
+            clips of the section. None takes the means of the clip itself, which show nothing of a fault that is
+            there all the time.
+
+        name : str, default=None
+            Title of the picture.
+
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; a new figure by default.
+
+        **kwargs : dict
+            For `matplotlib.axes.Axes.imshow`, such as ``vmin`` and ``vmax``, which make two clips comparable.
+
+        Returns
+        -------
+        display : AnomalyMapDisplay
+
+        Raises
+        ------
+        ValueError
+            If the pipeline does not make spectrograms, if ``method`` does not fit it, if there is no such clip, if the
+            patches cannot be, or if the score does not depend on the spectrogram.
+        """
+        features, rest = _split(estimator)
+        method = _choose_method(rest, method)
+        spectrogram = features.transform(_one_clip(X, row))
+        log_mel = _log_mel(spectrogram)[0]
+        if method == "masking":
+            level = log_mel if reference is None else np.concatenate(_log_mel(features.transform(reference)), axis=1)
+            patches = _patches(log_mel.shape, patch_shape, patch_hop)
+            anomaly_map = _masking(rest, spectrogram, log_mel, level.mean(axis=1, keepdims=True), patches)
+        else:
+            compute = {"reconstruction": _reconstruction, "likelihood": _likelihood}[method]
+            anomaly_map = compute(rest, spectrogram, log_mel)
+        front = features.steps[-1][1]
+        numbers = {key: getattr(front, key) for key in ("sample_rate", "hop_length", "fmin", "fmax", "htk")}
+        display = cls(anomaly_map=anomaly_map, log_mel=log_mel, method=method, **numbers, name=name)
+        return display.plot(ax=ax, **kwargs)
+
+    @property
+    def peak(self):
+        """Time in seconds and frequency in Hz of the most unusual place; the frequency is None where none is known."""
+        band, frame = np.unravel_index(np.nanargmax(self.anomaly_map), self.anomaly_map.shape)
+        frequency = float(self._spectrogram().frequencies[band]) if len(self.anomaly_map) > 1 else None
+        return float((frame + 0.5) * self.hop_length / self.sample_rate), frequency
+
+    def plot(self, ax=None, **kwargs):
+        """Draw the map over the spectrogram.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+            Where to draw; a new figure by default.
+
+        **kwargs : dict
+            For `matplotlib.axes.Axes.imshow`. By default the colours go from 0, or for a likelihood from the most usual
+            frame, to the highest value.
+
+        Returns
+        -------
+        display : AnomalyMapDisplay
+            This object.
+        """
+        ax = axes_for(ax, "AnomalyMapDisplay")
+        from matplotlib.colors import LinearSegmentedColormap
+
+        self.spectrogram_ = self._spectrogram().plot(ax=ax, cmap="Greys", alpha=0.6)
+        self.spectrogram_.colorbar_.remove()  # grey is the background, two bars would squeeze it
+        self.ax_, self.figure_ = ax, ax.figure
+        lowest = np.nanmin(self.anomaly_map) if self.method == "likelihood" else 0.0
+        highest = np.nanmax(self.anomaly_map)
+        style = {
+            "cmap": LinearSegmentedColormap.from_list("anomaly", _COLOURS),
+            "vmin": lowest,
+            "vmax": highest if highest > lowest else lowest + 1,
+            "extent": self.spectrogram_.image_.get_extent(),
+            "aspect": "auto",
+            "origin": "lower",
+            "interpolation": "nearest",
+        }
+        self.image_ = ax.imshow(self.anomaly_map, **style | kwargs)
+        self.colorbar_ = self.figure_.colorbar(self.image_, ax=ax, label=_LABELS[self.method])
+        return self
+
+    def _spectrogram(self):
+        numbers = {key: getattr(self, key) for key in ("log_mel", "sample_rate", "hop_length", "fmin", "fmax", "htk")}
+        return SpectrogramDisplay(**numbers, name=self.name)
+
+
+def _split(estimator):
+    """The steps up to the spectrogram, and those after it, as pipelines."""
+    from skasd.features import LogMelSpectrogram
+
+    estimator = getattr(estimator, "best_estimator_", estimator)
+    steps = [step for _, step in estimator.steps] if isinstance(estimator, Pipeline) else [estimator]
+    places = [place for place, step in enumerate(steps[:-1]) if isinstance(step, LogMelSpectrogram)]
+    if not places:
+        names = ", ".join(type(step).__name__ for step in steps)
+        raise ValueError(f"A map needs a Pipeline with a LogMelSpectrogram before its detector; got {names}. A network "
+                         "that makes its spectrogram itself, and an ensemble, have none to mask.")  # fmt: skip
+    return estimator[: places[-1] + 1], estimator[places[-1] + 1 :]
+
+
+def _choose_method(rest, method):
+    """The method, or the first that fits the steps after the spectrogram."""
+    from skasd.augmentation import Augmentation
+    from skasd.detectors import AutoencoderDetector, FlowDetector
+    from skasd.features import FrameStacker
+
+    kinds = {"reconstruction": AutoencoderDetector, "likelihood": FlowDetector, "masking": object}
+    if method not in ("auto", *kinds):
+        raise ValueError(f"method must be 'auto', {', '.join(map(repr, kinds))}; got {method!r}.")
+    *before, detector = (step for _, step in rest.steps)
+    before = [step for step in before if step != "passthrough" and not isinstance(step, Augmentation)]
+    stacked = len(before) == 1 and isinstance(before[0], FrameStacker)
+    fitting = [name for name, kind in kinds.items() if name == "masking" or (stacked and isinstance(detector, kind))]
+    if method == "auto":
+        return fitting[0]
+    if method not in fitting:
+        raise ValueError(f"method={method!r} needs a pipeline that ends in FrameStacker and {kinds[method].__name__}, "
+                         f"with nothing else after the LogMelSpectrogram; use method={fitting[0]!r}.")  # fmt: skip
+    return method
+
+
+def _one_clip(X, row):
+    n_clips = len(X)
+    if not isinstance(row, Integral) or not -n_clips <= row < n_clips:
+        raise ValueError(f"row must be the number of one of the {n_clips} clips; got {row!r}.")
+    row %= n_clips
+    return X[row : row + 1]
+
+
+def _log_mel(spectrograms):
+    return spectrograms["log_mel"] if isinstance(spectrograms, Clips) else spectrograms
+
+
+def _reconstruction(rest, spectrogram, log_mel):
+    embedded = rest[:-1].transform(spectrogram)
+    windows = embedded["embedding"] if isinstance(embedded, Clips) else embedded
+    error = np.square(windows - rest[-1].reconstruct(embedded))[0]
+    return _over_frames(rest, error.reshape(len(error), -1, len(log_mel)), log_mel.shape[1])
+
+
+def _likelihood(rest, spectrogram, log_mel):
+    scores = rest[-1].score_windows(rest[:-1].transform(spectrogram))[0]
+    n_stacked = rest[-2].n_frames
+    values = np.broadcast_to(-scores[:, np.newaxis, np.newaxis], (len(scores), n_stacked, 1))
+    return _over_frames(rest, values, log_mel.shape[1])
+
+
+def _over_frames(rest, values, n_frames):
+    """Values of windows (n_windows, n_stacked, d), brought back to the frames (d, n_frames)."""
+    n_windows, n_stacked, d = values.shape
+    hop = rest[-2].hop
+    total, count = np.zeros((n_frames, d)), np.zeros((n_frames, 1))
+    for place in range(n_stacked):
+        frames = slice(place, place + (n_windows - 1) * hop + 1, hop)
+        total[frames] += values[:, place]
+        count[frames] += 1
+    return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0).T
+
+
+def _patches(shape, patch_shape, patch_hop):
+    """The bands and frames of each patch, as slices; the last ones end where the spectrogram does."""
+    _check_pair("patch_shape", patch_shape)
+    hops = [max(1, size // 2) for size in patch_shape] if patch_hop is None else patch_hop
+    _check_pair("patch_hop", hops)
+    if any(hop > size for hop, size in zip(hops, patch_shape, strict=True)):
+        raise ValueError(f"patch_hop={patch_hop} must be at most patch_shape={patch_shape}, or the patches would leave "
+                         "gaps.")  # fmt: skip
+    axes = []
+    for length, size, hop in zip(shape, patch_shape, hops, strict=True):
+        last = length - min(size, length)
+        axes.append([slice(start, start + size) for start in [*range(0, last, hop), last]])
+    return list(product(*axes))
+
+
+def _check_pair(name, values):
+    if len(values) != 2 or not all(isinstance(value, Integral) and value > 0 for value in values):
+        raise ValueError(f"{name} must be two whole numbers above 0, bands and frames; got {values!r}.")
+
+
+def _masking(rest, spectrogram, log_mel, level, patches):
+    """Mean rise of the score over the patches that each place is in."""
+    score = rest.score_samples(spectrogram)[0]
+    rises = np.concatenate([
+        _score_masked(rest, spectrogram, log_mel, level, patches[start : start + _BATCH_SIZE])
+        for start in range(0, len(patches), _BATCH_SIZE)
+    ]) - score  # fmt: skip
+    if not rises.any():
+        raise ValueError(f"The score does not change, whichever of {len(patches)} patches of the spectrogram is "
+                         "masked: the later steps do not read it, or the patches are too small.")  # fmt: skip
+    total, count = np.zeros(log_mel.shape), np.zeros(log_mel.shape)
+    for patch, rise in zip(patches, rises, strict=True):
+        total[patch] += rise
+        count[patch] += 1
+    return total / count
+
+
+def _score_masked(rest, spectrogram, log_mel, level, patches):
+    masked = np.repeat(log_mel[np.newaxis], len(patches), axis=0)
+    for one, (bands, frames) in zip(masked, patches, strict=True):
+        one[bands, frames] = level[bands]
+    if isinstance(spectrogram, Clips):
+        masked = spectrogram[np.zeros(len(patches), dtype=int)].with_fields(log_mel=masked)
+    return rest.score_samples(masked)
