@@ -1,0 +1,86 @@
+"""Any system of skasd on DCASE 2022 Task 2: `python examples/dcase2022.py DATA --system rank_pooled_gmm`.
+
+DATA is the folder with the folders of machines, such as `dev_data`; each has `train` and `test` in it. With `--fetch`
+the development set is downloaded into DATA first. Of other years, or of your own machines in the same layout, the
+figures follow the rules of 2022.
+"""
+
+import argparse
+import inspect
+import sys
+from functools import partial
+from pathlib import Path
+
+from skasd import systems
+from skasd.datasets import fetch_dcase
+from skasd.evaluation import evaluate, write_submission
+
+
+def make_system(name, machine, **options):
+    """The system of that name for a machine, with those options that it has."""
+    build = getattr(systems, name)
+    options["machine"] = machine
+    return build(**{key: value for key, value in options.items() if key in inspect.signature(build).parameters})
+
+
+def fetch(machines, home):
+    """The folder that holds the machines, downloaded where they are not there yet."""
+    folders = [fetch_dcase(2022, machine, data_home=home) for machine in machines or [None]]
+    return folders[0].parent if machines else folders[0]
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path, help="folder with the folders of machines")
+    parser.add_argument(
+        "--fetch", action="store_true", help="download the development set into DATA where it is not there"
+    )
+    parser.add_argument("--system", choices=systems.__all__, default="rank_pooled_gmm", help="default: %(default)s")
+    parser.add_argument(
+        "--machines", nargs="+", metavar="MACHINE", help="such as fan ToyCar; default: all that are there"
+    )
+    parser.add_argument("--preset", choices=["full", "small"], default="full", help="size of systems with a network; "
+                        "small suits a CPU")  # fmt: skip
+    parser.add_argument("--device", default="auto", help="cpu, cuda, or auto, which takes a GPU where there is one")
+    parser.add_argument("--n-jobs", type=int, help="machines side by side; on one GPU leave it at one")
+    parser.add_argument("--random-state", type=int, default=0, help="seed of all randomness; default: %(default)s")
+    parser.add_argument("--results", type=Path, help="folder that keeps finished machines, to go on after a stop")
+    parser.add_argument("--submission", type=Path, help="new folder for the files that the challenge wants")
+    parser.add_argument("--html", type=Path, help="file for the report with plots")
+    options = parser.parse_args(arguments)
+    if options.submission and options.submission.exists():
+        parser.error(f"--submission: {options.submission} exists, and is not overwritten; give another folder")
+    return options
+
+
+def main(arguments=None):
+    options = parse(arguments)
+    data = fetch(options.machines, options.data) if options.fetch else options.data
+    evaluation = evaluate(
+        partial(
+            make_system,
+            options.system,
+            preset=options.preset,
+            device=options.device,
+            random_state=options.random_state,
+        ),
+        data,
+        machines=options.machines,
+        results=options.results,
+        name=options.system,
+        n_jobs=options.n_jobs,
+        random_state=options.random_state,
+    )
+    print(evaluation.to_markdown())
+    if options.html:
+        options.html.parent.mkdir(parents=True, exist_ok=True)
+        options.html.write_text(evaluation.to_html(), encoding="utf-8")
+        print(f"Report: {options.html}")
+    if evaluation.failures:
+        sys.exit(f"No submission while machines fail: {', '.join(evaluation.failures)}")
+    if options.submission:
+        print(f"Submission: {len(write_submission(evaluation, options.submission))} files in {options.submission}")
+
+
+if __name__ == "__main__":
+    main()

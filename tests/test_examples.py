@@ -1,0 +1,119 @@
+"""The example for the challenge's data does what it says, on small folders of the same layout."""
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from skasd.datasets import load_dcase, make_machine_sounds, write_dcase
+from skasd.evaluation import read_submission
+from skasd.systems import cnn_oe, mobilefacenet_arcface, rank_pooled_gmm
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "dcase2022.py"
+MACHINES = ("fan", "valve")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("dev_data")
+    for machine in MACHINES:
+        clips = make_machine_sounds(
+            machine, n_sections=2, n_train_source=6, n_train_target=2, n_test=3, duration=1.0, random_state=0
+        )
+        write_dcase(clips, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def example():
+    spec = importlib.util.spec_from_file_location("dcase2022", EXAMPLE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def run(*arguments):
+    command = [sys.executable, EXAMPLE, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def test_prints_tables_writes_files_and_goes_on_where_it_was(data, tmp_path):
+    shared = [data, "--system", "rank_pooled_gmm", "--results", tmp_path / "results"]
+    one = run(*shared, "--machines", "fan", "--html", tmp_path / "report.html")
+    assert one.returncode == 0, one.stderr
+    assert "rank_pooled_gmm" in one.stdout and "| fan |" in one.stdout and "valve" not in one.stdout
+    assert "<img" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+    both = run(*shared, "--submission", tmp_path / "team")
+    assert both.returncode == 0, both.stderr
+    assert "1 of 2 machines are in the results folder already" in both.stderr
+    assert "[1/1] valve" in both.stderr and "fan:" not in both.stderr
+
+    again = run(*shared, "--submission", tmp_path / "again")
+    assert again.returncode == 0, again.stderr
+    assert "2 of 2 machines are in the results folder already" in again.stderr
+    assert again.stdout.replace("again", "team") == both.stdout
+
+    names = {
+        f"{kind}_{machine}_section_{section}_test.csv"
+        for kind in ("anomaly_score", "decision_result")
+        for machine in MACHINES
+        for section in ("00", "01")
+    }
+    for folder in (tmp_path / "team", tmp_path / "again"):
+        assert {path.name for path in folder.iterdir()} == names
+    official = read_submission(tmp_path / "team", n_resamples=0).official_score.value
+    assert f"{100 * official:.2f} [" in both.stdout
+
+
+def test_scores_of_the_files_are_those_of_the_system(example, data, tmp_path):
+    example.main([str(data), "--machines", "valve", "--submission", str(tmp_path / "team")])
+    system = rank_pooled_gmm(random_state=0).fit(load_dcase(data / "valve", split="train"))
+    test = load_dcase(data / "valve", split="test")
+    test = test[test["section"] == "01"]
+    rows = np.loadtxt(tmp_path / "team" / "anomaly_score_valve_section_01_test.csv", delimiter=",", dtype=str)
+    assert rows[:, 0].tolist() == [Path(path).name for path in test["path"].tolist()]
+    np.testing.assert_allclose(rows[:, 1].astype(float), -system.score_samples(test))
+
+
+def test_a_folder_for_the_submission_that_is_there_stops_it_at_once(example, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        example.main([str(tmp_path / "no data"), "--submission", str(tmp_path)])
+    assert stopped.value.code == 2
+    assert "is not overwritten; give another folder" in capsys.readouterr().err
+
+
+def test_a_machine_that_fails_keeps_the_table_and_not_the_files(example, data, tmp_path, capsys):
+    shutil.copytree(data / "fan", tmp_path / "data" / "fan")
+    (tmp_path / "data" / "valve" / "train").mkdir(parents=True)
+    with pytest.raises(SystemExit, match="No submission while machines fail: valve"):
+        example.main([str(tmp_path / "data"), "--submission", str(tmp_path / "team")])
+    table = capsys.readouterr().out
+    assert "valve failed" in table and "| fan | 00 |" in table
+    assert not (tmp_path / "team").exists()
+
+
+def test_options_reach_the_systems_that_have_them(example):
+    options = {"preset": "small", "device": "cpu", "random_state": 3}
+    by_machine = example.make_system("mobilefacenet_arcface", "fan", **options)
+    assert repr(by_machine) == repr(mobilefacenet_arcface("fan", **options))
+    assert repr(example.make_system("cnn_oe", "fan", **options)) == repr(cnn_oe(**options))
+    assert repr(example.make_system("rank_pooled_gmm", "fan", **options)) == repr(rank_pooled_gmm(random_state=3))
+
+
+@pytest.mark.parametrize(("machines", "asked"), [(["fan", "valve"], ["fan", "valve"]), (None, [None])])
+def test_fetches_what_is_asked_for(example, monkeypatch, tmp_path, machines, asked):
+    calls = []
+
+    def fetch_dcase(year, machine=None, *, data_home):
+        calls.append((year, machine, data_home))
+        home = data_home / "dcase2022" / "development"
+        return home if machine is None else home / machine
+
+    monkeypatch.setattr(example, "fetch_dcase", fetch_dcase)
+    assert example.fetch(machines, tmp_path) == tmp_path / "dcase2022" / "development"
+    assert calls == [(2022, machine, tmp_path) for machine in asked]
