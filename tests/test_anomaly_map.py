@@ -202,6 +202,19 @@ def test_colours_get_darker_and_more_opaque_all_the_way(fitted):
     assert (np.diff(lightness) < 0).all() and lightness[0] == pytest.approx(1) and lightness[-1] < 0.3
 
 
+@pytest.mark.parametrize("style", ["default", "dark_background"])
+def test_paper_is_white_in_every_style(style):
+    """The colours go from transparent to dark: without white below, dark styles would turn their order round."""
+    with pyplot.style.context(style):
+        log_mel = np.array([[0.0, 0.0], [-80.0, -80.0]])
+        display = AnomalyMapDisplay(anomaly_map=np.eye(2), log_mel=log_mel, method="masking").plot()
+    assert display.colorbar_.ax.get_facecolor() == (1, 1, 1, 1)
+    background = display.spectrogram_.image_
+    assert background.get_alpha() is None
+    colours = background.get_cmap()([0.0, 1.0])
+    np.testing.assert_allclose(colours, [[1, 1, 1, 1], [0.4, 0.4, 0.4, 1]])
+
+
 def test_a_map_with_nothing_unusual_can_be_drawn():
     numbers = {"log_mel": np.zeros((2, 3)), "method": "masking"}
     display = AnomalyMapDisplay(anomaly_map=np.full((2, 3), -1.0), **numbers).plot()

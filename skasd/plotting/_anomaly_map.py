@@ -212,7 +212,8 @@ class AnomalyMapDisplay:
         ax = axes_for(ax, "AnomalyMapDisplay")
         from matplotlib.colors import LinearSegmentedColormap
 
-        self.spectrogram_ = self._spectrogram().plot(ax=ax, cmap="Greys", alpha=0.6)
+        greys = LinearSegmentedColormap.from_list("background", ["1.0", "0.4"])  # opaque, for dark styles
+        self.spectrogram_ = self._spectrogram().plot(ax=ax, cmap=greys)
         self.spectrogram_.colorbar_.remove()  # grey is the background, two bars would squeeze it
         self.ax_, self.figure_ = ax, ax.figure
         lowest = np.nanmin(self.anomaly_map) if self.method == "likelihood" else 0.0
@@ -228,6 +229,7 @@ class AnomalyMapDisplay:
         }
         self.image_ = ax.imshow(self.anomaly_map, **style | kwargs)
         self.colorbar_ = self.figure_.colorbar(self.image_, ax=ax, label=_LABELS[self.method])
+        self.colorbar_.ax.set_facecolor("white")
         return self
 
     def _spectrogram(self):
