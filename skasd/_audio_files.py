@@ -3,14 +3,13 @@
 import math
 import os
 import re
+import stat
 import warnings
 from contextlib import contextmanager
-from itertools import chain
 
 import numpy as np
 import soundfile
 from joblib import Parallel, delayed, effective_n_jobs
-from sklearn.utils import gen_even_slices
 
 INT16_SCALE = 32768
 _N_SHOWN = 10
@@ -55,21 +54,21 @@ class Files:
 def run_rows(begin, n_rows, n_jobs):
     """What ``begin()(row)`` returns for every row; a ValueError of one row takes its place in the list.
 
-    Each thread gets a few chunks of rows and calls ``begin`` once a chunk: buffers that it sets up are not shared.
+    Each thread calls ``begin`` once, so buffers that it sets up are not shared, and takes the next row when it is done
+    with one: none waits for another that the machine has slowed down.
     """
-    chunks = gen_even_slices(n_rows, min(n_rows, 4 * effective_n_jobs(n_jobs)))
-    parts = Parallel(n_jobs=n_jobs, require="sharedmem")(delayed(_run_chunk)(begin, chunk) for chunk in chunks)
-    return list(chain.from_iterable(parts))
-
-
-def _run_chunk(begin, chunk):
-    work, results = begin(), []
-    for row in range(chunk.start, chunk.stop):
-        try:
-            results.append(work(row))
-        except ValueError as error:
-            results.append(error)
+    rows, results = iter(range(n_rows)), [None] * n_rows
+    n_threads = min(n_rows, effective_n_jobs(n_jobs))
+    Parallel(n_jobs=n_jobs, require="sharedmem")(delayed(_take_rows)(begin(), rows, results) for _ in range(n_threads))
     return results
+
+
+def _take_rows(work, rows, results):
+    for row in rows:
+        try:
+            results[row] = work(row)
+        except ValueError as error:
+            results[row] = error
 
 
 def raise_problems(names, results):
@@ -130,11 +129,13 @@ def load_file(path, *, sample_rate, duration, offset, channel, resample, pad_mod
 @contextmanager
 def open_audio(path):
     """Open a file of which at least the header is sound."""
-    if not os.path.exists(path):
-        raise ValueError(f"{path}: no such file")
-    if os.path.isdir(path):
+    try:
+        status = os.stat(path)
+    except OSError:
+        raise ValueError(f"{path}: no such file") from None
+    if stat.S_ISDIR(status.st_mode):
         raise ValueError(f"{path}: is a folder, not a file")
-    if os.path.getsize(path) == 0:
+    if status.st_size == 0:
         raise ValueError(f"{path}: is empty (0 bytes)")
     try:
         file = soundfile.SoundFile(path)
@@ -169,7 +170,8 @@ def _read_frames(file, offset, duration):
     if duration is not None:
         wanted = min(wanted, math.ceil(duration * file.samplerate) + 1)
     try:
-        file.seek(start)
+        if start:
+            file.seek(start)
         # libsndfile takes ten times as long to make floats of 16-bit samples as numpy does.
         dtype = "int16" if file.subtype == "PCM_16" else "float32"
         samples = file.read(wanted, dtype=dtype, always_2d=True)

@@ -10,14 +10,14 @@ from scipy.sparse import csr_array
 
 from skasd._audio_files import INT16_SCALE
 
-_BLOCK_SIZE = 2**17
+_BLOCK_SIZE = 2**19
 
 
 class Spectrograph:
     """Writes the log-mel spectrogram of one waveform at a time, with buffers that one thread uses again and again.
 
-    A block of frames fits in the processor's cache, and no array of its size is allocated on the way: the page faults
-    of fresh memory cost as much as the Fourier transform, and threads wait for each other in them.
+    All frames of a usual clip are one block, and no array of its size is allocated on the way: threads wait for each
+    other at every call into numpy and in the page faults of fresh memory, so both are kept few.
     """
 
     def __init__(self, model, dtype):

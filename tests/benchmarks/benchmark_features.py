@@ -79,7 +79,7 @@ def memory(paths):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--n-clips", type=int, default=600)
-    parser.add_argument("--n-repetitions", type=int, default=7)
+    parser.add_argument("--n-repetitions", type=int, default=15)
     options = parser.parse_args()
 
     waveforms = np.random.default_rng(0).uniform(-0.3, 0.3, (options.n_clips, RATE * SECONDS)).astype(np.float32)
