@@ -1,8 +1,6 @@
 """What every estimator with a network shares: its training by skorch, its progress, and how it is saved and loaded."""
 
 import copy
-import sys
-import time
 import warnings
 from contextlib import contextmanager
 from numbers import Integral, Real
@@ -13,12 +11,12 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from skorch.callbacks import Callback, EarlyStopping, GradientNormClipping, LRScheduler
 from skorch.helper import predefined_split
-from tqdm.auto import tqdm
 
 import skasd
+from skasd._progress import Progress
 from skasd._validation import Interval, StrOptions
 
-__all__ = ["Progress", "TrainingMixin", "seeded"]
+__all__ = ["TrainingMixin", "TrainingProgress", "seeded"]
 
 
 class TrainingMixin:
@@ -106,7 +104,7 @@ class TrainingMixin:
         if self.patience is not None:
             callbacks.append(("patience", EarlyStopping(patience=self.patience, load_best=True, sink=_as_it_is)))
         if self.verbose:
-            callbacks.append(("progress", Progress()))
+            callbacks.append(("progress", TrainingProgress()))
         return callbacks
 
     def _device(self):
@@ -130,28 +128,20 @@ class TrainingMixin:
         super().__setstate__(state)
 
 
-class Progress(Callback):
-    """A bar over all epochs with loss and time left; where nobody watches (a log file), ten lines in all."""
+class TrainingProgress(Callback):
+    """Epochs with their losses and the time left, see `skasd._progress.Progress`."""
 
     def on_train_begin(self, net, **kwargs):
-        self.start_ = time.perf_counter()
-        self.bar_ = tqdm(total=net.max_epochs, desc="Training", unit="epoch") if sys.stderr.isatty() else None
+        self.progress_ = Progress(net.max_epochs, desc="Training", unit=" epochs")
 
     def on_epoch_end(self, net, **kwargs):
-        epoch, last = len(net.history), net.max_epochs
-        losses = {name: net.history[-1][name] for name in ("train_loss", "valid_loss") if name in net.history[-1]}
-        if self.bar_ is not None:
-            self.bar_.set_postfix({name: f"{loss:.4g}" for name, loss in losses.items()})
-            self.bar_.update()
-        elif epoch == last or epoch % max(1, last // 10) == 0:
-            left = (time.perf_counter() - self.start_) / epoch * (last - epoch)
-            text = ", ".join(f"{name} {loss:.4g}" for name, loss in losses.items())
-            print(f"epoch {epoch}/{last}: {text}, {left:.0f} s left", file=sys.stderr, flush=True)
+        last = net.history[-1]
+        losses = [f"{name} {last[name]:.4g}" for name in ("train_loss", "valid_loss") if name in last]
+        self.progress_.update(note=", ".join(losses))
 
     def on_train_end(self, net, **kwargs):
-        if self.bar_ is not None:
-            self.bar_.close()
-        del self.bar_
+        self.progress_.close()
+        del self.progress_
 
 
 @contextmanager

@@ -300,11 +300,13 @@ def test_another_version_warns_with_both():
         loaded.__setstate__(state)
 
 
-def test_progress_in_a_log_file_is_ten_lines(capsys):
+@pytest.mark.parametrize(("pause", "n_lines"), [(0.0, 10), (30.0, 1)])
+def test_progress_in_a_log_file_is_a_few_lines(capsys, monkeypatch, pause, n_lines):
+    monkeypatch.setattr("skasd._progress._PAUSE", pause)
     make_embedder(max_epochs=40, verbose=1).fit(make_clips(16))
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 10
-    assert lines[-1].startswith("epoch 40/40: train_loss")
+    assert len(lines) == n_lines
+    assert lines[-1].startswith("Training: 40/40 epochs, train_loss ")
 
 
 # Bad input

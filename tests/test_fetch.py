@@ -447,11 +447,15 @@ class Terminal(io.StringIO):
 
 @pytest.mark.parametrize(
     ("stream", "progress", "shown"),
-    [(Terminal(), True, True), (Terminal(), False, False), (io.StringIO(), True, False)],
-    ids=["terminal", "switched off", "log file"],
+    [
+        (Terminal(), True, r"\rdev_fan.zip:   0%.*\rdev_fan.zip: 100%.*B/s\]\n"),
+        (Terminal(), False, ""),
+        (io.StringIO(), True, r"dev_fan.zip: (\d+k)/\1B, 00:0\d gone, 00:00 left\n"),
+        (io.StringIO(), False, ""),
+    ],
+    ids=["terminal", "terminal, switched off", "log file", "log file, switched off"],
 )
-def test_progress_is_for_terminals(fetch, monkeypatch, stream, progress, shown):
+def test_progress(fetch, monkeypatch, stream, progress, shown):
     monkeypatch.setattr("sys.stderr", stream)
     fetch(progress=progress)
-    assert ("dev_fan.zip: 100%" in stream.getvalue()) == shown
-    assert shown or stream.getvalue() == ""
+    assert re.fullmatch(shown, stream.getvalue(), re.DOTALL)

@@ -12,7 +12,7 @@ import skasd
 PACKAGE = Path(skasd.__file__).parent
 ROOMS = [
     ("clips",),
-    ("_validation",),
+    ("_validation", "_progress"),
     ("datasets", "_audio_files"),
     ("audio",),
     ("features", "augmentation"),

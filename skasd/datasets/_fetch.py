@@ -15,8 +15,9 @@ from typing import NamedTuple
 import pooch
 import requests
 from requests.adapters import HTTPAdapter
-from tqdm import tqdm
 from urllib3.util import Retry
+
+from skasd._progress import Progress
 
 __all__ = ["fetch_dcase"]
 
@@ -73,7 +74,8 @@ def fetch_dcase(
         Folder for all data sets. Default: the user's cache folder, ``pooch.os_cache("skasd")``.
 
     progress : bool, default=True
-        Whether to show a progress bar, where the standard error stream is a terminal.
+        Whether to show progress on the error stream: a bar on a terminal or in a notebook, else a line for each tenth
+        of a file, but none within 30 seconds of the one before, and one at its end.
 
     api_url : str, default="https://zenodo.org/api/records"
         Zenodo's record API, or a mirror of it.
@@ -237,8 +239,7 @@ def _size(path):
 
 
 def _progress_bar(archive, done, progress):
-    disable = None if progress else True  # None: no bar where the stream is not a terminal
-    return tqdm(total=archive.size, initial=done, desc=archive.name, unit="B", unit_scale=True, disable=disable)
+    return Progress(archive.size, initial=done, desc=archive.name, unit="B", unit_scale=True, verbose=progress)
 
 
 def _check_md5(archive, path):

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from joblib import Parallel, delayed
 from sklearn.pipeline import Pipeline
-from tqdm import tqdm
 
+from skasd._progress import make_bar
 from skasd._validation import Interval, Options, StrOptions, validate_params
 from skasd.clips import Clips
 from skasd.datasets import load_dcase
@@ -115,8 +115,8 @@ def evaluate(
         all have failed. ``"raise"`` raises if one has.
 
     verbose : int, default=1
-        Whether to show progress with the time that is left, on the error stream: a bar on a terminal, else a line for
-        each machine.
+        Whether to show progress with the time that is left, on the error stream: a bar on a terminal or in a
+        notebook, else a line for each machine.
 
     Returns
     -------
@@ -285,17 +285,14 @@ def _show_progress(outcomes, n_machines, n_known, verbose):
     if n_known:
         shown(f"{n_known} of {n_known + n_machines} machines are in the results folder already.")
     start = time.perf_counter()
-    bar = tqdm(
-        total=n_machines, desc="evaluate", unit="machine", disable=None if verbose else True
-    )  # None: no terminal
-    with bar:
+    with make_bar(total=n_machines, desc="evaluate", unit=" machines", verbose=bool(verbose)) as bar:
         for done, (machine, outcome) in enumerate(outcomes, start=1):
             yield machine, outcome
             bar.set_postfix_str(machine)
             bar.update()
             if bar.disable:
                 left = (time.perf_counter() - start) / done * (n_machines - done)
-                shown(f"[{done}/{n_machines}] {machine}: {_say(outcome)}; {tqdm.format_interval(left)} left")
+                shown(f"[{done}/{n_machines}] {machine}: {_say(outcome)}; {bar.format_interval(left)} left")
 
 
 def _say(outcome):
