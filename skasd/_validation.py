@@ -3,6 +3,7 @@
 import numpy as np
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions, validate_params
+from sklearn.utils._repr_html.estimator import _VisualBlock
 from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
 
 from skasd.clips import Clips
@@ -12,6 +13,7 @@ __all__ = [
     "Interval",
     "Options",
     "StrOptions",
+    "_VisualBlock",
     "_fit_context",
     "check_is_fitted",
     "component_log_density",

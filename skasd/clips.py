@@ -9,12 +9,25 @@ Conventions
 - An estimator that is given `Clips` gives `Clips` back; one that is given a plain array gives a plain array back.
 """
 
+from html import escape
+
 import numpy as np
 
 __all__ = ["Clips", "as_clips"]
 
 _TEXT_FIELDS = frozenset({"path", "machine", "section", "domain", "attribute", "split"})
 _DIMENSIONS = {"waveform": (2,), "log_mel": (3,), "embedding": (2, 3), "logits": (2, 3), "label": (1,)}
+_AXES = {
+    ("waveform", 2): "mono audio: clips, samples",
+    ("log_mel", 3): "levels in dB: clips, bands, frames",
+    ("embedding", 2): "clips, features",
+    ("embedding", 3): "clips, windows, features",
+    ("logits", 2): "clips, classes",
+    ("logits", 3): "clips, windows, classes",
+}
+_LABELS = {-1: "anomalous", 0: "unknown", 1: "normal"}
+_N_SHOWN = 5
+_LEFT = ' style="text-align: left; vertical-align: top; overflow-wrap: anywhere"'
 
 
 class Clips:
@@ -134,6 +147,16 @@ class Clips:
         rows = [f"  {name:<{width}}  {values.shape} {values.dtype}" for name, values in self._fields.items()]
         return "\n".join([f"Clips of {len(self)}", *rows])
 
+    def _repr_html_(self):
+        rows = [("field", "shape", "dtype", "what it holds")]
+        rows += [(name, values.shape, values.dtype, _contents(name, values)) for name, values in self._fields.items()]
+        lines = [
+            "".join(f"<{tag}{_LEFT}>{escape(str(cell))}</{tag}>" for cell in row)
+            for tag, row in zip(["th", *["td"] * len(self._fields)], rows, strict=True)
+        ]
+        table = "".join(f"<tr>{line}</tr>" for line in lines)
+        return f"<div><p><b>Clips</b> of {len(self)}</p><table>{table}</table></div>"
+
     def with_fields(self, fields=(), /, **more):
         """These clips with fields added or replaced.
 
@@ -230,6 +253,24 @@ def _as_field(name, values):
                              f"got {np.unique(unknown)[:5].tolist()}.")  # fmt: skip
         values = values.astype(np.int64, copy=False)
     return values
+
+
+def _contents(name, values):
+    """What a field holds, in words; large arrays are not looked into, for they may be gigabytes."""
+    if values.ndim > 1 or not len(values):
+        return _AXES.get((name, values.ndim), "")
+    if values.dtype.kind == "f":
+        known = values[~np.isnan(values)]
+        missing = f", {len(values) - len(known)} NaN" if len(known) < len(values) else ""
+        return f"{known.min():.6g} to {known.max():.6g}{missing}" if len(known) else "NaN"
+    if values.dtype.kind not in "biuU":
+        return ""
+    unique, counts = np.unique(values, return_counts=True)
+    if len(unique) == len(values) > _N_SHOWN:
+        return f"all different, first {values[0]}"
+    names = [_LABELS[value] if name == "label" else str(value) or "none" for value in unique[:_N_SHOWN].tolist()]
+    shown = [f"{value} ({count})" for value, count in zip(names, counts, strict=False)]
+    return ", ".join(shown) + (f", … {len(unique)} in all" if len(unique) > _N_SHOWN else "")
 
 
 def as_clips(X, field):

@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, OutlierMixin, clone
 from sklearn.model_selection import PredefinedSplit
 from sklearn.utils import Bunch
 
-from skasd._validation import Interval, StrOptions, _fit_context, check_is_fitted, training_rows
+from skasd._validation import Interval, StrOptions, _fit_context, _VisualBlock, check_is_fitted, training_rows
 from skasd.clips import Clips
 from skasd.detectors._base import _named, _text
 from skasd.ensemble._errors import named_errors
@@ -247,6 +247,11 @@ class ScoreEnsemble(OutlierMixin, BaseEstimator):
             +1 for normal, -1 for anomalous clips.
         """
         return np.where(self.decision_function(X) >= 0, 1, -1)
+
+    def _sk_visual_block_(self):
+        """The members side by side, in scikit-learn's drawings of pipelines."""
+        names, members = zip(*self._pairs(), strict=True)
+        return _VisualBlock("parallel", members, names=names)
 
     def _pairs(self):
         """The members with their names; none as long as `estimators` is something else than a list of pairs."""

@@ -5,7 +5,7 @@ from sklearn.utils import check_random_state
 
 from skasd.evaluation._figures import OFFICIAL, Figure, machine_figures, total_interval
 from skasd.evaluation._published import published_systems
-from skasd.evaluation._report import html_report, markdown_report
+from skasd.evaluation._report import html_report, html_summary, markdown_report
 
 _MEBIBYTE = 2**20
 
@@ -204,6 +204,9 @@ class Evaluation:
         lacking = self.lacking()
         score = f"no official score ({lacking})" if lacking else f"official score {_format(self.official_score)}"
         return f"Evaluation of {self.name} on {', '.join(self.machines)}: {score}"
+
+    def _repr_html_(self):
+        return html_summary(self)
 
     def _costs(self):
         for machine, run in self.runs.items():

@@ -21,6 +21,13 @@ tr.ours { background: #e8f1f8; font-weight: 600; }
 p.note { color: #555; }
 img { max-width: 100%; }
 """
+_SUMMARY_STYLE = """
+.skasd-evaluation h2 { font-size: 1.1em; }
+.skasd-evaluation table { display: block; overflow-x: auto; border-collapse: collapse; }
+.skasd-evaluation th, .skasd-evaluation td { padding: .2em .6em; text-align: right; white-space: nowrap;
+  font-variant-numeric: tabular-nums; }
+.skasd-evaluation th.label, .skasd-evaluation td.label { text-align: left; }
+"""
 
 
 class Table(NamedTuple):
@@ -76,6 +83,13 @@ def html_report(evaluation, published):
                      f'src="data:image/png;base64,{picture}">')  # fmt: skip
     head = f'<meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
     return f"<!DOCTYPE html>\n<html lang=en><head>{head}</head>\n<body>\n" + "\n".join(parts) + "\n</body></html>\n"
+
+
+def html_summary(evaluation):
+    """The tables for a notebook: no pictures, and the colours are those of the page, light or dark."""
+    parts = [f"<p><b>{escape(_title(evaluation))}</b></p>", *(f"<p>{escape(line)}</p>" for line in _failed(evaluation))]
+    parts += [table.html() for table in _tables(evaluation, published=False)]
+    return f"<div class=skasd-evaluation><style>{_SUMMARY_STYLE}</style>\n" + "\n".join(parts) + "\n</div>"
 
 
 def _title(evaluation):
