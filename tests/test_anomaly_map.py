@@ -227,8 +227,8 @@ def test_a_map_with_nothing_unusual_can_be_drawn():
     [
         ({"row": 20}, "row must be the number of one of the 20 clips; got 20"),
         ({"row": 0.5}, "row must be the number"),
-        ({"method": "gradient"}, "method must be 'auto', 'reconstruction', 'likelihood', 'masking'; got 'gradient'"),
-        ({"method": "likelihood"}, "needs a pipeline that ends in FrameStacker and FlowDetector"),
+        ({"method": "gradient"}, "method must be 'auto', 'reconstruction', .* 'filtering'; got 'gradient'"),
+        ({"method": "likelihood"}, "needs a Pipeline that ends in FrameStacker and FlowDetector.*use method='masking'"),
         ({"patch_shape": (4, 0)}, r"patch_shape must be two whole numbers above 0.*got \(4, 0\)"),
         ({"patch_shape": (4,)}, "patch_shape must be two"),
         ({"patch_hop": (4, 1.5)}, "patch_hop must be two"),
@@ -240,9 +240,12 @@ def test_bad_input_is_refused(fitted, arguments, message):
         AnomalyMapDisplay.from_estimator(fitted["masking"], CLIPS, **arguments)
 
 
-def test_pipelines_without_a_spectrogram_are_refused():
-    with pytest.raises(ValueError, match=r"needs a Pipeline with a LogMelSpectrogram.*got MahalanobisDetector"):
-        AnomalyMapDisplay.from_estimator(MahalanobisDetector(), CLIPS)
+@pytest.mark.parametrize("method", ["reconstruction", "likelihood", "masking"])
+def test_without_a_spectrogram_there_is_only_filtering(method):
+    with pytest.raises(ValueError, match=rf"method='{method}' needs a Pipeline that .*use method='filtering'"):
+        AnomalyMapDisplay.from_estimator(MahalanobisDetector(), CLIPS, method=method)
+    with pytest.raises(ValueError, match=r"needs the field 'waveform' or 'path'; the clips have section, "):
+        AnomalyMapDisplay.from_estimator(MahalanobisDetector(), CLIPS.without("waveform"))
 
 
 class Loudness(Brightness):
@@ -252,5 +255,5 @@ class Loudness(Brightness):
 
 def test_a_score_that_does_not_read_the_spectrogram_is_refused():
     system = Pipeline([("log_mel", log_mel(keep=("waveform",))), ("detector", Loudness())]).fit(CLIPS)
-    with pytest.raises(ValueError, match=r"score does not change.*later steps do not read it"):
+    with pytest.raises(ValueError, match=r"score does not change.*comes after does not read it"):
         AnomalyMapDisplay.from_estimator(system, CLIPS)

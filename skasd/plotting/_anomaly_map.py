@@ -1,22 +1,28 @@
 """Maps of what is unusual in a clip."""
 
-from itertools import product
 from numbers import Integral
 
 import numpy as np
+from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
 from skasd.clips import Clips
+from skasd.plotting._masking import SpectrogramScores, WaveformScores, masked_rises
 from skasd.plotting._spectrogram import SpectrogramDisplay
-from skasd.plotting._style import axes_for
+from skasd.plotting._style import add_colorbar, axes_for
 
 _LABELS = {
     "reconstruction": "squared error of the reconstruction (dB²)",
     "likelihood": "minus log-likelihood (nats)",
-    "masking": "rise of the score when masked",
+    "masking": "rise of the score when masked (higher = more unusual)",
+    "filtering": "rise of the score when filtered (higher = more unusual)",
+}
+_NEEDS = {
+    "reconstruction": "ends in FrameStacker and AutoencoderDetector, with nothing else after the LogMelSpectrogram",
+    "likelihood": "ends in FrameStacker and FlowDetector, with nothing else after the LogMelSpectrogram",
+    "masking": "has a LogMelSpectrogram before its detector",
 }
 _COLOURS = ["#E69F0000", "#E69F00B0", "#D55E00D0", "#661100E0"]  # ever darker, for whoever sees no hues
-_BATCH_SIZE = 64
 
 
 class AnomalyMapDisplay:
@@ -34,7 +40,7 @@ class AnomalyMapDisplay:
     log_mel : ndarray of shape (n_mels, n_frames)
         Levels of the clip in dB.
 
-    method : {'reconstruction', 'likelihood', 'masking'}
+    method : {'reconstruction', 'likelihood', 'masking', 'filtering'}
         How the map was made, see `from_estimator`.
 
     sample_rate : int, default=16000
@@ -110,45 +116,54 @@ class AnomalyMapDisplay:
 
     @classmethod
     def from_estimator(
-        cls, estimator, X, row=0, *, method="auto", patch_shape=(16, 16), patch_hop=None, reference=None, name=None,
-        ax=None, **kwargs,
+        cls, estimator, X, row=0, *, method="auto", patch_shape=(16, 16), patch_hop=None, reference=None,
+        spectrogram=None, name=None, ax=None, **kwargs,
     ):  # fmt: skip
-        """Draw what a fitted pipeline finds unusual in a clip.
+        """Draw what a fitted detector finds unusual in a clip.
 
         Parameters
         ----------
-        estimator : Pipeline
-            Fitted, with a `skasd.features.LogMelSpectrogram` among its steps; or a search that holds such a pipeline.
+        estimator : estimator instance
+            Fitted, with ``score_samples``, higher = more normal: a pipeline, an ensemble, or a search over such.
 
         X : Clips, sequence of paths, or array-like of shape (n_clips, n_samples)
-            What the pipeline takes.
+            What the estimator takes: waveforms or files.
 
         row : int, default=0
             Which clip of ``X``.
 
-        method : {'auto', 'reconstruction', 'likelihood', 'masking'}, default='auto'
+        method : {'auto', 'reconstruction', 'likelihood', 'masking', 'filtering'}, default='auto'
             - 'reconstruction', for pipelines that end in `FrameStacker` and `AutoencoderDetector`: the squared error of
               each band in each frame, the mean over the windows that the frame is in. A detector with
               ``error='mahalanobis'`` weighs these errors in its score; the map does not.
             - 'likelihood', for pipelines that end in `FrameStacker` and `FlowDetector`: minus the log-likelihood of
               each frame, the mean over the windows that it is in. It tells times, not frequencies.
-            - 'masking', for all pipelines: by how much the score rises, that is, how much more normal the clip
-              becomes, when a patch of the spectrogram is replaced by the usual level of each band; the mean over the
-              patches that a place is in. Places that make the clip look more normal than it is are below zero.
+            - 'masking', for pipelines with a `skasd.features.LogMelSpectrogram`: by how much the score rises, that is,
+              how much more normal the clip becomes, when a patch of the spectrogram is replaced by the usual level of
+              each band; the mean over the patches that a place is in. Places that make the clip look more normal than
+              it is are below zero.
+            - 'filtering', for whatever takes waveforms, also networks that make their spectrograms themselves and
+              ensembles: as 'masking', but the waveform is filtered until the patch of its spectrogram has the usual
+              levels. Every patch takes a run through the whole estimator.
 
-            'auto' takes what the end of the pipeline allows, in this order.
+            'auto' takes the first that fits, in this order.
 
         patch_shape : tuple of int, default=(16, 16)
-            For masking: bands and frames of a patch. It is cut to the size of the spectrogram, so that ``(16, 10**9)``
-            masks bands for the whole clip, for a fault that lasts.
+            For masking and filtering: bands and frames of a patch. It is cut to the size of the spectrogram, so that
+            ``(16, 10**9)`` masks bands for the whole clip, for a fault that lasts.
 
         patch_hop : tuple of int, default=None
-            For masking: bands and frames from one patch to the next, at most ``patch_shape``. None takes half of that.
+            For masking and filtering: bands and frames from one patch to the next, at most ``patch_shape``. None takes
+            half of that.
 
         reference : Clips or array-like, default=None
-            For masking: normal clips, as ``X``, whose mean level of each band fills the patches, such as the training
-            clips of the section. None takes the means of the clip itself, which show nothing of a fault that is
-            there all the time.
+            For masking and filtering: normal clips, as ``X``, whose mean level of each band fills the patches, such as
+            the training clips of the section. None takes the means of the clip itself, which show nothing of a fault
+            that is there all the time.
+
+        spectrogram : LogMelSpectrogram, default=None
+            For filtering: what is drawn, and whose bands and frames the patches have. None takes that of the pipeline,
+            or else ``LogMelSpectrogram()``, for 16 kHz.
 
         name : str, default=None
             Title of the picture.
@@ -166,23 +181,24 @@ class AnomalyMapDisplay:
         Raises
         ------
         ValueError
-            If the pipeline does not make spectrograms, if ``method`` does not fit it, if there is no such clip, if the
-            patches cannot be, or if the score does not depend on the spectrogram.
+            If ``method`` does not fit the estimator, if there is no such clip, if the patches cannot be, or if the
+            score does not depend on the spectrogram.
         """
+        estimator = getattr(estimator, "best_estimator_", estimator)
         features, rest = _split(estimator)
-        method = _choose_method(rest, method)
-        spectrogram = features.transform(_one_clip(X, row))
-        log_mel = _log_mel(spectrogram)[0]
-        if method == "masking":
-            level = log_mel if reference is None else np.concatenate(_log_mel(features.transform(reference)), axis=1)
-            patches = _patches(log_mel.shape, patch_shape, patch_hop)
-            anomaly_map = _masking(rest, spectrogram, log_mel, level.mean(axis=1, keepdims=True), patches)
+        method = _choose_method(features, rest, method)
+        clip = _one_clip(X, row)
+        if method == "filtering":
+            scores = WaveformScores(estimator, _front(features, spectrogram), clip)
+        else:
+            scores = SpectrogramScores(features, rest, clip)
+        if method in ("masking", "filtering"):
+            anomaly_map = masked_rises(scores, reference, patch_shape, patch_hop)
         else:
             compute = {"reconstruction": _reconstruction, "likelihood": _likelihood}[method]
-            anomaly_map = compute(rest, spectrogram, log_mel)
-        front = features.steps[-1][1]
-        numbers = {key: getattr(front, key) for key in ("sample_rate", "hop_length", "fmin", "fmax", "htk")}
-        display = cls(anomaly_map=anomaly_map, log_mel=log_mel, method=method, **numbers, name=name)
+            anomaly_map = compute(rest, scores.clip, scores.log_mel)
+        numbers = {key: getattr(scores.front, key) for key in ("sample_rate", "hop_length", "fmin", "fmax", "htk")}
+        display = cls(anomaly_map=anomaly_map, log_mel=scores.log_mel, method=method, **numbers, name=name)
         return display.plot(ax=ax, **kwargs)
 
     @property
@@ -228,7 +244,7 @@ class AnomalyMapDisplay:
             "interpolation": "nearest",
         }
         self.image_ = ax.imshow(self.anomaly_map, **style | kwargs)
-        self.colorbar_ = self.figure_.colorbar(self.image_, ax=ax, label=_LABELS[self.method])
+        self.colorbar_ = add_colorbar(self.image_, ax, _LABELS[self.method])
         self.colorbar_.ax.set_facecolor("white")
         return self
 
@@ -238,38 +254,45 @@ class AnomalyMapDisplay:
 
 
 def _split(estimator):
-    """The steps up to the spectrogram, and those after it, as pipelines."""
+    """The steps up to the spectrogram, and those after it, as pipelines; None and None where there are none such."""
     from skasd.features import LogMelSpectrogram
 
-    estimator = getattr(estimator, "best_estimator_", estimator)
-    steps = [step for _, step in estimator.steps] if isinstance(estimator, Pipeline) else [estimator]
-    places = [place for place, step in enumerate(steps[:-1]) if isinstance(step, LogMelSpectrogram)]
-    if not places:
-        names = ", ".join(type(step).__name__ for step in steps)
-        raise ValueError(f"A map needs a Pipeline with a LogMelSpectrogram before its detector; got {names}. A network "
-                         "that makes its spectrogram itself, and an ensemble, have none to mask.")  # fmt: skip
-    return estimator[: places[-1] + 1], estimator[places[-1] + 1 :]
+    steps = estimator.steps if isinstance(estimator, Pipeline) else []
+    places = [place for place, (_, step) in enumerate(steps[:-1]) if isinstance(step, LogMelSpectrogram)]
+    return (estimator[: places[-1] + 1], estimator[places[-1] + 1 :]) if places else (None, None)
 
 
-def _choose_method(rest, method):
-    """The method, or the first that fits the steps after the spectrogram."""
+def _front(features, spectrogram):
+    """The spectrogram of the picture, to be fitted to the clip."""
+    from skasd.features import LogMelSpectrogram
+
+    if spectrogram is None:
+        spectrogram = LogMelSpectrogram() if features is None else features[-1]
+    return clone(spectrogram)
+
+
+def _choose_method(features, rest, method):
+    """The method, or the first that fits the estimator."""
+    if method not in ("auto", *_LABELS):
+        raise ValueError(f"method must be 'auto', {', '.join(map(repr, _LABELS))}; got {method!r}.")
+    fitting = ["filtering"] if features is None else [*_methods_of(rest), "masking", "filtering"]
+    if method not in ("auto", *fitting):
+        raise ValueError(f"method={method!r} needs a Pipeline that {_NEEDS[method]}; use method={fitting[0]!r}.")
+    return fitting[0] if method == "auto" else method
+
+
+def _methods_of(rest):
+    """Methods that look into a detector, of frames that come straight from the spectrogram."""
     from skasd.augmentation import Augmentation
     from skasd.detectors import AutoencoderDetector, FlowDetector
     from skasd.features import FrameStacker
 
-    kinds = {"reconstruction": AutoencoderDetector, "likelihood": FlowDetector, "masking": object}
-    if method not in ("auto", *kinds):
-        raise ValueError(f"method must be 'auto', {', '.join(map(repr, kinds))}; got {method!r}.")
     *before, detector = (step for _, step in rest.steps)
     before = [step for step in before if step != "passthrough" and not isinstance(step, Augmentation)]
-    stacked = len(before) == 1 and isinstance(before[0], FrameStacker)
-    fitting = [name for name, kind in kinds.items() if name == "masking" or (stacked and isinstance(detector, kind))]
-    if method == "auto":
-        return fitting[0]
-    if method not in fitting:
-        raise ValueError(f"method={method!r} needs a pipeline that ends in FrameStacker and {kinds[method].__name__}, "
-                         f"with nothing else after the LogMelSpectrogram; use method={fitting[0]!r}.")  # fmt: skip
-    return method
+    if len(before) != 1 or not isinstance(before[0], FrameStacker):
+        return []
+    kinds = {"reconstruction": AutoencoderDetector, "likelihood": FlowDetector}
+    return [name for name, kind in kinds.items() if isinstance(detector, kind)]
 
 
 def _one_clip(X, row):
@@ -278,10 +301,6 @@ def _one_clip(X, row):
         raise ValueError(f"row must be the number of one of the {n_clips} clips; got {row!r}.")
     row %= n_clips
     return X[row : row + 1]
-
-
-def _log_mel(spectrograms):
-    return spectrograms["log_mel"] if isinstance(spectrograms, Clips) else spectrograms
 
 
 def _reconstruction(rest, spectrogram, log_mel):
@@ -308,49 +327,3 @@ def _over_frames(rest, values, n_frames):
         total[frames] += values[:, place]
         count[frames] += 1
     return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0).T
-
-
-def _patches(shape, patch_shape, patch_hop):
-    """The bands and frames of each patch, as slices; the last ones end where the spectrogram does."""
-    _check_pair("patch_shape", patch_shape)
-    hops = [max(1, size // 2) for size in patch_shape] if patch_hop is None else patch_hop
-    _check_pair("patch_hop", hops)
-    if any(hop > size for hop, size in zip(hops, patch_shape, strict=True)):
-        raise ValueError(f"patch_hop={patch_hop} must be at most patch_shape={patch_shape}, or the patches would leave "
-                         "gaps.")  # fmt: skip
-    axes = []
-    for length, size, hop in zip(shape, patch_shape, hops, strict=True):
-        last = length - min(size, length)
-        axes.append([slice(start, start + size) for start in [*range(0, last, hop), last]])
-    return list(product(*axes))
-
-
-def _check_pair(name, values):
-    if len(values) != 2 or not all(isinstance(value, Integral) and value > 0 for value in values):
-        raise ValueError(f"{name} must be two whole numbers above 0, bands and frames; got {values!r}.")
-
-
-def _masking(rest, spectrogram, log_mel, level, patches):
-    """Mean rise of the score over the patches that each place is in."""
-    score = rest.score_samples(spectrogram)[0]
-    rises = np.concatenate([
-        _score_masked(rest, spectrogram, log_mel, level, patches[start : start + _BATCH_SIZE])
-        for start in range(0, len(patches), _BATCH_SIZE)
-    ]) - score  # fmt: skip
-    if not rises.any():
-        raise ValueError(f"The score does not change, whichever of {len(patches)} patches of the spectrogram is "
-                         "masked: the later steps do not read it, or the patches are too small.")  # fmt: skip
-    total, count = np.zeros(log_mel.shape), np.zeros(log_mel.shape)
-    for patch, rise in zip(patches, rises, strict=True):
-        total[patch] += rise
-        count[patch] += 1
-    return total / count
-
-
-def _score_masked(rest, spectrogram, log_mel, level, patches):
-    masked = np.repeat(log_mel[np.newaxis], len(patches), axis=0)
-    for one, (bands, frames) in zip(masked, patches, strict=True):
-        one[bands, frames] = level[bands]
-    if isinstance(spectrogram, Clips):
-        masked = spectrogram[np.zeros(len(patches), dtype=int)].with_fields(log_mel=masked)
-    return rest.score_samples(masked)

@@ -152,7 +152,6 @@ class ScoreHistogramDisplay:
             This object.
         """
         self.ax_ = axes_for(ax, "ScoreHistogramDisplay")
-        from matplotlib import rcParams
         from matplotlib.ticker import PercentFormatter
 
         self.figure_ = self.ax_.figure
@@ -162,8 +161,9 @@ class ScoreHistogramDisplay:
         self.line_ = None
         if self.threshold is not None:
             label = f"threshold {self.threshold:.3g}: alarm below"
-            self.line_ = self.ax_.axvline(self.threshold, color=rcParams["text.color"], linestyle="--", label=label)
-        self.ax_.set(xlabel="score (higher = more normal)", ylabel="share of the group's clips", title=self.name)
+            color = self.ax_.xaxis.label.get_color()  # can be seen in whatever style the axes were made
+            self.line_ = self.ax_.axvline(self.threshold, color=color, linestyle="--", label=label)
+        self.ax_.set(xlabel="score (higher = more normal)", ylabel="clips (share of their group)", title=self.name)
         self.ax_.yaxis.set_major_formatter(PercentFormatter(xmax=1))
         self.ax_.legend()
         return self

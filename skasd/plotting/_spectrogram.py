@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skasd.plotting._style import axes_for
+from skasd.plotting._style import add_colorbar, axes_for
 
 
 class SpectrogramDisplay:
@@ -227,7 +227,7 @@ class SpectrogramDisplay:
         extent = (0, self.duration, -0.5, len(self.log_mel) - 0.5)
         style = {"cmap": "magma", "vmin": lowest, "aspect": "auto", "origin": "lower", "interpolation": "nearest"}
         self.image_ = self.ax_.imshow(self.log_mel, extent=extent, **style | kwargs)
-        self.colorbar_ = self.figure_.colorbar(self.image_, ax=self.ax_, label="level (dB)")
+        self.colorbar_ = add_colorbar(self.image_, self.ax_, "level (dB)")
         positions, labels = self._ticks()
         self.ax_.set_yticks(positions, labels)
         self.ax_.set(xlabel="time (s)", ylabel="frequency (Hz)", title=self.name)
