@@ -5,20 +5,25 @@ from functools import partial
 import matplotlib
 import numpy as np
 import pytest
+import soundfile
 from matplotlib import pyplot
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
+from torch import nn
 
 from skasd.augmentation import Mixup
 from skasd.clips import Clips
 from skasd.detectors import AutoencoderDetector, FlowDetector, MahalanobisDetector
-from skasd.embedders import StatisticsEmbedder
+from skasd.embedders import ClassificationEmbedder, StatisticsEmbedder
+from skasd.ensemble import ScoreEnsemble
 from skasd.features import FieldTransformer, FrameStacker, LogMelSpectrogram
 from skasd.metrics import auc_scorer
 from skasd.model_selection import DevelopmentSplit
+from skasd.networks import LogMelLayer, WithFrontEnd
 from skasd.plotting import AnomalyMapDisplay
+from skasd.plotting._masking import WaveformScores
 
 START, LENGTH, PITCH = 0.6, 0.2, 2000  # the planted tone: seconds, seconds, Hz
 TRAINING = {"max_epochs": 5, "lr": 0.01, "batch_size": 64, "device": "cpu", "random_state": 0}
@@ -138,6 +143,77 @@ def test_reconstruction_is_the_mean_over_the_windows_of_a_frame(hop):
             expected[frame] = np.mean(own, axis=0)
     assert np.isnan(expected).any() == (hop == 4)
     np.testing.assert_allclose(display.anomaly_map, expected.T, rtol=1e-5)
+
+
+def test_filtering_agrees_with_masking(fitted):
+    draw = partial(AnomalyMapDisplay.from_estimator, fitted["masking"], CLIPS, -1, patch_shape=(4, 8))
+    masked, filtered = draw().anomaly_map, draw(method="filtering").anomaly_map
+    assert np.corrcoef(masked.ravel(), filtered.ravel())[0, 1] > 0.95
+
+
+def network_that_makes_its_spectrogram():
+    front_end = partial(LogMelLayer, n_mels=32, n_fft=512, hop_length=256)
+    network = partial(WithFrontEnd, [front_end], partial(nn.Sequential, nn.Flatten(), nn.LazyLinear(4)))
+    embedder = ClassificationEmbedder(network, max_epochs=1, device="cpu", random_state=0)
+    return make_pipeline(embedder, MahalanobisDetector())
+
+
+@pytest.mark.parametrize("make", [
+    network_that_makes_its_spectrogram,
+    lambda: ScoreEnsemble([(name, SYSTEMS[name]) for name in ("masking", "reconstruction")], cv=2),
+], ids=["network", "ensemble"])  # fmt: skip
+def test_filtering_serves_whatever_takes_waveforms(make):
+    system = make().fit(CLIPS)
+    display = AnomalyMapDisplay.from_estimator(system, CLIPS, -1, spectrogram=log_mel(), patch_shape=(4, 8))
+    assert display.method == "filtering" and check_peak(display) is not None
+    assert display.anomaly_map.shape == display.log_mel.shape == (32, 63)
+
+
+def test_filtering_starts_from_the_usual_spectrogram():
+    system = make_pipeline(LogMelSpectrogram(), StatisticsEmbedder(), MahalanobisDetector()).fit(CLIPS)
+    display = AnomalyMapDisplay.from_estimator(ScoreEnsemble([("one", system)]).fit(CLIPS), CLIPS, -1)
+    assert (display.log_mel == LogMelSpectrogram().fit_transform(CLIPS["waveform"][19:])[0]).all()
+    check_peak(display)
+
+
+class Recorder(Brightness):
+    """Keeps what it is to score."""
+
+    def score_samples(self, X):
+        self.seen = X
+        return np.arange(len(X))
+
+
+def filtered(X, change):
+    """The waveform whose spectrogram is to differ by so many dB from that of the one clip."""
+    recorder = Recorder()
+    scores = WaveformScores(recorder, log_mel(), X)
+    scores((scores.log_mel + change)[np.newaxis])
+    return recorder.seen
+
+
+def test_a_filtered_waveform_has_the_levels_that_were_asked_for():
+    before = log_mel().fit_transform(CLIPS["waveform"][19:])[0]
+    change = np.zeros((32, 63), np.float32)
+    change[8:16, 20:40] = -12
+    X = filtered(CLIPS[19:], change)
+    difference = log_mel().fit_transform(X["waveform"])[0] - before
+    np.testing.assert_allclose(difference[9:15, 21:39], -12, atol=2.5)
+    assert abs(difference[9:15, 21:39].mean() + 12) < 0.5
+    for elsewhere in (difference[18:], difference[:6], difference[:, :18], difference[:, 42:]):
+        np.testing.assert_allclose(elsewhere, 0, atol=0.1)
+    assert X["section"] == CLIPS["section"][19]
+
+
+def test_filtering_by_nothing_changes_nothing(tmp_path):
+    """Whether waveforms are floats, int16, or in files."""
+    whole = np.round(CLIPS["waveform"][19:] * 32768).astype(np.int16)
+    expected = whole / np.float32(32768)
+    soundfile.write(tmp_path / "clip.wav", whole[0], 16000)
+    files = Clips(path=[tmp_path / "clip.wav"])
+    for X in (expected, whole, files):
+        made = filtered(X, np.zeros((32, 63)))
+        np.testing.assert_allclose(made["waveform"] if X is files else made, expected, atol=1e-6)
 
 
 def test_squared_error_adds_up_to_the_score():

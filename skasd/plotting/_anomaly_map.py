@@ -26,7 +26,7 @@ _COLOURS = ["#E69F0000", "#E69F00B0", "#D55E00D0", "#661100E0"]  # ever darker, 
 
 
 class AnomalyMapDisplay:
-    """Where in time and frequency a clip is unusual to a pipeline, in colour over its log-mel spectrogram in grey.
+    """Where in time and frequency a clip is unusual to a detector, in colour over its log-mel spectrogram in grey.
 
     Make it with `from_estimator`. The darker the colour, the more unusual is the place; where nothing is unusual there
     is none. Each picture has a scale of its own unless ``vmin`` and ``vmax`` make them alike, and on its own scale a
