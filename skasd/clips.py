@@ -58,6 +58,12 @@ class Clips:
         If the fields have unequal lengths, if one is a scalar, if a field of the package has the wrong number of
         dimensions, or if a label is none of -1, 0, +1.
 
+    See Also
+    --------
+    skasd.datasets.load_dcase : Makes clips of a folder of recordings.
+    skasd.datasets.make_machine_sounds : Makes clips of synthetic machines.
+    skasd.audio.AudioLoader : Reads the files whose paths clips hold.
+
     Examples
     --------
     >>> import numpy as np
@@ -85,6 +91,7 @@ class Clips:
 
     @property
     def shape(self):
+        """``(n_clips,)``, from which scikit-learn knows how many clips there are."""
         return (len(self),)
 
     def __len__(self):

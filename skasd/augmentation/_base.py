@@ -16,7 +16,7 @@ PROBABILITY = Interval(Real, 0, 1, closed="both")
 class Batch(NamedTuple):
     """Clips on their way into a network.
 
-    Attributes
+    Parameters
     ----------
     x : Tensor of shape (n, n_samples) or (n, n_mels, n_frames)
         Waveforms in [-1, 1] or log-mel spectrograms in dB, floating.
@@ -26,6 +26,11 @@ class Batch(NamedTuple):
 
     domain : Tensor of shape (n,), default=None
         1 for clips of the target domain, 0 for the source domain, -1 for unknown. None: nobody knows.
+
+    See Also
+    --------
+    Augmentation : Changes it.
+    skasd.clips.Clips : What estimators take, of which batches are made.
 
     Examples
     --------
@@ -116,6 +121,15 @@ class Augmentation(BaseEstimator):
         -------
         params : dict of str to Tensor
             What `apply` needs, on the CPU.
+
+        Raises
+        ------
+        TypeError
+            If the clips are not floating numbers.
+
+        ValueError
+            If the clips are not of the shape that the augmentation works on, or if it cannot work as its parameters
+            are.
         """
         raise NotImplementedError(f"{type(self).__name__} must define draw(batch, generator).")
 

@@ -55,6 +55,9 @@ class Mixup(TransformerMixin, Augmentation):
         Second dimension of the array seen in `fit`, or of the first of the fields ``waveform``, ``log_mel``,
         ``embedding`` and ``logits``.
 
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, only where `fit` was given a data frame with such names.
+
     See Also
     --------
     SpecAugment : Masks parts of a clip.

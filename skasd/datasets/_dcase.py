@@ -64,6 +64,10 @@ class DcaseFilename(NamedTuple):
     attribute : str
         The attributes as the name has them, such as ``car_A2_spd_28V``; ``""`` where there are none.
 
+    See Also
+    --------
+    parse_dcase_filename : Makes one of a file name.
+
     Examples
     --------
     >>> from skasd.datasets import DcaseFilename

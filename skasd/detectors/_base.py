@@ -24,6 +24,29 @@ class BaseDetector(OutlierMixin, BaseEstimator, metaclass=ABCMeta):
 
     A subclass gives `_fit`, which makes the model of one section from an ordinary (n, d) array, and `_score`, which
     says with that model how normal each row of an (n, d) array is. What the sections share is made in `_fit_shared`.
+    It has the parameters ``contamination`` and ``threshold``, as all detectors.
+
+    See Also
+    --------
+    MahalanobisDetector : One of its subclasses.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skasd.detectors import BaseDetector
+    >>> class CenterDetector(BaseDetector):
+    ...     def __init__(self, *, contamination=0.1, threshold="quantile"):
+    ...         self.contamination = contamination
+    ...         self.threshold = threshold
+    ...
+    ...     def _fit(self, X, domain, section):
+    ...         return X.mean(axis=0)
+    ...
+    ...     def _score(self, center, X):
+    ...         return -np.linalg.norm(X - center, axis=1)
+    >>> embedding = np.random.default_rng(0).normal(size=(100, 2))
+    >>> CenterDetector().fit(embedding).predict([[0.0, 0.0], [6.0, 0.0]])
+    array([ 1, -1])
     """
 
     _field = "embedding"

@@ -170,6 +170,9 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
     n_features_in_ : int
         Second dimension of the input.
 
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, only where `fit` was given a data frame with such names.
+
     See Also
     --------
     StatisticsEmbedder : No training; the control that every network must beat.

@@ -108,6 +108,11 @@ class StatisticsEmbedder(TransformerMixin, BaseEstimator):
         Returns
         -------
         self : StatisticsEmbedder
+
+        Raises
+        ------
+        ValueError
+            If ``statistics`` names none, or one that there is not.
         """
         unknown = [name for name in self.statistics if name not in _STATISTICS]
         if unknown or not len(self.statistics):

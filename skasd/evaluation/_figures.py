@@ -39,11 +39,22 @@ class Figure(NamedTuple):
     value : float
         Between 0 and 1.
 
-    low : float
+    low : float, default=np.nan
         Lower end of its 95 % interval; NaN where there is none.
 
-    high : float
+    high : float, default=np.nan
         Upper end of its 95 % interval; NaN where there is none.
+
+    See Also
+    --------
+    Evaluation : Has all figures in ``figures``.
+
+    Examples
+    --------
+    >>> from skasd.evaluation import Figure
+    >>> figure = Figure("fan", "00", "source", "AUC", 0.81, low=0.74, high=0.87)
+    >>> f"{figure.machine} {figure.section}: {figure.value:.0%}"
+    'fan 00: 81%'
     """
 
     machine: str
@@ -69,6 +80,22 @@ class Rules:
 
     max_fpr : float, default=0.1
         Highest false positive rate that counts for the partial AUC, in (0, 1].
+
+    Raises
+    ------
+    ValueError
+        If the rule of that year has no such ``protocol``.
+
+    See Also
+    --------
+    evaluate : Takes the same parameters.
+
+    Examples
+    --------
+    >>> from skasd.evaluation import Rules
+    >>> rules = Rules(2022, protocol="domain-only")
+    >>> rules.has_domains
+    True
     """
 
     year: int
@@ -86,7 +113,20 @@ class Rules:
         return self.year > 2020
 
     def terms(self, y_true, domain):
-        """Domain, metric, rows and highest false positive rate of each figure that counts of a section."""
+        """Domain, metric, rows and highest false positive rate of each figure that counts of a section.
+
+        Parameters
+        ----------
+        y_true : ndarray of shape (n_clips,)
+            1 for anomalous, 0 for normal clips of the section.
+
+        domain : ndarray of shape (n_clips,)
+            Domain of each clip.
+
+        Returns
+        -------
+        terms : list of (str, str, ndarray of bool, float) tuples
+        """
         both = np.ones(len(y_true), dtype=bool)
         if not self.has_domains:
             return [("", "AUC", both, 1.0), ("", "pAUC", both, self.max_fpr)]
@@ -98,7 +138,18 @@ class Rules:
         return [(name, "AUC", rows | anomalous, 1.0) for name, rows in parts] + [("", "pAUC", both, self.max_fpr)]
 
     def score(self, clips):
-        """Official score of clips with anomaly scores."""
+        """Official score of clips with anomaly scores.
+
+        Parameters
+        ----------
+        clips : Clips
+            With the fields ``label``, ``anomaly_score``, ``machine``, ``section`` and ``domain``.
+
+        Returns
+        -------
+        score : float
+            Between 0 and 1, higher = better.
+        """
         y_true = is_anomalous(clips)
         fields = ["machine", "section", *(["domain"] if self.has_domains else [])]
         return official_score(
@@ -111,7 +162,17 @@ class Rules:
         )
 
     def merge(self, machines):
-        """Official score of every resample, from each machine's terms (n_resamples, n_terms)."""
+        """Official score of every resample, from each machine's terms.
+
+        Parameters
+        ----------
+        machines : list of ndarray of shape (n_resamples, n_terms)
+            The terms of each machine.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_resamples,)
+        """
         if self.year == 2020:
             return np.mean([terms.mean(axis=1) for terms in machines], axis=0)
         return hmean(np.maximum(np.hstack(machines), np.finfo(float).eps), axis=1)

@@ -36,6 +36,17 @@ class PublishedSystem(NamedTuple):
 
     machines : dict of str to float
         Official score of machines, in percent, as far as they were published.
+
+    See Also
+    --------
+    Evaluation.published : Those for the machines of an evaluation.
+
+    Examples
+    --------
+    >>> from skasd.evaluation import PublishedSystem
+    >>> baseline = PublishedSystem("autoencoder baseline", "S1", "development", 52.61, {"fan": 58.47})
+    >>> baseline.machines["fan"]
+    58.47
     """
 
     name: str

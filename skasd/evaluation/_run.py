@@ -41,6 +41,19 @@ class MachineRun(NamedTuple):
 
     peak_gpu_memory : int
         Most memory that torch had on its current CUDA device, in bytes; 0 without one.
+
+    See Also
+    --------
+    Evaluation : Has that of each machine in ``runs``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skasd.evaluation import MachineRun
+    >>> run = MachineRun(np.zeros(200), 0.5, n_train=1000, fit_seconds=60.0, score_seconds=4.0, peak_memory=2**30,
+    ...                  peak_gpu_memory=0)
+    >>> len(run.anomaly_score) / run.score_seconds  # clips a second
+    50.0
     """
 
     anomaly_score: np.ndarray
@@ -62,6 +75,16 @@ class Failure(NamedTuple):
 
     traceback : str
         Where it was raised.
+
+    See Also
+    --------
+    Evaluation : Has that of each machine that failed in ``failures``.
+
+    Examples
+    --------
+    >>> from skasd.evaluation import Failure
+    >>> Failure.of(ValueError("no clips")).error
+    'ValueError: no clips'
     """
 
     error: str
@@ -69,7 +92,17 @@ class Failure(NamedTuple):
 
     @classmethod
     def of(cls, error):
-        """What is kept of an exception, so that it goes through any pipe."""
+        """What is kept of an exception, so that it goes through any pipe.
+
+        Parameters
+        ----------
+        error : Exception
+            The exception.
+
+        Returns
+        -------
+        failure : Failure
+        """
         return cls("".join(traceback.format_exception_only(error)).strip(), "".join(traceback.format_exception(error)))
 
 

@@ -39,6 +39,11 @@ class FocalLoss(ClassificationLoss):
         Weight of the loss, or of each class. The 0.25 of object detection balances objects against background, of which
         a softmax has none: as one number it only rescales the loss.
 
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range, or if there are more or fewer ``alpha`` than classes.
+
     See Also
     --------
     MultiTargetLoss : Several targets at once.
@@ -99,6 +104,11 @@ class MultiTargetLoss(nn.Module):
     ----------
     losses : torch.nn.ModuleList
         The losses, one a target.
+
+    Raises
+    ------
+    ValueError
+        If there is no target.
 
     See Also
     --------

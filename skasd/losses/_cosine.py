@@ -45,6 +45,11 @@ class ArcFaceLoss(_CosineLoss):
     scale : float, default=30.0
         Scale s of the cosines, above 0. The face recognition paper has 64; on machine sounds 30 is usual.
 
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range.
+
     See Also
     --------
     AdaCosLoss : Finds the scale by itself and has no margin.
@@ -180,7 +185,8 @@ class AdaCosLoss(_AdaptiveScaleLoss):
     Examples
     --------
     >>> from skasd.losses import AdaCosLoss
-    >>> AdaCosLoss(128, 6).scale
+    >>> loss = AdaCosLoss(128, 6)
+    >>> loss.scale
     tensor(2.2761)
     """
 

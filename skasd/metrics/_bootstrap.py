@@ -23,6 +23,17 @@ class BootstrapInterval(NamedTuple):
 
     high : float
         Upper end of the interval.
+
+    See Also
+    --------
+    bootstrap_interval : Makes one.
+
+    Examples
+    --------
+    >>> from skasd.metrics import BootstrapInterval
+    >>> auc = BootstrapInterval(value=0.81, low=0.74, high=0.87)
+    >>> print(f"{auc.value} [{auc.low}, {auc.high}]")
+    0.81 [0.74, 0.87]
     """
 
     value: float

@@ -30,6 +30,17 @@ class DomainScores(NamedTuple):
 
     pauc : float
         Partial AUC over all clips of the section.
+
+    See Also
+    --------
+    domain_scores : Makes them.
+
+    Examples
+    --------
+    >>> from skasd.metrics import DomainScores
+    >>> scores = DomainScores("00", auc_source=0.8, auc_target=0.6, pauc=0.55)
+    >>> scores.auc_target
+    0.6
     """
 
     section: str
