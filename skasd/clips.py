@@ -27,7 +27,7 @@ _AXES = {
 }
 _LABELS = {-1: "anomalous", 0: "unknown", 1: "normal"}
 _N_SHOWN = 5
-_LEFT = ' style="text-align: left; vertical-align: top; overflow-wrap: anywhere"'
+_LEFT = ' style="text-align: left; vertical-align: top; overflow-wrap: anywhere; padding: .15em .8em .15em 0"'
 
 
 class Clips:

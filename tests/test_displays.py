@@ -221,7 +221,7 @@ def test_says_what_is_on_every_axis(name):
     axes = [display.ax_.get_xlabel(), display.ax_.get_ylabel()]
     axes += [part.get_ylabel() for part in added_axes(display)]
     for label in axes:
-        assert label == "epoch" or (label[:1].islower() and label.endswith(")")), label  # a unit, or what is better
+        assert label == "epoch" or (label[:1].islower() and label.endswith(")")), label  # its unit, or its direction
     assert any("fan no. 3" in text.get_text() for text, _ in texts_of(display))
 
 

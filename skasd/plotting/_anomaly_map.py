@@ -14,8 +14,8 @@ from skasd.plotting._style import add_colorbar, axes_for
 _LABELS = {
     "reconstruction": "squared error of the reconstruction (dB²)",
     "likelihood": "minus log-likelihood (nats)",
-    "masking": "rise of the score when masked (higher = more unusual)",
-    "filtering": "rise of the score when filtered (higher = more unusual)",
+    "masking": "rise when masked (units of the score)",
+    "filtering": "rise when filtered (units of the score)",
 }
 _NEEDS = {
     "reconstruction": "ends in FrameStacker and AutoencoderDetector, with nothing else after the LogMelSpectrogram",
