@@ -72,6 +72,7 @@ sphinx_gallery_conf = {
     "show_signature": False,
 }
 
+toc_object_entries_show_parents = "hide"
 html_theme = "pydata_sphinx_theme"
 html_title = "skasd"
 html_static_path = ["_static"]

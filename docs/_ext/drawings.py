@@ -69,14 +69,11 @@ def box(name, step):
         reftarget=full_name(kind),
     )
     drawing = nodes.container(classes=["pipeline-step"])
-    drawing += nodes.paragraph(
-        "",
-        "",
-        nodes.emphasis(text=name),
-        nodes.Text(" "),
-        link,
-        classes=["pipeline-name"],
-    )
+    title = nodes.paragraph(classes=["pipeline-name"])
+    if name != kind.lower():  # as make_pipeline calls it
+        title += [nodes.emphasis(text=name), nodes.Text(" ")]
+    title += link
+    drawing += title
     choices = nodes.paragraph()
     for key, value in changed(step).items():
         choices += [nodes.literal(text=f"{key}={value}"), nodes.Text(" ")]
@@ -118,6 +115,8 @@ def text(value):
     if isinstance(value, BaseEstimator):
         told = [f"{key}={choice}" for key, choice in changed(value).items()]
         return f"{type(value).__name__}({', '.join(told)})"
+    if isinstance(value, float):
+        return repr(float(f"{value:.3g}"))
     if isinstance(value, (tuple, list)):
         return f"({', '.join(map(text, value))}{',' * (len(value) == 1)})"
     return repr(value)
