@@ -1,6 +1,7 @@
 """What a notebook shows: clips, estimators, systems and results as HTML that needs nothing from elsewhere."""
 
 import re
+import sys
 from functools import partial
 from html.parser import HTMLParser
 
@@ -201,6 +202,14 @@ def test_an_evaluation_shows_what_failed(clips):
     texts = "".join(Page(html).texts)
     assert "pump failed: ValueError: broken <b>bearing</b>" in texts and "<i>mine</i>" in texts
     assert "<i>" not in html and "<b>bearing" not in html
+
+
+def test_frames_need_pandas(clips, monkeypatch):
+    evaluation = evaluate(MahalanobisDetector(), {"fan": clips}, year=2020, n_resamples=0, verbose=0)
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    for owner in (clips, evaluation):
+        with pytest.raises(ImportError, match=rf"{type(owner).__name__}\.to_frame needs pandas: pip install pandas"):
+            owner.to_frame()
 
 
 @pytest.mark.parametrize("show", [
