@@ -19,10 +19,14 @@ from skasd.evaluation._published import SYSTEMS
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted(path for path in DOCS.rglob("*.md") if not {"_build", "gallery"} & set(path.relative_to(DOCS).parts))
-NAMES = [str(path.relative_to(DOCS)) for path in PAGES]
+README = DOCS.parent / "README.md"
 BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 WITH_CODE = [path for path in PAGES if "\n```python\n" in path.read_text(encoding="utf-8")]
 LIKE = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+def name(page):
+    return str(page.relative_to(DOCS.parent))
 
 
 def run(code, names):
@@ -32,7 +36,7 @@ def run(code, names):
     return printed.getvalue()
 
 
-@pytest.mark.parametrize("page", WITH_CODE, ids=lambda page: str(page.relative_to(DOCS)))
+@pytest.mark.parametrize("page", WITH_CODE, ids=name)
 def test_code_runs_from_top_to_bottom_and_prints_what_stands_below(page, tmp_path, monkeypatch):
     """A block that prints is followed by a block of text with what it prints; ``...`` stands for anything."""
     monkeypatch.chdir(tmp_path)
@@ -65,7 +69,7 @@ def anchors(path):
     return {slug(heading) for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE)}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+@pytest.mark.parametrize("page", [README, *PAGES], ids=name)
 def test_links_lead_somewhere(page):
     text = BLOCK.sub("", page.read_text(encoding="utf-8"))
     for target in re.findall(r"\]\(([^)]+)\)", text):
@@ -77,7 +81,7 @@ def test_links_lead_somewhere(page):
         assert not anchor or anchor in anchors(linked), f"{page.name} links to {target}; there are {anchors(linked)}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+@pytest.mark.parametrize("page", [README, *PAGES], ids=name)
 def test_files_that_a_page_names_are_there(page):
     named = re.findall(r"(?:tests|examples|skasd)/[\w/]+\.py", page.read_text(encoding="utf-8"))
     assert [name for name in named if not (DOCS.parent / name).is_file()] == []

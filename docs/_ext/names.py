@@ -4,7 +4,7 @@ import importlib
 from functools import cache
 
 from docutils import nodes
-from sphinx.addnodes import pending_xref
+from sphinx.addnodes import pending_xref, seealso
 
 import skasd
 
@@ -80,21 +80,30 @@ def link_code(app, doctree):
 
 
 def resolve(app, env, node, contnode):
-    """Look a name of a docstring up among the public ones; parameters and names of other packages stay code."""
-    if node.get("refdomain") != "py":
+    """Look a name of a docstring up; what leads nowhere and should is a warning."""
+    if node.get("refdomain") != "py" or node["reftype"] != "obj":
         return None
     target = node["reftarget"]
     full = full_name(target)
     if full and full != target:
-        return env.domains.python_domain.resolve_xref(
+        domain = env.domains.python_domain
+        return domain.resolve_xref(
             env, node["refdoc"], app.builder, "obj", full, node, contnode
         )
-    parameter = target.islower() or target.isupper()
-    return (
-        contnode
-        if parameter or target.startswith(FOREIGN_MODULES) or target in FOREIGN_NAMES
-        else None
-    )
+    return contnode if is_foreign(target) or is_parameter(node) else None
+
+
+def is_foreign(target):
+    return target.startswith(FOREIGN_MODULES) or target in FOREIGN_NAMES
+
+
+def is_parameter(node):
+    """Whether a name may be that of a parameter, a field or an attribute, which is code and no link."""
+    see_also = node
+    while see_also is not None and not isinstance(see_also, seealso):
+        see_also = see_also.parent
+    plain = node["reftarget"].islower() or node["reftarget"].isupper()
+    return plain and see_also is None and not node["reftarget"].startswith("skasd.")
 
 
 def setup(app):
