@@ -1,11 +1,14 @@
-"""The example for the challenge's data does what it says, on small folders of the same layout."""
+"""The example for the challenge's data does what it says, on small folders of the same layout; the gallery runs."""
 
 import importlib.util
+import re
+import runpy
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -13,7 +16,9 @@ from skasd.datasets import load_dcase, make_machine_sounds, write_dcase
 from skasd.evaluation import read_submission
 from skasd.systems import cnn_oe, mobilefacenet_arcface, rank_pooled_gmm
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "dcase2022.py"
+EXAMPLES = Path(__file__).parents[1] / "examples"
+EXAMPLE = EXAMPLES / "dcase2022.py"
+GALLERY = sorted(EXAMPLES.glob("plot_*.py"))
 MACHINES = ("fan", "valve")
 
 
@@ -117,3 +122,38 @@ def test_fetches_what_is_asked_for(example, monkeypatch, tmp_path, machines, ask
     monkeypatch.setattr(example, "fetch_dcase", fetch_dcase)
     assert example.fetch(machines, tmp_path) == tmp_path / "dcase2022" / "development"
     assert calls == [(2022, machine, tmp_path) for machine in asked]
+
+
+@pytest.fixture
+def agg(monkeypatch):
+    backend = plt.get_backend()
+    plt.switch_backend("agg")
+    monkeypatch.setattr(plt, "show", lambda: None)  # agg has nothing to show, and warns
+    yield
+    plt.close("all")
+    plt.switch_backend(backend)
+
+
+@pytest.mark.parametrize("script", GALLERY, ids=lambda script: script.stem)
+def test_gallery_script_runs_and_labels_its_axes(script, agg):
+    runpy.run_path(str(script), run_name="__main__")
+    figures = [plt.figure(number) for number in plt.get_fignums()]
+    assert figures
+    for figure in figures:
+        figure.draw_without_rendering()
+        axes = [axis for ax in figure.axes for axis in (ax.xaxis, ax.yaxis)]
+        assert [axis for axis in axes if has_ticks(axis) and not axis.label.get_text()] == []
+
+
+def has_ticks(axis):
+    return any(label.get_visible() and label.get_text() for label in axis.get_ticklabels())
+
+
+def test_gallery_has_a_header_titles_and_links_to_its_own_pages():
+    assert (EXAMPLES / "GALLERY_HEADER.rst").exists()
+    assert len(GALLERY) >= 9
+    for script in GALLERY:
+        text = script.read_text(encoding="utf-8")
+        rule, title, other = text.splitlines()[1:4]
+        assert rule == other == "=" * len(title), script.name
+        assert {f"{name}.py" for name in re.findall(r":doc:`(\w+)`", text)} <= {other.name for other in GALLERY}
