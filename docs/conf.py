@@ -70,6 +70,7 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "download_all_examples": False,
     "show_signature": False,
+    "write_computation_times": False,  # a page that loads scripts from elsewhere
 }
 
 toc_object_entries_show_parents = "hide"
