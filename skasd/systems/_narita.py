@@ -12,7 +12,7 @@ from skasd.losses import FocalLoss
 from skasd.networks import EfficientNet, LogMelLayer, WithFrontEnd
 from skasd.systems._presets import choose
 
-_SMALL_NETWORK = {"variant": "efficientnet_b0", "in_channels": 1, "weights": None}
+_SMALL_NETWORK = {"variant": "test_efficientnet", "in_channels": 1, "weights": None}  # the smallest that timm has
 
 
 def cnn_global(*, weights="imagenet", preset="full", device="auto", verbose=0, random_state=None):
