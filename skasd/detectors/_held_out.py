@@ -2,14 +2,14 @@
 
 import numpy as np
 
-_N_PARTS = 5
+_N_PARTS = 10
 
 
 class HeldOutMixin:
     """For detectors whose models fit their own clips far better than others, as Gaussians in many dimensions do.
 
     A threshold on the scores of clips by their own model would then be an alarm for every new clip. The clips of a
-    section are dealt into five parts in turn, and a model of the other four scores each part.
+    section are dealt into ten parts in turn, and a model of the other nine scores each part.
     """
 
     def _score_training(self, model, X, domain, section, clip):

@@ -61,8 +61,8 @@ class MahalanobisDetector(HeldOutMixin, BaseDetector):
     Notes
     -----
     A Gaussian of many dimensions fits the clips that made it far better than new ones. For the threshold, training
-    clips are therefore scored by models of the others: the clips of a section are dealt into five parts in turn, and
-    each part is scored by a model of the other four. Where these are too few for a model, the clips' own model scores
+    clips are therefore scored by models of the others: the clips of a section are dealt into ten parts in turn, and
+    each part is scored by a model of the other nine. Where these are too few for a model, the clips' own model scores
     them.
 
     References

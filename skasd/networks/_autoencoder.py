@@ -11,8 +11,8 @@ __all__ = ["DenseAutoencoder"]
 class DenseAutoencoder(nn.Module):
     """Autoencoder of dense layers, each with batch normalisation and ReLU but for the linear output.
 
-    The number of features comes from the first batch, whose mean is where the output starts. With 640 features, five frames of 128 mel bands, the default is
-    the network of the DCASE Task 2 baselines.
+    The number of features comes from the first batch, and its mean is where the output starts. With 640 features, five
+    frames of 128 mel bands, the default is the network of the DCASE Task 2 baselines.
 
     Parameters
     ----------

@@ -11,12 +11,14 @@ draws the randomness of the system alone. Levels of the motors are normalised, s
 
 import argparse
 import inspect
+import shlex
 import shutil
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import product
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import pandas
@@ -67,11 +69,14 @@ def control():
 def make_system(name, machine, **options):
     """The system of that name for a machine, with those options that it has."""
     if name == CHANCE:
-        return RandomScores(options["random_state"])
+        return RandomScores(crc32(f"{options['random_state']} {machine}".encode()))
     if name == CONTROL:
         return control()
     build, options = getattr(systems, name), options | {"machine": machine}
-    return build(**{key: value for key, value in options.items() if key in inspect.signature(build).parameters})
+    system = build(**{key: value for key, value in options.items() if key in inspect.signature(build).parameters})
+    if options["epochs"] is None:
+        return system
+    return system.set_params(**{key: options["epochs"] for key in system.get_params() if key.endswith("max_epochs")})
 
 
 def make_motor_system(name, task, **options):
@@ -102,7 +107,7 @@ def motors():
 
 
 def _motor_clips(task, **which):
-    train = load_motors(split="train", duration=2.5, hop=0.25, **which)
+    train = load_motors(split="train", duration=2.5, hop=0.5, **which)
     clips = train + load_motors(split="test", duration=2.5, **which)
     # Without the path, which is that of a whole recording.
     return LevelNormalizer().fit_transform(clips.without("path").with_fields(machine=[task] * len(clips)))
@@ -116,8 +121,9 @@ def run(name, data_name, seed, options):
     else:
         data, build, how = motors(), make_motor_system, {"year": 2020, "n_resamples": 0}
     weights = None if options.weights == "none" else options.weights
-    build = partial(build, name, preset=options.preset, device=options.device, weights=weights, random_state=seed)
-    results = options.folder / "results" / options.preset / data_name / f"seed_{seed}"
+    build = partial(build, name, preset=options.preset, device=options.device, weights=weights, epochs=options.epochs,
+                    random_state=seed)  # fmt: skip
+    results = options.folder / "results" / options.variant / data_name / f"seed_{seed}"
     if name == "narita_ensemble":
         take_over(build, options.machines, results)
     evaluation = evaluate(build, data, results=results / name, name=name, random_state=seed, **how)
@@ -158,12 +164,14 @@ def parse(arguments):
     parser.add_argument("--machines", nargs="+", choices=MACHINES, default=MACHINES, help="synthetic machines")
     parser.add_argument("--systems", nargs="+", choices=names, default=names)
     parser.add_argument("--preset", choices=["small", "full"], default="small")
+    parser.add_argument("--epochs", type=int, help="of every network; default: those of the preset")
     parser.add_argument("--device", default="auto", help="cpu, cuda, or auto, which takes a GPU where there is one")
     parser.add_argument("--weights", choices=["imagenet", "none"], default="imagenet", help="start of the full CNNs; "
                         "imagenet is downloaded")  # fmt: skip
     parser.add_argument("--report", type=Path, help="Markdown file for tables and plots; default: in FOLDER")
     options = parser.parse_args(arguments)
-    options.report = options.report or options.folder / f"results_{options.preset}.md"
+    options.variant = options.preset + (f"_{options.epochs}_epochs" if options.epochs else "")
+    options.report = options.report or options.folder / f"results_{options.variant}.md"
     return options
 
 
@@ -178,8 +186,8 @@ def main(arguments):
         with ProcessPoolExecutor(1) as fresh:  # a process of its own, whose memory is its own
             frames.append(fresh.submit(run, name, data_name, seed, options).result())
     frame = pandas.concat(frames, ignore_index=True).fillna({"section": "", "domain": ""})
-    frame.to_csv(options.folder / f"figures_{options.preset}.csv", index=False)
-    write_report(frame, options.report, f"python tests/benchmarks/compare_systems.py {' '.join(arguments)}")
+    frame.to_csv(options.folder / f"figures_{options.variant}.csv", index=False)
+    write_report(frame, options.report, f"python tests/benchmarks/compare_systems.py {shlex.join(arguments)}")
     print(f"Report: {options.report}", file=sys.stderr)
 
 

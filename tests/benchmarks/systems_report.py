@@ -84,7 +84,7 @@ def machines(rows):
 def costs(rows):
     """Table of time and memory."""
     body = []
-    for system in by_score(rows):
+    for system in trained(rows):
         own = rows[rows["system"] == system].set_index("metric")["value"]
         rate = own["test clips"].sum() / own["score seconds"].sum()
         memory = own["peak memory MiB"].max()
@@ -153,7 +153,7 @@ def results_machines(rows):
 
 def results_time(rows):
     """Time of training, and speed of scoring, of each system on the synthetic machines."""
-    order = by_score(rows)[::-1]
+    order = trained(rows)[::-1]
     cost = rows[rows["machine"] != ""].pivot_table("value", "system", "metric", "sum", sort=False).loc[order]
     runs = rows[rows["metric"] == "fit seconds"].groupby("system")["value"].size().loc[order]
     figure, (left, right) = panels(len(order))
@@ -223,6 +223,11 @@ def by_score(rows):
     """The systems from the best mean official score to the worst."""
     means = by_machine(rows).groupby("system", sort=False).mean()
     return means.sort_values(ascending=False, kind="stable").index.tolist()
+
+
+def trained(rows):
+    """The same without random scores, which take no time."""
+    return [system for system in by_score(rows) if system != CHANCE]
 
 
 def wins(rows, system):
