@@ -254,6 +254,33 @@ def test_two_steps_start_from_the_weights_of_the_first():
         torch.testing.assert_close(mine, its, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "params", [{}, {"augmentations": (Mixup(), SpecAugment(freq_mask=4, time_mask=4))}, {"mixed_precision": True}]
+)
+def test_batch_norms_end_with_the_statistics_of_the_training_clips(params):
+    clips, odd = make_clips(), make_clips(6, seed=5, anomalous=True)
+    network = make_embedder(max_epochs=1, batch_size=48, **params).fit(clips + odd).network_
+    with torch.no_grad():
+        maps = network.first[0](torch.from_numpy(clips["log_mel"])[:, None]).transpose(0, 1).flatten(1)
+    norm, tolerance = network.first[1], 0.02 if params.get("mixed_precision") else 1e-4
+    torch.testing.assert_close(norm.running_mean, maps.mean(dim=1), rtol=tolerance, atol=tolerance)
+    torch.testing.assert_close(norm.running_var, maps.var(dim=1), rtol=tolerance, atol=tolerance)
+    assert norm.momentum == 0.1 and not norm.training
+
+
+def test_after_one_step_the_network_embeds_as_it_did_in_training():
+    """Decibels lie far from the 0 and 1 at which batch norms start, and one step of the running mean is not enough."""
+    clips = make_clips()
+    clips = clips.with_fields(log_mel=10 * clips["log_mel"] - 60)
+    embedder = make_embedder(max_epochs=1, batch_size=48).fit(clips)
+    network, x = embedder.network_, torch.from_numpy(clips["log_mel"])
+    network.first.train(), network.second[:2].train()  # without the dropout
+    with torch.no_grad():
+        wanted = network(x)
+    assert wanted.std(dim=0).min() > 0.01
+    np.testing.assert_allclose(output(embedder, clips), wanted, rtol=0.01, atol=0.01)
+
+
 def test_early_stopping_keeps_the_best_weights():
     embedder = make_embedder(validation_fraction=0.25, patience=2, max_epochs=50, lr=0.3).fit(make_clips())
     losses = [epoch["valid_loss"] for epoch in embedder.history_]

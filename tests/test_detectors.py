@@ -139,15 +139,52 @@ def test_decision_function_is_the_score_above_the_threshold(detector):
 
 def test_quantile_threshold_calls_the_asked_fraction_anomalous():
     clips = make_clips(200)
-    detector = MahalanobisDetector(contamination=0.2).fit(clips)
+    detector = CosineCenterDetector(contamination=0.2).fit(clips)
     assert (detector.predict(clips) == -1).mean() == pytest.approx(0.2)
 
 
 def test_gamma_threshold_is_that_of_the_challenge_baselines():
     clips = make_clips(200)
-    detector = MahalanobisDetector(threshold="gamma").fit(clips)
+    detector = CosineCenterDetector(threshold="gamma").fit(clips)
     shape, loc, scale = gamma.fit(-detector.score_samples(clips))
     assert detector.offset_ == pytest.approx(-gamma.ppf(0.9, shape, loc=loc, scale=scale))
+
+
+@pytest.mark.parametrize(
+    "detector", [MahalanobisDetector(), GaussianMixtureDetector(target_ratio=0.2, random_state=0)], ids=repr
+)
+@pytest.mark.parametrize("n_windows", [1, 3])
+def test_new_normal_clips_rarely_alarm_though_a_gaussian_of_many_dimensions_fits_its_own_clips_best(
+    detector, n_windows
+):
+    rng = np.random.default_rng(0)
+    # The windows of a clip are alike, so that a model of one of them knows the others.
+    embedding = rng.normal(size=(300, 1, 60)) + 0.1 * rng.normal(size=(300, n_windows, 60))
+    embedding *= np.geomspace(1, 100, 60)
+    clips = Clips(embedding=embedding, domain=np.where(np.arange(300) % 20, "source", "target"))
+    train, test = clips[:100], clips[100:]
+    detector.fit(train)
+    assert (detector.predict(test) == -1).mean() < 0.2
+    in_sample = np.quantile(detector.score_samples(train), 0.1)
+    assert (detector.score_samples(test) < in_sample).mean() > 0.5
+
+
+def test_training_clips_are_scored_by_models_of_the_others():
+    clips = make_clips(60)
+    detector = MahalanobisDetector().fit(clips)
+    scores = np.empty(60)
+    for section in ("00", "01"):
+        rows = np.flatnonzero(clips["section"] == section)
+        for part in range(10):
+            others = MahalanobisDetector().fit(clips[np.delete(rows, np.s_[part::10])])
+            scores[rows[part::10]] = others.score_samples(clips[rows[part::10]])
+    assert detector.offset_ == pytest.approx(np.quantile(scores, 0.1))
+
+
+def test_two_clips_are_scored_by_their_own_gaussian():
+    clips = np.array([[0.0, 1.0], [1.0, 0.0]])
+    detector = MahalanobisDetector().fit(clips)
+    assert detector.offset_ == pytest.approx(np.quantile(detector.score_samples(clips), 0.1))
 
 
 def test_gamma_threshold_needs_scores_that_differ():

@@ -69,6 +69,20 @@ def test_propellers_are_tested_at_speeds_that_training_has_not_heard():
     assert np.array_equal(test["motor"], test["section"])
 
 
+def test_other_training_speeds_leave_a_task_that_shares_nothing_with_the_test():
+    clips = load_motors(training_speeds=(1400, 1750, 1950))
+    train, chosen = clips[clips["split"] == "train"], clips[clips["speed"] == 1550]
+    assert set(train["speed"].tolist()) == {1400, 1750, 1950} and set(train["label"].tolist()) == {1}
+    assert recordings(chosen) == {
+        f"{motor}_rpm1550_{state}" for motor in ("M1", "M2") for state in ("healthy", "propeller")
+    }
+    assert set(chosen["split"].tolist()) == {"test"}
+    assert not recordings(chosen) & recordings(load_motors(split="test"))
+    everything = load_motors(training_speeds=())
+    assert set(everything["split"].tolist()) == {"test"}
+    assert len(recordings(everything)) == 30
+
+
 def test_bearing_holds_one_motor_out():
     clips = load_motors("bearing", held_out="M2")
     motors = {split: set(clips["motor"][clips["split"] == split].tolist()) for split in ("train", "test")}
@@ -127,6 +141,8 @@ def test_loudness_alone_reaches_what_the_docstring_says(task, figure):
         ({"split": "both"}, "'split' parameter .* must be"),
         ({"duration": 11.0}, r"'duration' parameter .* in the range \(0.0, 10.13\]"),
         ({"hop": 0.0}, "'hop' parameter .* must be a float in the range"),
+        ({"training_speeds": (1400, 1500)}, r"training_speeds must be among \[1400, 1450, .*got \[1400, 1500\]"),
+        ({"training_speeds": 1400}, "'training_speeds' parameter .* must be an array-like"),
         ({"motor": "M3"}, r"no clips of motor='M3' in split=None. There are: M1 \(test\), M1 \(train\), M2"),
         ({"fault": "bearing", "motor": "M4", "split": "train"}, r"M4' in split='train'. There are: M1 \(train\)"),
     ],

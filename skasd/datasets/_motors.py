@@ -16,7 +16,7 @@ _FOLDER = Path(__file__).parent / "data" / "bldc_a2212"
 _NAME = re.compile(r"(?P<motor>M\d)_rpm(?P<speed>\d+)_(?P<fault>[a-z]+)")
 _SAMPLE_RATE = 16000
 _SHORTEST = 10.13  # seconds, of all recordings
-_TRAINING_SPEEDS = (1400, 1550, 1750, 1950)
+_SPEEDS = {1400, 1450, 1550, 1650, 1750, 1850, 1950, 2000}  # of M1 and M2
 
 
 @validate_params(
@@ -25,12 +25,22 @@ _TRAINING_SPEEDS = (1400, 1550, 1750, 1950)
         "split": [StrOptions({"train", "test"}), None],
         "motor": [StrOptions({"M1", "M2", "M3", "M4"}), None],
         "held_out": [StrOptions({"M1", "M2", "M3"})],
+        "training_speeds": ["array-like"],
         "duration": [Interval(Real, 0, _SHORTEST, closed="right")],
         "hop": [Interval(Real, 0, None, closed="neither"), None],
     },
     prefer_skip_nested_validation=True,
 )
-def load_motors(fault="propeller", *, split=None, motor=None, held_out="M3", duration=1.0, hop=None):
+def load_motors(
+    fault="propeller",
+    *,
+    split=None,
+    motor=None,
+    held_out="M3",
+    training_speeds=(1400, 1550, 1750, 1950),
+    duration=1.0,
+    hop=None,
+):
     """Recordings of four small brushless motors, healthy and with real faults, cut into clips.
 
     43 recordings of about 10 s, one for each motor, speed and state [1]_, come with the package. They make two
@@ -60,6 +70,11 @@ def load_motors(fault="propeller", *, split=None, motor=None, held_out="M3", dur
 
     held_out : {"M1", "M2", "M3"}, default="M3"
         The healthy motor that is kept for the test of ``fault="bearing"``. ``fault="propeller"`` does not use it.
+
+    training_speeds : sequence of int, default=(1400, 1550, 1750, 1950)
+        Speeds in rpm that train in ``fault="propeller"``; the other recordings test. With fewer, a setting can be
+        chosen on clips that the default's test does not have: train without 1550 and look at the test clips at 1550.
+        ``fault="bearing"`` does not use it.
 
     duration : float, default=1.0
         Length of a clip in seconds, up to 10.13, which is the shortest recording. A rest at the end of a recording that
@@ -116,7 +131,8 @@ def load_motors(fault="propeller", *, split=None, motor=None, held_out="M3", dur
     >>> np.unique(test["label"], return_counts=True)
     (array([-1,  1]), array([70, 80]))
     """
-    rows = [row for path in sorted(_FOLDER.glob("*.flac")) if (row := _place(path, fault, held_out))]
+    speeds = _check_speeds(training_speeds)
+    rows = [row for path in sorted(_FOLDER.glob("*.flac")) if (row := _place(path, fault, held_out, speeds))]
     chosen = [row for row in rows if split in (None, row["split"]) and motor in (None, row["motor"])]
     if not chosen:
         there = ", ".join(sorted({f"{row['motor']} ({row['split']})" for row in rows}))
@@ -125,11 +141,19 @@ def load_motors(fault="propeller", *, split=None, motor=None, held_out="M3", dur
     return _cut(chosen, duration, duration if hop is None else hop)
 
 
-def _place(path, fault, held_out):
+def _check_speeds(training_speeds):
+    speeds = set(np.asarray(training_speeds).tolist())
+    if not speeds <= _SPEEDS:
+        raise ValueError(f"training_speeds must be among {sorted(_SPEEDS)}, the speeds in rpm at which M1 and M2 were "
+                         f"recorded; got {list(training_speeds)}.")  # fmt: skip
+    return speeds
+
+
+def _place(path, fault, held_out, training_speeds):
     """The fields of a recording in a task, or None where it has no place there."""
     motor, speed, state = _NAME.fullmatch(path.stem).groups()
     if fault == "propeller":
-        section, split = motor, _split_by_speed(motor, int(speed), state)
+        section, split = motor, _split_by_speed(motor, int(speed), state, training_speeds)
     else:
         section, split = "00", _split_by_motor(motor, state, held_out)
     if split is None:
@@ -149,10 +173,10 @@ def _place(path, fault, held_out):
     }
 
 
-def _split_by_speed(motor, speed, state):
+def _split_by_speed(motor, speed, state, training_speeds):
     if motor not in ("M1", "M2"):
         return None
-    if speed not in _TRAINING_SPEEDS:
+    if speed not in training_speeds:
         return "test"
     return "train" if state == "healthy" else None
 

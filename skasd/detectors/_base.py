@@ -70,8 +70,11 @@ class BaseDetector(OutlierMixin, BaseEstimator, metaclass=ABCMeta):
         A model may give several scores a row, (n, n_scores); the one that is best on average over a clip counts.
         """
 
-    def _score_training(self, model, X, domain):
-        """Scores of the rows that made the model; overridden where a row must not meet itself."""
+    def _score_training(self, model, X, domain, section, clip):
+        """Scores of the rows that made the model; overridden where a row must not meet itself.
+
+        `clip` has the number of the clip of each row (n,), which count up from 0.
+        """
         return self._score(model, X)
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -110,11 +113,12 @@ class BaseDetector(OutlierMixin, BaseEstimator, metaclass=ABCMeta):
         self.models_, scores = {}, np.empty(len(windows))
         for section, rows in clips.items():
             flat, domain = _rows(windows, rows), np.repeat(domains[rows], windows.shape[1])
+            clip = np.repeat(np.arange(np.count_nonzero(rows)), windows.shape[1])
             try:
                 self.models_[section] = self._fit(flat, domain, section)
             except ValueError as error:
                 raise ValueError(f"{_named(section)}: {error}") from error
-            trained = self._score_training(self.models_[section], flat, domain)
+            trained = self._score_training(self.models_[section], flat, domain, section, clip)
             scores[rows] = _of_clips(_by_clip(trained, windows.shape[1]))
         self.offset_ = self._offset(scores[normal])
         return self

@@ -6,10 +6,11 @@ from sklearn.mixture import GaussianMixture
 
 from skasd._validation import Interval, StrOptions, component_log_density
 from skasd.detectors._base import BaseDetector
+from skasd.detectors._held_out import HeldOutMixin
 from skasd.detectors._oversampling import oversample_target
 
 
-class GaussianMixtureDetector(BaseDetector):
+class GaussianMixtureDetector(HeldOutMixin, BaseDetector):
     """Detect anomalies as clips to which a Gaussian mixture gives a low density.
 
     One mixture is fitted per section. Few components and a shrunk or diagonal covariance suit the small number of
@@ -75,6 +76,13 @@ class GaussianMixtureDetector(BaseDetector):
     --------
     MahalanobisDetector : One Gaussian with shrinkage; several domains by the smaller distance.
     skasd.embedders.StatisticsEmbedder : Makes the embeddings with which this is a strong untrained system.
+
+    Notes
+    -----
+    A Gaussian of many dimensions fits the clips that made it far better than new ones. For the threshold, training
+    clips are therefore scored by models of the others: the clips of a section are dealt into ten parts in turn, and
+    each part is scored by a model of the other nine. Where these are too few for a model, the clips' own model scores
+    them.
 
     References
     ----------

@@ -104,7 +104,7 @@ class LocalOutlierFactorDetector(BaseDetector):
     def _score(self, model, X):
         return model.score_samples(X)
 
-    def _score_training(self, model, X, domain):
+    def _score_training(self, model, X, domain, section, clip):
         return model.negative_outlier_factor_
 
 

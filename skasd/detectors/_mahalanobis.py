@@ -5,11 +5,12 @@ from sklearn.covariance import OAS, EmpiricalCovariance, LedoitWolf
 
 from skasd._validation import StrOptions
 from skasd.detectors._base import BaseDetector
+from skasd.detectors._held_out import HeldOutMixin
 
 _COVARIANCES = {"ledoit_wolf": LedoitWolf, "oas": OAS, "sample": EmpiricalCovariance}
 
 
-class MahalanobisDetector(BaseDetector):
+class MahalanobisDetector(HeldOutMixin, BaseDetector):
     """Detect anomalies by their Mahalanobis distance from the normal clips.
 
     A Gaussian is fitted per section, or per section and domain, where the smaller distance counts. The score is minus
@@ -56,6 +57,13 @@ class MahalanobisDetector(BaseDetector):
     See Also
     --------
     GaussianMixtureDetector : Several Gaussians per section.
+
+    Notes
+    -----
+    A Gaussian of many dimensions fits the clips that made it far better than new ones. For the threshold, training
+    clips are therefore scored by models of the others: the clips of a section are dealt into ten parts in turn, and
+    each part is scored by a model of the other nine. Where these are too few for a model, the clips' own model scores
+    them.
 
     References
     ----------

@@ -144,7 +144,7 @@ class NearestNeighborsDetector(BaseDetector):
     def _score(self, model, X):
         return -np.min([self._distance(memory, X, skip=0) for memory in model.values()], axis=0)
 
-    def _score_training(self, model, X, domain):
+    def _score_training(self, model, X, domain, section, clip):
         distances = np.empty((len(model), len(X)))
         for row, (name, memory) in enumerate(model.items()):
             own = domain == name

@@ -27,6 +27,7 @@ from skasd.embedders._training import (
     as_floating,
     autocast,
     read_rows,
+    settle_batch_norms,
 )
 from skasd.losses import ArcFaceLoss, MultiTargetLoss
 from skasd.networks import MobileFaceNet
@@ -179,6 +180,10 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
 
     Notes
     -----
+    Batch norms of the network end with the statistics of the training clips under the final weights, from one more pass
+    over the clips, without augmentation. The running means that training keeps start at 0 and 1 and come too late where
+    there are few steps: after ten, a network hardly tells one clip from another, in whatever units its input is.
+
     Saved with joblib or pickle, the embedder holds the weights on the CPU and neither data nor optimizer state. Where
     the version of skasd or torch differs when it is loaded, a warning names both.
 
@@ -446,21 +451,28 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
     def _train(self, values, rows, labels, domain, seed):
         train, valid = self._split_rows(rows, labels[0], seed)
         generator = torch.Generator().manual_seed(seed)
+        step = TrainingStep(tuple(self.augmentations), self.window, tuple(map(len, self.classes_)), generator)
+        train, valid = (ClipDataset(values, part, labels, domain, self.loader_) for part in (train, valid))
         self._fit_net(
             EmbeddingNet,
             SplitNetwork(self.network_),
             self.loss_,
-            ClipDataset(values, train, labels, domain, self.loader_),
-            ClipDataset(values, valid, labels, domain, self.loader_),
+            train,
+            valid,
             generator,
-            step=TrainingStep(tuple(self.augmentations), self.window, tuple(map(len, self.classes_)), generator),
+            step=step,
             mixed_precision=self.mixed_precision,
             compile=self.compile,
             iterator_train__num_workers=self.num_workers,
             iterator_valid__num_workers=self.num_workers,
         )
-        self.network_.eval()
         self.loss_.eval()
+        self._settle(step, self.net_.get_iterator(train, training=True))
+
+    def _settle(self, step, batches):
+        split, device = SplitNetwork(self.network_).eval(), self._device()
+        with autocast(device, self.mixed_precision):
+            settle_batch_norms(split, (step.crop(split.front(as_floating(x, device))) for x, *_ in batches))
 
     def _fit_loader(self, values):
         """What reads files, now or after training on waveforms; there is none for spectrograms."""

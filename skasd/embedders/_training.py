@@ -6,10 +6,19 @@ import numpy as np
 import torch
 from skorch import NeuralNet
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from skasd.augmentation import Batch
 
-__all__ = ["ClipDataset", "EmbeddingNet", "SplitNetwork", "TrainingStep", "as_floating", "autocast"]
+__all__ = [
+    "ClipDataset",
+    "EmbeddingNet",
+    "SplitNetwork",
+    "TrainingStep",
+    "as_floating",
+    "autocast",
+    "settle_batch_norms",
+]
 
 
 class SplitNetwork(nn.Module):
@@ -129,7 +138,7 @@ class TrainingStep:
         batch = Batch.from_labels(x, labels, self.n_classes, domain)
         for augmentation in self.before:
             batch = augmentation(batch, self.generator)
-        batch = batch._replace(x=self._crop(network.front(batch.x)))
+        batch = batch._replace(x=self.crop(network.front(batch.x)))
         for augmentation in self.after:
             batch = augmentation(batch, self.generator)
         return batch
@@ -146,7 +155,8 @@ class TrainingStep:
             x = x[..., start : start + self.window]
         return batch._replace(x=x)
 
-    def _crop(self, x):
+    def crop(self, x):
+        """A random window of each clip, or the clips as they are."""
         if self.window is None:
             return x
         starts = torch.randint(x.shape[-1] - self.window + 1, (len(x),), generator=self.generator)
@@ -183,3 +193,33 @@ class EmbeddingNet(NeuralNet):
             embedding = self.module_(batch.x)
             targets = batch.targets if len(batch.targets) > 1 else batch.targets[0]
             return self.criterion_(embedding, targets), embedding
+
+
+@torch.no_grad()
+def settle_batch_norms(module, batches):
+    """Let batch norms know the mean and variance of what they meet, in place of a running mean over the last steps.
+
+    The running mean starts at 0 and 1 and follows weights that still change, so after few steps it is off, and the
+    network is another one in evaluation than it was in training.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Module in evaluation mode, whose weights are final.
+
+    batches : iterable of Tensor
+        What the module takes, clips as they are, without augmentation.
+    """
+    norms = [one for one in module.modules() if isinstance(one, _BatchNorm) and one.track_running_stats]
+    if not norms:
+        return
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain mean over all batches
+        norm.train()
+    for batch in batches:
+        module(batch)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+        norm.eval()

@@ -1,5 +1,6 @@
 """The dense autoencoder of the DCASE baselines."""
 
+import torch
 from torch import nn
 from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.parameter import UninitializedParameter
@@ -10,8 +11,8 @@ __all__ = ["DenseAutoencoder"]
 class DenseAutoencoder(nn.Module):
     """Autoencoder of dense layers, each with batch normalisation and ReLU but for the linear output.
 
-    The number of features comes from the first batch. With 640 features, five frames of 128 mel bands, the default is
-    the network of the DCASE Task 2 baselines.
+    The number of features comes from the first batch, and its mean is where the output starts. With 640 features, five
+    frames of 128 mel bands, the default is the network of the DCASE Task 2 baselines.
 
     Parameters
     ----------
@@ -88,7 +89,7 @@ def _dense(width):
 
 
 class _LinearLike(LazyModuleMixin, nn.Linear):
-    """A linear layer that makes its output as wide as a second input."""
+    """A linear layer that makes its output as wide as a second input, and starts at the mean of that one."""
 
     def __init__(self):
         super().__init__(1, 1)
@@ -99,6 +100,8 @@ class _LinearLike(LazyModuleMixin, nn.Linear):
             self.weight.materialize((like.shape[1], x.shape[1]))
             self.bias.materialize((like.shape[1],))
             self.reset_parameters()
+            with torch.no_grad():  # the optimizer would take hundreds of steps to some -60 dB
+                self.bias.copy_(like.mean(dim=0))
         self.out_features, self.in_features = self.weight.shape
 
     def forward(self, x, like):

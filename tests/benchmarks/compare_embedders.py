@@ -1,14 +1,13 @@
-"""Compare a trained embedder with the untrained control: `python tests/benchmarks/compare_embedders.py`.
+"""Compare a trained embedder with the untrained control, in two commands.
 
-`ClassificationEmbedder` and `StatisticsEmbedder` stand before the same detectors, on the recordings of real motors and
-on synthetic machines. What is printed is the mean and the standard deviation over seeds (of the network, and of the
-synthetic machines), as Markdown. Levels are normalised throughout, so that loudness helps nobody.
+    python tests/benchmarks/compare_embedders.py choose
+    python tests/benchmarks/compare_embedders.py report
 
-With ``--spectra changes`` the mean over time is taken from each band: what is left is what changes within a clip, and
-the standing spectrum, by which the classes are told apart most easily, is gone.
-
-The probe is a linear classifier that is shown the labels of the test clips, in four folds: its AUC says whether the
-faults can be found in the embedding at all, by somebody who knows what to look for.
+`choose` tries settings of `ClassificationEmbedder`, two of its outputs, and detectors on the development tasks of
+`embedder_tasks.py`, and prints the mean AUC over tasks and seeds. The best of each kind of data is written into
+`CHOSEN`, below, by hand; the detector of the control, `StatisticsEmbedder`, is chosen in the same way. `report` prints
+mean and standard deviation over seeds (of the network, and of the synthetic machines) on the reported tasks, in the
+chosen setting, with all detectors; the chosen one is in bold. As Markdown, both.
 """
 
 import argparse
@@ -16,130 +15,87 @@ import sys
 import time
 
 import numpy as np
-from sklearn.base import clone
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import cross_val_score
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-
-from skasd.audio import LevelNormalizer
-from skasd.augmentation import Mixup
-from skasd.datasets import load_motors, make_machine_sounds
-from skasd.detectors import (
-    CosineCenterDetector,
-    GaussianMixtureDetector,
-    MahalanobisDetector,
-    NearestNeighborsDetector,
+from embedder_tasks import (
+    DETECTORS,
+    DEVELOPMENT,
+    REPORTED,
+    SETTINGS,
+    SPECTRA,
+    embedder,
+    mean_and_std,
+    print_head,
+    print_row,
+    probe,
+    spectra,
+    whole,
 )
-from skasd.embedders import ClassificationEmbedder, StatisticsEmbedder
-from skasd.features import LogMelSpectrogram
-from skasd.losses import AdaCosLoss
+from sklearn.base import clone
+
+from skasd.embedders import StatisticsEmbedder
 from skasd.metrics import auc_scorer, pauc_scorer
-from skasd.networks import MobileFaceNet, MobileNetV2
 
-NETWORKS = {"MobileNetV2": MobileNetV2, "MobileFaceNet": MobileFaceNet}
-DETECTORS = {
-    "cosine centre": CosineCenterDetector(),
-    "nearest neighbour": NearestNeighborsDetector(),
-    "Mahalanobis": MahalanobisDetector(),
-    "GMM": GaussianMixtureDetector(random_state=0),
-}
+CONTROL = "mean and deviation"
+OUTPUTS = ("embedding", "stages")
+CHOSEN = {}
 
 
-def motors(fault):
-    """Training clips overlap by three quarters, so that there are more of them; test clips do not overlap."""
-    clips = [load_motors(fault=fault, split="train", hop=0.25), load_motors(fault=fault, split="test")]
-    return clips, ("motor", "speed")
+def embedded(setting, task, seed):
+    """Training and test clips, embedded, by name of the output: two of the network, or one of the control."""
+    train, test = spectra(task, SPECTRA.get(setting, whole))
+    start = time.perf_counter()
+    if setting == CONTROL:
+        return {"": [StatisticsEmbedder().fit(train).transform(clips) for clips in (train, test)]}
+    fitted, made = embedder(setting, seed).fit(train), {}
+    print(f"  seed {seed}: {setting} in {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
+    for output in OUTPUTS:
+        fitted.set_params(output=output)
+        made[output] = [fitted.transform(clips) for clips in (train, test)]
+    return made
 
 
-def synthetic(machine, seed):
-    """Three sections with shifts of speed, load and noise, and as much noise as machine."""
-    clips = make_machine_sounds(machine, duration=2.0, snr=0.0, random_state=seed)
-    return [clips[clips["split"] == split] for split in ("train", "test")], ("section", "attribute")
+def measure(train, test):
+    """AUC and partial AUC with each detector."""
+    fitted = [clone(detector).fit(train) for detector in DETECTORS.values()]
+    return np.array([[auc_scorer(one, test), pauc_scorer(one, test)] for one in fitted])
 
 
-DATA = {
-    "motors, propeller": lambda seed: motors("propeller"),
-    "motors, bearing": lambda seed: motors("bearing"),
-    **{f"synthetic {name}": lambda seed, name=name: synthetic(name, seed) for name in ("gearbox", "valve")},
-}
+def choose(options):
+    """The mean AUC of all settings on the development tasks."""
+    print_head("data", "setting", "output", *DETECTORS)
+    for data in options.data or DEVELOPMENT:
+        for setting in [CONTROL, *(options.settings or SETTINGS)]:
+            runs = [embedded(setting, make(seed), seed) for make in DEVELOPMENT[data] for seed in options.seeds]
+            for output in runs[0]:
+                aucs = np.array([measure(*run[output])[:, 0] for run in runs])
+                print_row(data, setting, output, *map(mean_and_std, aucs.T))
 
 
-def embedders(targets, seed, network, max_epochs):
-    trained = ClassificationEmbedder(
-        NETWORKS[network],
-        loss=AdaCosLoss,
-        targets=targets,
-        augmentations=(Mixup(),),
-        max_epochs=max_epochs,
-        batch_size=32,
-        lr_schedule="cosine",
-        random_state=seed,
-    )
-    return {
-        "mean and deviation": StatisticsEmbedder(),
-        network: trained,
-    }
-
-
-def probe(clips):
-    """Mean over the sections of the AUC of a linear classifier that knows the labels."""
-    informed = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=2000))
-    sections = [clips[clips["section"] == section] for section in np.unique(clips["section"])]
-    folds = [cross_val_score(informed, one["embedding"], one["label"], scoring="roc_auc", cv=4) for one in sections]
-    return np.mean(folds)
-
-
-def whole(clips):
-    return clips
-
-
-def changes(clips):
-    log_mel = clips["log_mel"]
-    return clips.with_fields(log_mel=log_mel - log_mel.mean(axis=2, keepdims=True))
-
-
-SPECTRA = {"whole": whole, "changes": changes}
-
-
-def measure(data, seed, spectra, network, max_epochs):
-    """AUC and partial AUC of every embedder with every detector, and the probe of the embedder."""
-    (train, test), targets = data(seed)
-    features = make_pipeline(LevelNormalizer(), LogMelSpectrogram(n_mels=64)).fit(train)
-    train, test = (SPECTRA[spectra](features.transform(clips)) for clips in (train, test))
-    rows = {}
-    for name, embedder in embedders(targets, seed, network, max_epochs).items():
-        start = time.perf_counter()
-        vectors = embedder.fit(train).transform(train)
-        print(f"  seed {seed}: {name} in {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
-        tested = embedder.transform(test)
-        informed = probe(tested)
-        for detector_name, detector in DETECTORS.items():
-            fitted = clone(detector).fit(vectors)
-            rows[name, detector_name] = [auc_scorer(fitted, tested), pauc_scorer(fitted, tested), informed]
-    return rows
+def report(options):
+    """The chosen settings on the reported tasks."""
+    print_head("data", "embedder", *DETECTORS, "pAUC of the chosen", "probe")
+    for data in options.data or REPORTED:
+        kind = "synthetic" if data.startswith("synthetic") else data
+        for name, (setting, output, detector) in CHOSEN[kind].items():
+            runs = [embedded(setting, REPORTED[data](seed), seed)[output] for seed in options.seeds]
+            figures, chosen = np.array([measure(*run) for run in runs]), list(DETECTORS).index(detector)
+            cells = [mean_and_std(column) for column in figures[:, :, 0].T]
+            cells[chosen] = f"**{cells[chosen]}**"
+            probed = mean_and_std([probe(test) for _, test in runs])
+            print_row(data, name, *cells, mean_and_std(figures[:, chosen, 1]), probed)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA))
-    parser.add_argument("--spectra", choices=SPECTRA, default="whole")
-    parser.add_argument("--network", choices=NETWORKS, default="MobileFaceNet")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--max-epochs", type=int, default=10)
+    commands = parser.add_subparsers(required=True)
+    for command, seeds, data in ((choose, [100, 101], DEVELOPMENT), (report, [0, 1, 2, 3, 4], REPORTED)):
+        one = commands.add_parser(command.__name__, description=command.__doc__)
+        one.add_argument("--data", nargs="+", choices=data)
+        one.add_argument("--seeds", nargs="+", type=int, default=seeds)
+        one.set_defaults(run=command)
+        if command is choose:
+            one.add_argument("--settings", nargs="+", choices=SETTINGS)
     options = parser.parse_args()
-    print(f"Mean ± standard deviation over {options.seeds} seeds; {options.max_epochs} epochs.\n")
-    print("| data | embedder | detector | AUC | pAUC | probe |\n|---|---|---|---|---|---|")
-    for name in options.data:
-        print(name, file=sys.stderr, flush=True)
-        runs = [
-            measure(DATA[name], seed, options.spectra, options.network, options.max_epochs)
-            for seed in range(options.seeds)
-        ]
-        for embedder, detector in runs[0]:
-            values = np.array([run[embedder, detector] for run in runs])
-            cells = [f"{mean:.3f} ± {std:.3f}" for mean, std in zip(values.mean(0), values.std(0), strict=True)]
-            print(f"| {name} | {embedder} | {detector} | {' | '.join(cells)} |", flush=True)
+    options.run(options)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,275 @@
+"""Tables and plots of `compare_systems.py`."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+BEGIN, END = "<!-- begin of what the command writes -->", "<!-- end of what the command writes -->"
+OFFICIAL = "official score"
+CHANCE, CONTROL = "random scores", "control"
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "0.45"  # told apart by all eyes
+TASKS = {"propeller": "propeller", "bearing": "bearing"}
+
+
+def write_report(frame, path, command):
+    """Put the tables between the marks of the Markdown file `path`, and plots into ``images`` beside it."""
+    blocks, images = [f"```sh\n{command}\n```"], path.parent / "images"
+    images.mkdir(parents=True, exist_ok=True)
+    for data, title, parts in [("synthetic", "Synthetic machines", SYNTHETIC), ("motors", "Real motors", MOTORS)]:
+        rows = frame[frame["data"] == data]
+        if not len(rows):
+            continue
+        blocks.append(f"## {title}")
+        for part in parts:
+            made = part(rows)
+            if isinstance(made, str):
+                blocks.append(made)
+                continue
+            name = f"{part.__name__}.png"
+            made.savefig(images / name, dpi=110)
+            blocks.append(f"![{part.__doc__.splitlines()[0]}](images/{name})")
+    before = path.read_text(encoding="utf-8") if path.exists() else f"{BEGIN}\n{END}\n"
+    path.write_text(put_between(before, "\n\n".join(blocks)), encoding="utf-8")
+
+
+def put_between(text, made):
+    """The text with what is made in the place of what stood between the marks."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"The report needs the lines {BEGIN} and {END}, between which the tables are put.")
+    return f"{before}{BEGIN}\n\n{made}\n\n{END}{after}"
+
+
+def totals(rows):
+    """Table of the figures of each system over all machines."""
+    scores = official(rows)
+    order = by_score(rows)
+    auc = {name: per_seed(rows, "AUC", name) for name in ("source", "target")}
+    pauc, alarms = per_seed(rows, "pAUC"), {name: per_seed(rows, "false alarms", name) for name in ("source", "target")}
+    header = ["system", "official score", "AUC source", "AUC target", "pAUC", "better than the control",
+              "false alarms source", "false alarms target"]  # fmt: skip
+    body = [
+        [system, *(spread(part.loc[system]) for part in (scores, auc["source"], auc["target"], pauc)),
+         wins(rows, system), *(f"{100 * part.loc[system].mean():.0f}" for part in alarms.values())]
+        for system in order
+    ]  # fmt: skip
+    return table("All machines", header, body, "In percent: mean ± standard deviation over the seeds. *Better than the "
+                 "control*: pairs of machine and seed with a higher official score than the control's. *False alarms*: "
+                 "share of the normal test clips; the thresholds aim at 10.")  # fmt: skip
+
+
+def seeds(rows):
+    """Table of the official score of each seed, with its interval."""
+    whole = rows[(rows["machine"] == "") & (rows["metric"] == OFFICIAL)].set_index(["system", "seed"])
+    drawn = sorted(set(rows["seed"]))
+    body = [
+        [system, *("{value:.1f} [{low:.1f}, {high:.1f}]".format(**(100 * whole.loc[(system, seed), ["value", "low",
+                                                                                                     "high"]]))
+                   for seed in drawn)]
+        for system in by_score(rows)
+    ]  # fmt: skip
+    return table("By seed", ["system", *(f"seed {seed}" for seed in drawn)], body, "Official score in percent with its "
+                 "95 % interval over test clips.")  # fmt: skip
+
+
+def machines(rows):
+    """Table of the official score of each machine."""
+    scores = by_machine(rows)
+    body = [[system, *map(spread, scores.loc[system].unstack("seed").to_numpy())] for system in by_score(rows)]
+    names = scores.loc[body[0][0]].unstack("seed").index.tolist()
+    return table("By machine", ["system", *names], body, "Official score in percent: mean ± standard deviation over "
+                 "the seeds.")  # fmt: skip
+
+
+def costs(rows):
+    """Table of time and memory."""
+    body = []
+    for system in trained(rows):
+        own = rows[rows["system"] == system].set_index("metric")["value"]
+        rate = own["test clips"].sum() / own["score seconds"].sum()
+        memory = own["peak memory MiB"].max()
+        gpu = own["peak GPU memory MiB"].max()
+        body.append([system, f"{own['fit seconds'].mean():.2f}", f"{own['fit seconds'].max():.2f}", f"{rate:.0f}",
+                     f"{memory:.0f}", f"{gpu:.0f}" if gpu else ""])  # fmt: skip
+    return table("Time and memory", ["system", "training [s], mean", "training [s], longest", "clips scored a second",
+                 "peak memory [MiB]", "peak GPU memory [MiB]"], body, "Training: of one machine, features included. "
+                 "Memory: the most that the process had, one process a system and seed.")  # fmt: skip
+
+
+def motors(rows):
+    """Table of the figures on the motors."""
+    body = []
+    for system in by_score(rows):
+        own = rows[rows["system"] == system]
+        cells = [spread(task_figures(own, task, metric)) for task in TASKS for metric in ("AUC", "pAUC")]
+        seconds = own.loc[own["metric"] == "fit seconds", "value"].mean()
+        body.append([system, *cells, f"{seconds:.1f}"])
+    header = [f"{task} {metric}" for task in TASKS for metric in ("AUC", "pAUC")]
+    failed = rows[rows["source"].str.startswith("failed") & rows["machine"].str.startswith("bearing")]
+    reasons = "; ".join(f"{system}: {source.split(': ', 2)[-1]}" for system, source in
+                        failed.groupby("system", sort=False)["source"].first().items())  # fmt: skip
+    note = (
+        "In percent: mean ± standard deviation over the seeds. Propeller: mean of motors M1 and M2. Bearing: mean of "
+    )
+    note += "M1, M2 and M3 held out. Training: of one task."
+    note += f" Not possible: {reasons}." if reasons else ""
+    return table("Both tasks", ["system", *header, "training [s]"], body, note)
+
+
+def results_synthetic(rows):
+    """Official score, and AUC by domain, of each system on the synthetic machines."""
+    scores, order = official(rows), by_score(rows)[::-1]
+    figure, (left, right) = panels(len(order))
+    draw_dots(left, order, {"official score": scores})
+    left.axvline(100 * scores.loc[CONTROL].mean(), color=GREEN, linestyle="--", label="the control's mean")
+    finish(left, "official score [%]: mean, and each seed")
+    for name, colour, marker, metric, domain in [
+        ("AUC source", BLUE, "o", "AUC", "source"),
+        ("AUC target", ORANGE, "^", "AUC", "target"),
+        ("pAUC", GREY, "s", "pAUC", ""),
+    ]:
+        means = 100 * per_seed(rows, metric, domain).loc[order].mean(axis=1)
+        right.plot(means, range(len(order)), marker, color=colour, label=name, markersize=7)
+    finish(right, "mean over machines, sections and seeds [%]")
+    return figure
+
+
+def results_machines(rows):
+    """Official score of each system on each synthetic machine."""
+    order = by_score(rows)
+    scores = 100 * by_machine(rows).groupby(["system", "machine"], sort=False).mean().unstack("machine").loc[order]
+    figure = Figure(figsize=(9, 1.4 + 0.42 * len(order)), layout="constrained")
+    axes = figure.add_subplot()
+    reach = np.nanmax(np.abs(scores.to_numpy() - 50))
+    image = axes.imshow(scores, cmap="PuOr", vmin=50 - reach, vmax=50 + reach, aspect="auto")
+    for (row, column), value in np.ndenumerate(scores.to_numpy()):
+        axes.text(column, row, f"{value:.0f}", ha="center", va="center",
+                  color="white" if abs(value - 50) > 0.7 * reach else "black")  # fmt: skip
+    axes.set_xticks(range(scores.shape[1]), scores.columns)
+    axes.set_yticks(range(len(order)), order)
+    figure.colorbar(image, label="official score [%], mean of the seeds; 50 is chance")
+    return figure
+
+
+def results_time(rows):
+    """Time of training, and speed of scoring, of each system on the synthetic machines."""
+    order = trained(rows)[::-1]
+    cost = rows[rows["machine"] != ""].pivot_table("value", "system", "metric", "sum", sort=False).loc[order]
+    runs = rows[rows["metric"] == "fit seconds"].groupby("system")["value"].size().loc[order]
+    figure, (left, right) = panels(len(order))
+    for axes, values, label in [
+        (left, cost["fit seconds"] / runs, "training of one machine [s]"),
+        (right, cost["test clips"] / cost["score seconds"], "clips scored a second"),
+    ]:
+        axes.barh(range(len(order)), values, color=BLUE)
+        axes.set_xscale("log")
+        axes.set_xlabel(label)
+        for row, value in enumerate(values):
+            axes.annotate(f"{value:.2g}" if value < 10 else f"{value:.0f}", (value, row), (4, 0),
+                          textcoords="offset points", va="center")  # fmt: skip
+        axes.margins(x=0.15)
+    left.set_yticks(range(len(order)), order)
+    return figure
+
+
+def results_motors(rows):
+    """AUC of each system on the two tasks of the motors."""
+    order = by_score(rows)[::-1]
+    figure, axes = panels(len(order))
+    for ax, task in zip(axes, TASKS, strict=True):
+        figures = {name: task_table(rows, task, name) for name in ("AUC", "pAUC")}
+        draw_dots(ax, order, figures)
+        ax.set_title(task)
+        finish(ax, "AUC and pAUC [%]: mean, and each seed")
+    return figure
+
+
+SYNTHETIC = [totals, results_synthetic, seeds, machines, results_machines, costs, results_time]
+MOTORS = [motors, results_motors]
+
+
+def official(rows):
+    """Official score over all machines, systems by seeds."""
+    whole = rows[(rows["machine"] == "") & (rows["metric"] == OFFICIAL)]
+    return whole.set_index(["system", "seed"])["value"].unstack("seed").reindex(systems(rows))
+
+
+def by_machine(rows):
+    """Official score of each system, machine and seed."""
+    part = rows[(rows["machine"] != "") & (rows["metric"] == OFFICIAL)]
+    return part.set_index(["system", "machine", "seed"])["value"]
+
+
+def per_seed(rows, metric, domain=""):
+    """Mean of a figure over machines and sections, systems by seeds."""
+    part = rows[(rows["metric"] == metric) & (rows["domain"] == domain)]
+    return part.groupby(["system", "seed"])["value"].mean().unstack("seed").reindex(systems(rows))
+
+
+def task_table(rows, task, metric):
+    """Mean of a figure over the parts of a task, systems by seeds."""
+    return per_seed(rows[rows["machine"].str.startswith(task)], metric).reindex(systems(rows))
+
+
+def task_figures(own, task, metric):
+    return own[own["machine"].str.startswith(task) & (own["metric"] == metric)].groupby("seed")["value"].mean()
+
+
+def systems(rows):
+    return list(dict.fromkeys(rows["system"]))
+
+
+def by_score(rows):
+    """The systems from the best mean official score to the worst."""
+    means = by_machine(rows).groupby("system", sort=False).mean()
+    return means.sort_values(ascending=False, kind="stable").index.tolist()
+
+
+def trained(rows):
+    """The same without random scores, which take no time."""
+    return [system for system in by_score(rows) if system != CHANCE]
+
+
+def wins(rows, system):
+    """On how many machines and seeds the system is better than the control."""
+    scores = by_machine(rows)
+    own, other = scores.loc[system], scores.loc[CONTROL]
+    return "" if system == CONTROL else f"{int((own > other).sum())} of {len(own)}"
+
+
+def spread(values):
+    """Mean and standard deviation in percent."""
+    values = 100 * np.asarray(values, dtype=float)
+    if not len(values) or np.isnan(values).any():
+        return ""
+    return f"{values.mean():.1f} ± {values.std(ddof=1):.1f}" if len(values) > 1 else f"{values[0]:.1f}"
+
+
+def table(title, header, body, note):
+    lines = [f"### {title}", "", "| " + " | ".join(header) + " |", "|---" + "|---:" * (len(header) - 1) + "|"]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in body), "", note])
+
+
+def panels(n_rows):
+    """Two panels that share their rows."""
+    figure = Figure(figsize=(11, 1.3 + 0.36 * n_rows), layout="constrained")
+    return figure, figure.subplots(1, 2, sharey=True)
+
+
+def draw_dots(axes, order, figures):
+    """For each system and figure a dot for each seed, and the mean."""
+    styles = zip(figures.items(), [(BLUE, "o"), (ORANGE, "^")], strict=False)
+    for (name, values), (colour, marker) in styles:
+        values = 100 * values.reindex(order)
+        for column in values:
+            axes.plot(values[column], range(len(order)), marker, color=colour, fillstyle="none", markersize=5)
+        axes.plot(values.mean(axis=1, skipna=False), range(len(order)), marker, color=colour, markersize=9, label=name)
+    axes.set_yticks(range(len(order)), order)
+
+
+def finish(axes, label):
+    axes.axvline(50, color="0.2", linestyle=":", label="chance")
+    axes.grid(axis="y", color="0.9")
+    axes.set_axisbelow(True)
+    axes.set_xlabel(label)
+    axes.legend(loc="best", fontsize="small")
