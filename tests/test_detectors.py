@@ -181,6 +181,14 @@ def test_training_clips_are_scored_by_models_of_the_others():
     assert detector.offset_ == pytest.approx(np.quantile(scores, 0.1))
 
 
+def test_many_clips_to_a_feature_are_scored_by_their_own_gaussian():
+    clips = np.random.default_rng(0).normal(size=(301, 3))
+    for n_clips, is_own in ((299, False), (300, True)):
+        detector = MahalanobisDetector().fit(clips[:n_clips])
+        own = np.quantile(detector.score_samples(clips[:n_clips]), 0.1)
+        assert (detector.offset_ == pytest.approx(own, rel=1e-9)) == is_own
+
+
 def test_two_clips_are_scored_by_their_own_gaussian():
     clips = np.array([[0.0, 1.0], [1.0, 0.0]])
     detector = MahalanobisDetector().fit(clips)

@@ -81,8 +81,8 @@ class GaussianMixtureDetector(HeldOutMixin, BaseDetector):
     -----
     A Gaussian of many dimensions fits the clips that made it far better than new ones. For the threshold, training
     clips are therefore scored by models of the others: the clips of a section are dealt into ten parts in turn, and
-    each part is scored by a model of the other nine. Where these are too few for a model, the clips' own model scores
-    them.
+    each part is scored by a model of the other nine. Where these are too few for a model, or where there are a hundred
+    clips and more for each feature, so that one hardly matters, the clips' own model scores them.
 
     References
     ----------

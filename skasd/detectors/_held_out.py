@@ -3,6 +3,7 @@
 import numpy as np
 
 _N_PARTS = 10
+_ENOUGH_CLIPS = 100  # to a feature: the mean square distance of new clips is then about 1 % above that of the own clips
 
 
 class HeldOutMixin:
@@ -13,8 +14,11 @@ class HeldOutMixin:
     """
 
     def _score_training(self, model, X, domain, section, clip):
+        n_clips = clip[-1] + 1
+        if n_clips >= _ENOUGH_CLIPS * X.shape[1]:
+            return self._score(model, X)
         scores = np.empty(len(X))
-        for part in range(min(_N_PARTS, clip[-1] + 1)):
+        for part in range(min(_N_PARTS, n_clips)):
             held_out = clip % _N_PARTS == part
             try:
                 others = self._fit(X[~held_out], domain[~held_out], section)
