@@ -117,7 +117,9 @@ def text(value):
         return f"{type(value).__name__}({', '.join(told)})"
     if isinstance(value, float):
         return repr(float(f"{value:.3g}"))
-    if isinstance(value, (tuple, list)):
+    if isinstance(value, list):
+        return f"[{', '.join(map(text, value))}]"
+    if isinstance(value, tuple):
         return f"({', '.join(map(text, value))}{',' * (len(value) == 1)})"
     return repr(value)
 
