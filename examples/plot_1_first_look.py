@@ -3,17 +3,22 @@
 A first look at machine sounds
 ==============================
 
-Before anything is detected, listen and look. This example loads recordings of small motors, draws them as
-waveforms and as log-mel spectrograms, and shows what makes the task hard: a damaged propeller changes the
-sound, and so does the speed. At the end come synthetic machines, of which there can be as many clips as wanted.
+Before anything is detected, listen and look. This example loads recordings of small
+motors, draws them as waveforms and as log-mel spectrograms, and shows what makes the
+task hard: a damaged propeller changes the sound, and so does the speed. At the end come
+synthetic machines, of which there can be as many clips as wanted.
 """
+
+# sphinx_gallery_thumbnail_number = 3
 
 # %%
 # Clips
 # -----
-# Recordings of four small motors come with the package. :func:`~skasd.datasets.load_motors` cuts them into clips
-# of equal length and gives them as :class:`~skasd.clips.Clips`: fields of equal length, row *i* of each belongs
-# to clip *i*. A string gives a field; a mask, a slice or an array of row numbers gives fewer clips.
+# Recordings of four small motors come with the package.
+# :func:`~skasd.datasets.load_motors` cuts them into clips of equal length and gives them
+# as :class:`~skasd.clips.Clips`: fields of equal length, row *i* of each belongs to clip
+# *i*. A string gives a field; a mask, a slice or an array of row numbers gives fewer
+# clips.
 
 from skasd.datasets import load_motors
 
@@ -21,43 +26,53 @@ clips = load_motors(fault="propeller", motor="M2", duration=4.0)
 print(clips)
 
 # %%
-# Anomalies are labelled -1, as scikit-learn labels outliers. They are in the test alone: what is to be learnt is
-# how the motor sounds when it runs well, and training has heard it at other speeds than the test.
+# Anomalies are labelled -1, as scikit-learn labels outliers. They are in the test alone:
+# what is to be learnt is how the motor sounds when it runs well, and training has heard
+# it at other speeds than the test.
 
 import numpy as np
 
 for split in ("train", "test"):
     for label, name in [(1, "healthy"), (-1, "damaged")]:
         chosen = clips[(clips["split"] == split) & (clips["label"] == label)]
-        print(f"{split:<6}{name:<8} {len(chosen):2} clips, speeds (rpm): {np.unique(chosen['speed'])}")
+        speeds = np.unique(chosen["speed"])
+        print(f"{split:<6}{name:<8} {len(chosen):2} clips, speeds (rpm): {speeds}")
 
 # %%
 # A healthy and a damaged motor
 # -----------------------------
-# Two clips at the same speed: above as waveforms, about four turns of the propeller long, below as log-mel
-# spectrograms, which say how much level there is in which band of frequencies at which time. The bands are narrow
-# below and wide above, much as in hearing. Both spectrograms have the same colours, so that their levels can be
-# compared.
+# Two clips at the same speed: above as waveforms, about four turns of the propeller long,
+# below as log-mel spectrograms, which say how much level there is in which band of
+# frequencies at which time. The bands are narrow below and wide above, much as in
+# hearing. Both spectrograms have the same colours, so that their levels can be compared.
 
 import matplotlib.pyplot as plt
 
 from skasd.plotting import SpectrogramDisplay
 
-BLUE, ORANGE = "#0072B2", "#E69F00"  # can be told apart by colour-blind people, as in all plots of skasd
+BLUE, ORANGE = (
+    "#0072B2",
+    "#E69F00",
+)  # can be told apart by colour-blind people, as in all plots of skasd
 
 at_one_speed = clips[clips["speed"] == 1650]
-figure, axes = plt.subplots(2, 2, figsize=(10, 6.5), sharey="row", layout="constrained")
-for column, (label, name, color) in zip(axes.T, [(1, "healthy", BLUE), (-1, "damaged propeller", ORANGE)], strict=True):
+figure, axes = plt.subplots(2, 2, figsize=(8.5, 6), sharey="row", layout="constrained")
+states = [(1, "healthy", BLUE), (-1, "damaged propeller", ORANGE)]
+for column, (label, name, color) in zip(axes.T, states, strict=True):
     waveform = at_one_speed["waveform"][at_one_speed["label"] == label][0]
     time = np.arange(2400) / 16000
     column[0].plot(time, waveform[:2400], color=color, linewidth=0.8)
-    column[0].set(title=f"{name}, 1650 rpm", xlabel="time (s)", ylabel="amplitude (1 = full scale)")
+    column[0].set(
+        title=f"{name}, 1650 rpm",
+        xlabel="time (s)",
+        ylabel="amplitude (1 = full scale)",
+    )
     SpectrogramDisplay.from_waveform(waveform, ax=column[1], vmin=-60, vmax=-10)
 plt.show()
 
 # %%
-# How loud are the two? Worth knowing before any detector is praised: where faults are simply louder, a sound
-# level meter finds them as well.
+# How loud are the two? Worth knowing before any detector is praised: where faults are
+# simply louder, a sound level meter finds them as well.
 
 for label, name in [(1, "healthy"), (-1, "damaged")]:
     waveform = at_one_speed["waveform"][at_one_speed["label"] == label]
@@ -66,45 +81,75 @@ for label, name in [(1, "healthy"), (-1, "damaged")]:
 # %%
 # Speed changes the sound as well
 # -------------------------------
-# The mean over time of each band, one line a recording. From one speed to the next the healthy motor changes as
-# well: peaks move, and what is above 3 kHz gets louder. A detector has to tell such changes from those that a
-# fault brings.
+# The mean over time of each band, one line a recording. From one speed to the next the
+# healthy motor changes as well: peaks move, and what is above 3 kHz gets louder. A
+# detector has to tell such changes from those that a fault brings.
 
 from skasd.features import LogMelSpectrogram
 
 spectra = LogMelSpectrogram().fit_transform(clips)["log_mel"].mean(axis=2)
 frequencies = SpectrogramDisplay(log_mel=spectra.T).frequencies
 
-figure, ax = plt.subplots(figsize=(10, 4.5), layout="constrained")
+figure, ax = plt.subplots(figsize=(8.5, 4.5), layout="constrained")
 for speed, style in [(1450, ":"), (1650, "--"), (1850, "-")]:
     for label, name, color in [(1, "healthy", BLUE), (-1, "damaged", ORANGE)]:
         chosen = (clips["speed"] == speed) & (clips["label"] == label)
-        ax.semilogx(frequencies, spectra[chosen].mean(axis=0), style, color=color, label=f"{name}, {speed} rpm")
-ax.set(xlabel="frequency (Hz)", ylabel="mean level (dB)", title="Motor M2: speed and fault both change the spectrum")
-ax.legend(ncols=3)
+        ax.semilogx(
+            frequencies,
+            spectra[chosen].mean(axis=0),
+            style,
+            color=color,
+            label=f"{name}, {speed} rpm",
+        )
+ax.set(
+    xlabel="frequency (Hz)",
+    ylabel="mean level (dB)",
+    title="Motor M2: speed and fault both change the spectrum",
+)
+ax.legend(ncols=3, fontsize="small")
 plt.show()
 
 # %%
 # Synthetic machines
 # ------------------
-# :func:`~skasd.datasets.make_machine_sounds` makes seven kinds of machines in factory noise, with faults that are
-# known. Here are four of them, healthy above and with a fault below. The noise is turned down and the faults are
-# made worse than by default, so that one can see them.
+# :func:`~skasd.datasets.make_machine_sounds` makes seven kinds of machines in factory
+# noise, with faults that are known. Here are four of them, healthy above and with a fault
+# below. The noise is turned down and the faults are made worse than by default, so that
+# one can see them.
 
 from skasd.datasets import make_machine_sounds
 
 machines = ("fan", "gearbox", "slider", "valve")
-figure, axes = plt.subplots(2, len(machines), figsize=(12, 6), sharex=True, sharey=True, layout="constrained")
+figure, axes = plt.subplots(
+    2,
+    len(machines),
+    figsize=(9, 5),
+    sharex=True,
+    sharey=True,
+    layout="constrained",
+)
 for column, machine in zip(axes.T, machines, strict=True):
     made = make_machine_sounds(
-        machine, n_sections=1, n_train_source=0, n_train_target=0, n_test=1, duration=4.0, snr=20, severity=2,
+        machine,
+        n_sections=1,
+        n_train_source=0,
+        n_train_target=0,
+        n_test=1,
+        duration=4.0,
+        snr=20,
+        severity=2,
         random_state=0,
-    )  # fmt: skip
+    )
     made = made[made["domain"] == "source"]
     for ax, label in zip(column, (1, -1), strict=True):
         row = np.flatnonzero(made["label"] == label)[0]
-        name = f"{machine}, {made['fault'][row]}"
-        display = SpectrogramDisplay.from_waveform(made["waveform"][row], name=name, ax=ax, vmin=-60, vmax=0)
+        display = SpectrogramDisplay.from_waveform(
+            made["waveform"][row],
+            name=f"{machine}, {made['fault'][row]}",
+            ax=ax,
+            vmin=-60,
+            vmax=0,
+        )
         display.colorbar_.remove()  # one for all is enough
         ax.label_outer()
 figure.colorbar(display.image_, ax=axes, label="level (dB)")

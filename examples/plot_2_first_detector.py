@@ -3,18 +3,18 @@
 A first detector
 ================
 
-A pipeline that learns from healthy recordings alone how a motor sounds, and then says of every new clip how
-normal it is. Four steps suffice: bring the clips to one level, make log-mel spectrograms, sum each one up as a
-vector, and measure how far that lies from the healthy ones. What loudness alone would have reached stands
-beside it.
+A pipeline that learns from healthy recordings alone how a motor sounds, and then says
+of every new clip how normal it is. Four steps suffice: bring the clips to one level,
+make log-mel spectrograms, sum each one up as a vector, and measure how far that lies
+from the healthy ones. What loudness alone would have reached stands beside it.
 """
 
 # %%
 # Fit and score
 # -------------
-# Training has healthy clips of motor M2 at four speeds; the test has healthy clips and ones with a damaged
-# propeller, at four other speeds. :class:`~skasd.audio.LevelNormalizer` keeps the detector from going by
-# loudness.
+# Training has healthy clips of motor M2 at four speeds; the test has healthy clips and
+# ones with a damaged propeller, at four other speeds.
+# :class:`~skasd.audio.LevelNormalizer` keeps the detector from going by loudness.
 
 from sklearn.pipeline import make_pipeline
 
@@ -27,30 +27,38 @@ from skasd.features import LogMelSpectrogram
 train = load_motors(motor="M2", split="train")
 test = load_motors(motor="M2", split="test")
 
-system = make_pipeline(LevelNormalizer(), LogMelSpectrogram(n_mels=64), StatisticsEmbedder(), MahalanobisDetector())
+system = make_pipeline(
+    LevelNormalizer(),
+    LogMelSpectrogram(n_mels=64),
+    StatisticsEmbedder(),
+    MahalanobisDetector(),
+)
 system.fit(train)
 system.score_samples(test)[:5]
 
 # %%
-# A **higher score is more normal**, as everywhere in scikit-learn. Here a score is minus a distance.
+# A **higher score is more normal**, as everywhere in scikit-learn. Here a score is minus
+# a distance.
 #
 # What the scores look like
 # -------------------------
-# Damaged clips score lower than healthy ones, nearly all of them. The dashed line is the threshold that
-# ``predict`` goes by, ``offset_`` of the detector: a tenth of the training clips lie below it.
+# Damaged clips score lower than healthy ones, nearly all of them. The dashed line is the
+# threshold that ``predict`` goes by, ``offset_`` of the detector. It is set so that one
+# clip in ten would raise an alarm, if all were like those of training.
 
 import matplotlib.pyplot as plt
 
 from skasd.plotting import ScoreHistogramDisplay
 
 figure, ax = plt.subplots(figsize=(8, 4.5), layout="constrained")
-ScoreHistogramDisplay.from_estimator(system, test, name="Motor M2, speeds not heard in training", ax=ax)
+ScoreHistogramDisplay.from_estimator(system, test, ax=ax)
+ax.set_title("Motor M2, speeds not heard in training")
 plt.show()
 
 # %%
-# Here it is of no use. Training has not heard the speeds of the test, so that healthy clips, too, are further
-# from the training clips than those are from each other. Ranking and threshold are two questions, and the second
-# one is that of :doc:`plot_8_thresholds`.
+# Here it is of no use. Training has not heard the speeds of the test, so that healthy
+# clips, too, are further from the training clips than those are from each other. Ranking
+# and threshold are two questions, and the second one is that of :doc:`plot_8_thresholds`.
 
 alarms = system.predict(test) == -1
 print(f"damaged clips that raise an alarm: {alarms[test['label'] == -1].mean():.0%}")
@@ -59,10 +67,11 @@ print(f"healthy clips that raise an alarm: {alarms[test['label'] == 1].mean():.0
 # %%
 # How well do they rank?
 # ----------------------
-# The ROC curve shows all thresholds at once. Its area, the AUC, is the chance that a damaged clip has a lower
-# score than a healthy one. Who is called for nothing too often stops coming, so the part with few false alarms
-# matters most: the partial AUC, shaded, goes up to one false alarm in ten healthy clips. Beside it stands what
-# loudness alone reaches.
+# The ROC curve shows all thresholds at once. Its area, the AUC, is the chance that a
+# damaged clip has a lower score than a healthy one. Who is called for nothing too often
+# stops coming, so the part with few false alarms matters most: the partial AUC, shaded,
+# goes up to one false alarm in ten healthy clips. Beside it stands what loudness alone
+# reaches.
 
 import numpy as np
 
@@ -70,34 +79,62 @@ from skasd.metrics import anomaly_predictions, auc_score, bootstrap_interval
 from skasd.plotting import PartialROCDisplay
 
 loudness = np.mean(np.square(test["waveform"]), axis=1)
-y_true, y_score = anomaly_predictions(system, test)  # the other way round: 1 = anomalous, higher = more anomalous
+y_true, y_score = anomaly_predictions(system, test)
 
 figure, ax = plt.subplots(figsize=(6, 6), layout="constrained")
-PartialROCDisplay.from_predictions(y_true, y_score, name="pipeline (without loudness)", ax=ax)
-PartialROCDisplay.from_predictions(y_true, loudness, name="loudness alone", ax=ax, color="#E69F00", linestyle="-.")
+PartialROCDisplay.from_predictions(y_true, y_score, name="pipeline", ax=ax)
+PartialROCDisplay.from_predictions(
+    y_true,
+    loudness,
+    name="loudness alone",
+    ax=ax,
+    color="#E69F00",
+    linestyle="-.",
+)
 plt.show()
 
 # %%
-# The clips come from few recordings, and clips of one recording are alike. An interval that draws whole
-# recordings says how little the figure is known; one that draws clips would promise too much.
+# The clips come from few recordings, and clips of one recording are alike. An interval
+# that draws whole recordings says how little the figure is known; one that draws clips
+# would promise too much.
 
 for name, groups in [("recordings", test["recording"]), ("clips (too narrow)", None)]:
-    interval = bootstrap_interval(auc_score, y_true, y_score, groups=groups, random_state=0)
-    print(f"AUC {interval.value:.3f}, 95 % interval from {name}: {interval.low:.3f} to {interval.high:.3f}")
+    auc = bootstrap_interval(auc_score, y_true, y_score, groups=groups, random_state=0)
+    print(f"AUC {auc.value:.3f}, drawing {name}: {auc.low:.3f} to {auc.high:.3f}")
 
 # %%
 # Which recordings are hard?
 # --------------------------
-# One mark a clip. At 1450 rpm the healthy clips score about as low as damaged ones do at other speeds, although
-# 1400 rpm is among the speeds of training: at each speed by itself, a detector would have an easier task.
+# One mark a clip. At 1450 rpm the healthy clips score about as low as damaged ones do at
+# other speeds, although 1400 rpm is among the speeds of training: at each speed by
+# itself, a detector would have an easier task.
 
 figure, ax = plt.subplots(figsize=(8, 4.5), layout="constrained")
 scores = system.score_samples(test)
-for label, name, color, marker, shift in [(1, "healthy", "#0072B2", "o", -8), (-1, "damaged", "#E69F00", "^", 8)]:
+for label, name, color, marker, shift in [
+    (1, "healthy", "#0072B2", "o", -8),
+    (-1, "damaged", "#E69F00", "^", 8),
+]:
     rows = test["label"] == label
-    ax.scatter(test["speed"][rows] + shift, scores[rows], color=color, marker=marker, alpha=0.7, label=name)
+    ax.scatter(
+        test["speed"][rows] + shift,
+        scores[rows],
+        color=color,
+        marker=marker,
+        alpha=0.7,
+        label=name,
+    )
 for speed in np.unique(train["speed"]):
-    ax.axvline(speed, color="0.5", linestyle=":", label="speeds of training" if speed == 1400 else None)
-ax.set(xlabel="speed (rpm)", ylabel="score (higher = more normal)", title="Motor M2, clip by clip")
+    ax.axvline(
+        speed,
+        color="0.5",
+        linestyle=":",
+        label="speeds of training" if speed == 1400 else None,
+    )
+ax.set(
+    xlabel="speed (rpm)",
+    ylabel="score (higher = more normal)",
+    title="Motor M2, clip by clip",
+)
 ax.legend()
 plt.show()

@@ -3,17 +3,21 @@
 Domain shift, seen and handled
 ==============================
 
-A machine that runs at another speed sounds different, and a detector cannot know that this is no fault. This
-example shows what such a *domain shift* does to scores, and what three remedies bring and cost: a few healthy
-clips from the new conditions, a model for each domain, and features that depend less on the speed.
+A machine that runs at another speed sounds different, and a detector cannot know that
+this is no fault. This example shows what such a *domain shift* does to scores, and what
+three remedies bring and cost: a few healthy clips from the new conditions, a model for
+each domain, and features that depend less on the speed.
 """
+
+# sphinx_gallery_thumbnail_number = 2
 
 # %%
 # Gearboxes at new speeds
 # -----------------------
-# Four synthetic gearboxes, each a section of its own. In the *source* domain they run at three speeds, in the
-# *target* domain at two others. Of the source domain there are 95 clips a gearbox to train on; of the target
-# domain there are as many as 40, to see what they are worth.
+# Four synthetic gearboxes, each a section of its own. In the *source* domain they run at
+# three speeds, in the *target* domain at two others. Of the source domain there are 95
+# clips a gearbox to train on; of the target domain there are as many as 40, to see what
+# they are worth.
 
 import numpy as np
 from sklearn.pipeline import make_pipeline
@@ -23,7 +27,12 @@ from skasd.embedders import StatisticsEmbedder
 from skasd.features import LogMelSpectrogram
 
 clips = make_machine_sounds(
-    "gearbox", n_sections=4, domain_shift="speed", n_train_target=40, duration=2.0, random_state=0
+    "gearbox",
+    n_sections=4,
+    domain_shift="speed",
+    n_train_target=40,
+    duration=2.0,
+    random_state=0,
 )
 clips = LogMelSpectrogram(n_mels=64).fit_transform(clips)
 source = clips[(clips["split"] == "train") & (clips["domain"] == "source")]
@@ -33,8 +42,9 @@ test = clips[clips["split"] == "test"]
 # %%
 # Seen
 # ----
-# This detector has heard the source domain alone. In the target domain healthy clips score lower than most faulty
-# clips of the source domain do: whatever the threshold, it cannot suit both.
+# This detector has heard the source domain alone. In the target domain healthy clips
+# score lower than most faulty clips of the source domain do: whatever the threshold, it
+# cannot suit both.
 
 import matplotlib.pyplot as plt
 
@@ -43,20 +53,31 @@ from skasd.plotting import ScoreHistogramDisplay
 
 system = make_pipeline(StatisticsEmbedder(), MahalanobisDetector()).fit(source)
 
-figure, axes = plt.subplots(2, figsize=(8, 6.5), sharex=True, sharey=True, layout="constrained")
+figure, axes = plt.subplots(
+    2,
+    figsize=(8, 6.5),
+    sharex=True,
+    sharey=True,
+    layout="constrained",
+)
 scores, bins = system.score_samples(test), np.linspace(-80, 0, 41)
 for ax, domain in zip(axes, ("source", "target"), strict=True):
     rows = test["domain"] == domain
     ScoreHistogramDisplay.from_predictions(
-        test["label"][rows], scores[rows], threshold=system[-1].offset_, bins=bins, name=f"{domain} domain", ax=ax
+        test["label"][rows],
+        scores[rows],
+        threshold=system[-1].offset_,
+        bins=bins,
+        name=f"{domain} domain",
+        ax=ax,
     )
     ax.label_outer()
 plt.show()
 
 # %%
-# :func:`~skasd.metrics.domain_scores` counts as the challenge does: each domain's healthy clips against the
-# faulty clips of both. An AUC below 0.5 means that a healthy clip of that domain usually looks *worse* than a
-# faulty one.
+# :func:`~skasd.metrics.domain_scores` counts as the challenge does: each domain's healthy
+# clips against the faulty clips of both. An AUC below 0.5 means that a healthy clip of
+# that domain usually looks *worse* than a faulty one.
 
 from skasd.metrics import anomaly_predictions, domain_scores
 
@@ -65,43 +86,56 @@ def aucs(system):
     """AUC in the source and in the target domain, the mean over the gearboxes."""
     y_true, y_score = anomaly_predictions(system, test)
     sections = domain_scores(y_true, y_score, test["domain"], section=test["section"])
-    return np.mean([[section.auc_source, section.auc_target] for section in sections], axis=0)
+    return np.mean([[each.auc_source, each.auc_target] for each in sections], axis=0)
 
 
-print("AUC in the source domain {:.2f}, in the target domain {:.2f}".format(*aucs(system)))
+print("AUC: {:.2f} in the source domain, {:.2f} in the target domain".format(*aucs(system)))
 
 # %%
 # Handled
 # -------
-# Three pipelines, each with 0 to 40 healthy clips of the target domain in training. The second one gives each
-# domain its own Gaussian; the smaller distance counts, so that the domain need not be known to score. The third
-# one leaves out the mean level of the bands and goes by how much they vary over time.
+# Three pipelines, each with 0 to 40 healthy clips of the target domain in training. The
+# second one gives each domain its own Gaussian; the smaller distance counts, so that the
+# domain need not be known to score. The third one leaves out the mean level of the bands
+# and goes by how much they vary over time.
 
 systems = {
     "one Gaussian": system,
-    "a Gaussian each domain": make_pipeline(StatisticsEmbedder(), MahalanobisDetector(per_domain=True)),
-    "one Gaussian, deviations only": make_pipeline(StatisticsEmbedder(statistics=("std",)), MahalanobisDetector()),
+    "a Gaussian each domain": make_pipeline(
+        StatisticsEmbedder(),
+        MahalanobisDetector(per_domain=True),
+    ),
+    "one Gaussian, deviations only": make_pipeline(
+        StatisticsEmbedder(statistics=("std",)),
+        MahalanobisDetector(),
+    ),
 }
 counts = [0, 2, 5, 10, 20, 40]
-number = np.concatenate([np.arange(np.sum(target["section"] == section)) for section in np.unique(target["section"])])
+number = np.tile(np.arange(40), 4)  # of a target clip among those of its gearbox
 reached = {
-    name: np.array([aucs(system.fit(source + target[number < count])) for count in counts])
-    for name, system in systems.items()
+    name: np.transpose([aucs(each.fit(source + target[number < count])) for count in counts])
+    for name, each in systems.items()
 }
 
-figure, axes = plt.subplots(1, 2, figsize=(10, 4.5), sharey=True, layout="constrained")
-for name, color, marker in zip(systems, ["#0072B2", "#D55E00", "#009E73"], "os^", strict=True):
-    for ax, values in zip(axes, reached[name].T, strict=True):
+figure, axes = plt.subplots(1, 2, figsize=(8.5, 4.2), sharey=True, layout="constrained")
+colors = ["#0072B2", "#D55E00", "#009E73"]
+for name, color, marker in zip(systems, colors, "os^", strict=True):
+    for ax, values in zip(axes, reached[name], strict=True):
         ax.plot(counts, values, color=color, marker=marker, label=name)
 for ax, domain in zip(axes, ("source", "target"), strict=True):
     ax.axhline(0.5, color="0.5", linestyle="--", label="chance")
-    ax.set(title=f"{domain} domain", xlabel="target clips in training, a gearbox", ylabel="AUC, mean of four gearboxes")
+    ax.set(
+        title=f"{domain} domain",
+        xlabel="target clips in training, a gearbox",
+        ylabel="AUC, mean of four gearboxes",
+    )
     ax.label_outer()
 axes[0].legend()
 plt.show()
 
 # %%
-# Each remedy helps in the target domain, and each has its price in the source domain. A second Gaussian needs
-# enough clips to be estimated from; a few target clips help all three. What is best depends on the machine, the
-# kind of shift and the number of clips: tune it on development machines (:doc:`plot_5_tuning`) rather than read
-# it off a test, as this picture does.
+# Each remedy helps in the target domain, and each has its price in the source domain. A
+# second Gaussian needs enough clips to be estimated from; a few target clips help all
+# three. What is best depends on the machine, the kind of shift and the number of clips:
+# tune it on development machines (:doc:`plot_5_tuning`) rather than read it off a test,
+# as this picture does.

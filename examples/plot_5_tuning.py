@@ -3,56 +3,85 @@
 Tuning with GridSearchCV and the partial AUC
 ============================================
 
-``GridSearchCV`` tunes any part of a pipeline. It has to know on which clips to train, on which to validate, and
-how to count; skasd has a splitter and scorers for that. As in the DCASE Challenge, some machines are for
-development, and others are kept to see what the choice is worth.
+``GridSearchCV`` tunes any part of a pipeline. It has to know on which clips to train,
+on which to validate, and how to count; skasd has a splitter and scorers for that. As in
+the DCASE Challenge, some machines are for development, and others are kept to see what
+the choice is worth.
 """
 
 # %%
 # Some machines to tune on, others to report
 # ------------------------------------------
-# Six synthetic gearboxes. Each has healthy clips to train on and test clips, healthy and faulty, and is a
-# section: it gets a model of its own. The first three are for development, the others are not looked at before
-# the end.
+# Six synthetic gearboxes. Each has healthy clips to train on and test clips, healthy and
+# faulty, and is a section: it gets a model of its own. The first three are for
+# development, the others are not looked at before the end.
 
 import numpy as np
 
 from skasd.datasets import make_machine_sounds
 from skasd.features import LogMelSpectrogram
 
-clips = make_machine_sounds("gearbox", n_sections=6, n_train_source=60, n_test=15, duration=2.0, random_state=0)
+clips = make_machine_sounds(
+    "gearbox",
+    n_sections=6,
+    n_train_source=60,
+    n_test=15,
+    duration=2.0,
+    random_state=0,
+)
 clips = LogMelSpectrogram(n_mels=64).fit_transform(clips)
 development = clips[np.isin(clips["section"], ["00", "01", "02"])]
 evaluation = clips[np.isin(clips["section"], ["03", "04", "05"])]
 
 # %%
-# The spectrograms are made once, before the search: nothing in the grid changes them, and nothing is learnt in
-# making them. Whatever *learns* from clips belongs into the pipeline, so that it learns from the training clips
-# of a split alone.
+# The spectrograms are made once, before the search: nothing in the grid changes them, and
+# nothing is learnt in making them. Whatever *learns* from clips belongs into the
+# pipeline, so that it learns from the training clips of a split alone.
 #
 # Search
 # ------
-# :class:`~skasd.model_selection.DevelopmentSplit` trains on the clips called ``train`` and validates on those
-# called ``test``. :func:`~skasd.metrics.pauc_scorer` takes the partial AUC of each section by itself and their
-# harmonic mean. Clips labelled -1 never train, not even when the best setting is fitted anew on all clips of
-# development.
+# :class:`~skasd.model_selection.DevelopmentSplit` trains on the clips called ``train``
+# and validates on those called ``test``. :func:`~skasd.metrics.pauc_scorer` takes the
+# partial AUC of each section by itself and their harmonic mean. Clips labelled -1 never
+# train, not even when the best setting is fitted anew on all clips of development.
 
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
-from skasd.detectors import GaussianMixtureDetector, MahalanobisDetector, NearestNeighborsDetector
+from skasd.detectors import (
+    GaussianMixtureDetector,
+    MahalanobisDetector,
+    NearestNeighborsDetector,
+)
 from skasd.embedders import StatisticsEmbedder
 from skasd.metrics import pauc_scorer
 from skasd.model_selection import DevelopmentSplit
 
-system = Pipeline([("embedder", StatisticsEmbedder()), ("detector", MahalanobisDetector())])
+system = Pipeline(
+    [
+        ("embedder", StatisticsEmbedder()),
+        ("detector", MahalanobisDetector()),
+    ]
+)
 statistics = {"embedder__statistics": [("mean",), ("std",), ("mean", "std"), ("rank",)]}
 grid = [
-    statistics | {"detector": [MahalanobisDetector()], "detector__per_domain": [False, True]},
-    statistics | {"detector": [GaussianMixtureDetector(random_state=0)], "detector__n_components": [1, 2]},
-    statistics | {"detector": [NearestNeighborsDetector(metric="euclidean")], "detector__n_local": [None, 4, 16]},
+    {
+        **statistics,
+        "detector": [MahalanobisDetector()],
+        "detector__per_domain": [False, True],
+    },
+    statistics
+    | {
+        "detector": [GaussianMixtureDetector(random_state=0)],
+        "detector__n_components": [1, 2],
+    },
+    statistics
+    | {
+        "detector": [NearestNeighborsDetector(metric="euclidean")],
+        "detector__n_local": [None, 4, 16],
+    },
 ]
-search = GridSearchCV(system, grid, scoring=pauc_scorer, cv=DevelopmentSplit(), error_score="raise")
+search = GridSearchCV(system, grid, scoring=pauc_scorer, cv=DevelopmentSplit())
 search.fit(development, development["label"])
 
 print(f"{len(search.cv_results_['params'])} settings; best: {search.best_params_}")
@@ -60,41 +89,57 @@ print(f"{len(search.cv_results_['params'])} settings; best: {search.best_params_
 # %%
 # What is the best score worth?
 # -----------------------------
-# ``best_score_`` is the highest of many, counted on the very clips that chose it. For an honest figure, the
-# chosen setting learns the evaluation machines from their training clips, and is scored on their test clips.
+# ``best_score_`` is the highest of many, counted on the very clips that chose it. For an
+# honest figure, the chosen setting learns the evaluation machines from their training
+# clips, and is scored on their test clips.
 
 from sklearn.base import clone
 
 
 def score_on_evaluation(params):
-    chosen = clone(system).set_params(**clone(params, safe=False))  # as GridSearchCV does it
+    chosen = clone(system).set_params(**clone(params, safe=False))
     chosen.fit(evaluation[evaluation["split"] == "train"])
     return pauc_scorer(chosen, evaluation[evaluation["split"] == "test"])
 
 
-print(f"partial AUC on development machines: {search.best_score_:.3f}")
-print(f"partial AUC on evaluation machines:  {score_on_evaluation(search.best_params_):.3f}")
+reached = score_on_evaluation(search.best_params_)
+print(f"development: partial AUC {search.best_score_:.3f}")
+print(f"evaluation:  partial AUC {reached:.3f}")
 
 # %%
 # All settings at once
 # --------------------
-# Scored on both sets of machines, to see what development tells of evaluation. (This is for the picture: whoever
-# chooses by the vertical axis has tuned on the evaluation.) By and large, settings that do well on the one do
-# well on the other, but the order among the best is another one. Machines differ in how hard they are: here those
-# of the evaluation are easier, so that most marks lie above the diagonal, and the chosen one has lost its lead.
+# Scored on both sets of machines, to see what development tells of evaluation. (This is
+# for the picture: whoever chooses by the vertical axis has tuned on the evaluation.) By
+# and large, settings that do well on the one do well on the other, but the order among
+# the best is another one. Machines differ in how hard they are: here those of the
+# evaluation are easier, so that most marks lie above the diagonal, and the chosen one has
+# lost its lead.
 
 import matplotlib.pyplot as plt
 
-params, on_development = search.cv_results_["params"], search.cv_results_["mean_test_score"]
+params, on_development = (
+    search.cv_results_["params"],
+    search.cv_results_["mean_test_score"],
+)
 on_evaluation = np.array([score_on_evaluation(each) for each in params])
 kinds = np.array([type(each["detector"]).__name__ for each in params])
 
-print(f"mean over all settings: {on_development.mean():.3f} and {on_evaluation.mean():.3f}")
-print(f"settings that do better than the chosen one: {np.sum(on_evaluation > on_evaluation[search.best_index_])}")
+n_better = np.sum(on_evaluation > reached)
+print(f"mean over the settings, development: {on_development.mean():.3f}")
+print(f"mean over the settings, evaluation:  {on_evaluation.mean():.3f}")
+print(f"{n_better} settings do better in evaluation than the chosen one")
 
 figure, ax = plt.subplots(figsize=(6.5, 6.5), layout="constrained")
-for kind, color, marker in zip(np.unique(kinds), ["#0072B2", "#D55E00", "#009E73"], "os^", strict=True):
-    ax.scatter(on_development[kinds == kind], on_evaluation[kinds == kind], color=color, marker=marker, label=kind)
+colors = ["#0072B2", "#D55E00", "#009E73"]
+for kind, color, marker in zip(np.unique(kinds), colors, "os^", strict=True):
+    ax.scatter(
+        on_development[kinds == kind],
+        on_evaluation[kinds == kind],
+        color=color,
+        marker=marker,
+        label=kind,
+    )
 best = search.best_index_
 ax.scatter(
     on_development[best],
@@ -105,13 +150,18 @@ ax.scatter(
     label="chosen on development",
 )
 ax.axline((0.5, 0.5), slope=1, color="0.5", linestyle="--", label="as good on both")
-ax.set(xlabel="partial AUC, development machines", ylabel="partial AUC, evaluation machines", aspect="equal")
+ax.set(
+    xlabel="partial AUC, development machines",
+    ylabel="partial AUC, evaluation machines",
+    aspect="equal",
+)
 ax.set(xlim=(0.47, 0.77), ylim=(0.47, 0.77))
 ax.set_title("One mark a setting")
 ax.legend()
 plt.show()
 
 # %%
-# Without a split of its own, a data set is dealt out in folds by :class:`~skasd.model_selection.NormalOnlyKFold`:
-# normal clips train, normal and anomalous ones validate. Give it the recordings as ``groups`` where several clips
-# come from one.
+# Without a split of its own, a data set is dealt out in folds by
+# :class:`~skasd.model_selection.NormalOnlyKFold`: normal clips train, normal and
+# anomalous ones validate. Give it the recordings as ``groups`` where several clips come
+# from one.

@@ -3,17 +3,21 @@
 Training an embedder
 ====================
 
-A network that learns to tell healthy sounds apart, here motors and their speeds, has to listen to how they
-sound. Its output can then stand in the place of simple statistics before any detector. This example trains one,
-watches it learn, and compares it with the control that needs no training. Training does not always pay.
+A network that learns to tell healthy sounds apart, here motors and their speeds, has to
+listen to how they sound. Its output can then stand in the place of simple statistics
+before any detector. This example trains one, watches it learn, and compares it with the
+control that needs no training. Training does not always pay.
 """
+
+# sphinx_gallery_thumbnail_number = 2
 
 # %%
 # Train
 # -----
-# Healthy clips of two motors at four speeds each. :class:`~skasd.embedders.ClassificationEmbedder` trains any
-# network; by default a MobileFaceNet. It learns both targets at once, with mixed clips, and a fifth of the clips
-# is set aside to watch the loss.
+# Healthy clips of two motors at four speeds each.
+# :class:`~skasd.embedders.ClassificationEmbedder` trains any network; by default a
+# MobileFaceNet. It learns both targets at once, with mixed clips, and a fifth of the
+# clips is set aside to watch the loss.
 
 from sklearn.pipeline import make_pipeline
 
@@ -42,9 +46,10 @@ network = ClassificationEmbedder(
 network.fit(train)
 
 # %%
-# The validation loss should fall, as it does here in the end. Mixed clips are harder to tell apart than clips as
-# they are, so the training loss stays high. The clips that were set aside come from the same recordings as the
-# others: the loss says that training works, not that it will be of use at new speeds.
+# The validation loss should fall, as it does here in the end. Mixed clips are harder to
+# tell apart than clips as they are, so the training loss stays high. The clips that were
+# set aside come from the same recordings as the others: the loss says that training
+# works, not that it will be of use at new speeds.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -52,24 +57,28 @@ import numpy as np
 from skasd.plotting import TrainingHistoryDisplay
 
 figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")
-TrainingHistoryDisplay.from_estimator(network, name="MobileFaceNet tells two motors and four speeds apart", ax=ax)
+TrainingHistoryDisplay.from_estimator(network, ax=ax)
+ax.set_title("MobileFaceNet tells two motors and four speeds apart")
 plt.show()
 
 # %%
 # What it makes of clips
 # ----------------------
-# The embeddings of the network and of the control, mean and deviation of each band, in the two directions in
-# which the training clips vary most. The test has other speeds than training, healthy and with a damaged
-# propeller.
+# The embeddings of the network and of the control, mean and deviation of each band, in
+# the two directions in which the training clips vary most. The test has other speeds than
+# training, healthy and with a damaged propeller.
 
 from sklearn.decomposition import PCA
 
 from skasd.features import FieldTransformer
 
-embedders = {"mean and deviation": StatisticsEmbedder().fit(train), "MobileFaceNet": network}
-embedded = {name: (embedder.transform(train), embedder.transform(test)) for name, embedder in embedders.items()}
+embedders = {
+    "mean and deviation": StatisticsEmbedder().fit(train),
+    "MobileFaceNet": network,
+}
+embedded = {name: [embedder.transform(clips) for clips in (train, test)] for name, embedder in embedders.items()}
 
-figure, axes = plt.subplots(1, 2, figsize=(11, 4.8), layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(8.5, 4.2), layout="constrained")
 for ax, (name, (known, tested)) in zip(axes, embedded.items(), strict=True):
     reduce = FieldTransformer(PCA(2)).fit(known)
     groups = {
@@ -81,7 +90,11 @@ for ax, (name, (known, tested)) in zip(axes, embedded.items(), strict=True):
         points = reduce.transform(clips)["embedding"]
         ax.scatter(*points.T, s=30, color=color, marker=marker, alpha=0.7, label=label)
     unit = "dB" if name == "mean and deviation" else "no unit"
-    ax.set(title=name, xlabel=f"principal component 1 ({unit})", ylabel=f"principal component 2 ({unit})")
+    ax.set(
+        title=name,
+        xlabel=f"principal component 1 ({unit})",
+        ylabel=f"principal component 2 ({unit})",
+    )
 axes[0].legend()
 plt.show()
 
@@ -112,10 +125,10 @@ scores = {
     for metric, scorer in [("AUC", auc_scorer), ("partial AUC", pauc_scorer)]
 }
 
-figure, axes = plt.subplots(1, 2, figsize=(11, 4), sharey=True, layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(8.5, 3.4), sharey=True, layout="constrained")
 for ax, (metric, values) in zip(axes, scores.items(), strict=True):
-    for (name, reached), color, marker in zip(values.items(), ["#0072B2", "#D55E00"], "os", strict=True):
-        ax.plot(reached, list(detectors), color=color, marker=marker, markersize=9, linestyle="none", label=name)
+    for name, color, marker in zip(values, ["#0072B2", "#D55E00"], "os", strict=True):
+        ax.plot(values[name], list(detectors), marker, color=color, ms=9, label=name)
     ax.axvline(0.5, color="0.5", linestyle="--", label="chance")
     ax.set(xlabel=f"{metric} (higher = better)", ylabel="detector")
     ax.grid(axis="y", alpha=0.3)
@@ -124,18 +137,27 @@ axes[0].legend()
 plt.show()
 
 # %%
-# The network is ahead before some detectors and behind before others. One run decides nothing, and the recordings
-# are few: intervals that draw whole recordings tell how wide the best of each lies open.
+# The network is ahead before some detectors and behind before others. One run decides
+# nothing, and the recordings are few: intervals that draw whole recordings tell how wide
+# the best of each lies open.
 
 from skasd.metrics import anomaly_predictions, auc_score, bootstrap_interval
 
 for name, (known, tested) in embedded.items():
     best = list(detectors)[np.argmax(scores["AUC"][name])]
     y_true, y_score = anomaly_predictions(detectors[best].fit(known), tested)
-    fields = {"section": tested["section"], "groups": tested["recording"]}
-    auc = bootstrap_interval(auc_score, y_true, y_score, **fields, n_resamples=300, random_state=0)
-    print(f"{name} with {best}: AUC {auc.value:.3f}, 95 % interval {auc.low:.3f} to {auc.high:.3f}")
+    auc = bootstrap_interval(
+        auc_score,
+        y_true,
+        y_score,
+        section=tested["section"],
+        groups=tested["recording"],
+        n_resamples=300,
+        random_state=0,
+    )
+    print(f"{name} with {best}: AUC {auc.value:.3f}, {auc.low:.3f} to {auc.high:.3f}")
 
 # %%
-# The intervals overlap, and even they flatter, since the best detector was read off the same clips. Before you
-# train anything big, compare with :class:`~skasd.embedders.StatisticsEmbedder` on your own machines.
+# The intervals overlap, and even they flatter, since the best detector was read off the
+# same clips. Before you train anything big, compare with
+# :class:`~skasd.embedders.StatisticsEmbedder` on your own machines.

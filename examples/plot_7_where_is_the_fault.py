@@ -3,21 +3,29 @@
 Where in the spectrogram is the fault
 =====================================
 
-A score says that a clip is unusual, not what is unusual in it. :class:`~skasd.plotting.AnomalyMapDisplay` draws
-where in time and frequency a pipeline finds it so. Of synthetic machines it is known what a fault has changed,
-so that the maps can be checked: of three faults, two are shown where they are, and one is not.
+A score says that a clip is unusual, not what is unusual in it.
+:class:`~skasd.plotting.AnomalyMapDisplay` draws where in time and frequency a pipeline
+finds it so. Of synthetic machines it is known what a fault has changed, so that the
+maps can be checked: of three faults, two are shown where they are, and one is not.
 """
 
 # %%
 # A fan, with and without its faults
 # ----------------------------------
-# With the same ``random_state`` a clip is the same but for its fault, whose ``severity`` is chosen. So every
-# faulty clip has a twin without the fault, and the difference between the two is the truth that a map should
-# show.
+# With the same ``random_state`` a clip is the same but for its fault, whose ``severity``
+# is chosen. So every faulty clip has a twin without the fault, and the difference between
+# the two is the truth that a map should show.
 
 from skasd.datasets import make_machine_sounds
 
-chosen = {"n_sections": 1, "n_train_target": 0, "n_test": 12, "duration": 4.0, "snr": 10, "random_state": 0}
+chosen = {
+    "n_sections": 1,
+    "n_train_target": 0,
+    "n_test": 12,
+    "duration": 4.0,
+    "snr": 10,
+    "random_state": 0,
+}
 clips = make_machine_sounds("fan", severity=2, **chosen)
 twins = make_machine_sounds("fan", severity=0, **chosen)
 
@@ -26,8 +34,8 @@ tested = (clips["split"] == "test") & (clips["domain"] == "source")
 test, twins = clips[tested], twins[tested]
 
 # %%
-# A pipeline like that of :doc:`plot_2_first_detector`. With faults as plain as these it ranks the clips well;
-# what counts here is whether it can say why.
+# A pipeline like that of :doc:`plot_2_first_detector`. With faults as plain as these it
+# ranks the clips well; what counts here is whether it can say why.
 
 from sklearn.pipeline import make_pipeline
 
@@ -43,9 +51,10 @@ print(f"AUC {auc_scorer(system, test):.3f}")
 # %%
 # The truth and the map
 # ---------------------
-# On the left, what the fault has changed. On the right, by how much the score rises, that is, how much more
-# normal the clip becomes, when a patch of its spectrogram is replaced by the usual level of the training clips.
-# All maps have one scale: on a scale of its own, a healthy clip would have its darkest place, too.
+# On the left, what the fault has changed. On the right, by how much the score rises, that
+# is, how much more normal the clip becomes, when a patch of its spectrogram is replaced
+# by the usual level of the training clips. All maps have one scale: on a scale of its
+# own, a healthy clip would have its darkest place, too.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -57,26 +66,48 @@ change = with_fault - log_mel.transform(twins)["log_mel"]
 
 scale = {"vmin": 0, "vmax": 20, "cmap": "magma_r"}
 names = ["bearing", "loose", "imbalance", "healthy"]
-figure, axes = plt.subplots(len(names), 2, figsize=(11, 12), sharex=True, sharey=True, layout="constrained")
+figure, axes = plt.subplots(
+    4,
+    2,
+    figsize=(9, 10),
+    sharex=True,
+    sharey=True,
+    layout="constrained",
+)
 for (left, right), name in zip(axes, names, strict=True):
     row = np.flatnonzero(test["fault"] == name)[0]
-    truth = SpectrogramDisplay.from_log_mel(change[row], name=f"{name}: what changed", ax=left, **scale)
+    truth = SpectrogramDisplay.from_log_mel(
+        change[row],
+        name=f"{name}: what changed",
+        ax=left,
+        **scale,
+    )
     truth.colorbar_.set_label("rise by the fault (dB)")
     found = AnomalyMapDisplay.from_estimator(
-        system, test, row, reference=train, patch_shape=(8, 8), name=f"{name}: map", ax=right, vmin=0, vmax=2
+        system,
+        test,
+        row,
+        reference=train,
+        patch_shape=(8, 8),
+        name=f"{name}: map",
+        ax=right,
+        vmin=0,
+        vmax=2,
     )
+    found.colorbar_.set_label("rise of the score")
     left.label_outer()
     right.label_outer()
     if name != "healthy":
         band, frame = np.unravel_index(change[row].argmax(), change[row].shape)
-        time, frequency = found.peak
-        print(f"{name:<10} changed most at {frame * 0.032:.1f} s, {truth.frequencies[band]:4.0f} Hz; "
-              f"the map is darkest at {time:.1f} s, {frequency:4.0f} Hz")  # fmt: skip
+        start, pitch = frame * 512 / 16000, truth.frequencies[band]
+        print(f"{name}: changed most at {start:.1f} s, {pitch:.0f} Hz; ", end="")
+        print("the map is darkest at {:.1f} s, {:.0f} Hz".format(*found.peak))
 plt.show()
 
 # %%
-# The damaged bearing sounds all the time in a narrow band, the loose part for a while and again: the maps show
-# both, as finely as their patches allow. Imbalance changes a little everywhere. The score notices, but there is
-# no place to show, and where the map is darkest means nothing. A pipeline that ends in
-# :class:`~skasd.features.FrameStacker` and :class:`~skasd.detectors.AutoencoderDetector` gets another map, of
-# what it fails to reconstruct.
+# The damaged bearing sounds all the time in a narrow band, the loose part for a while and
+# again: the maps show both, as finely as their patches allow. Imbalance changes a little
+# everywhere. The score notices, but there is no place to show, and where the map is
+# darkest means nothing. A pipeline that ends in :class:`~skasd.features.FrameStacker` and
+# :class:`~skasd.detectors.AutoencoderDetector` gets another map, of what it fails to
+# reconstruct.

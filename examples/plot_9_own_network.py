@@ -4,18 +4,22 @@ Your own network
 ================
 
 Any ``torch.nn.Module`` that makes vectors of spectrograms can be trained by
-:class:`~skasd.embedders.ClassificationEmbedder`; loss, augmentation, training and saving are there already.
-This example writes a small one, trains it on valves, and asks whether an idea that went into it is any good.
+:class:`~skasd.embedders.ClassificationEmbedder`; loss, augmentation, training and
+saving are there already. This example writes a small one, trains it on valves, and asks
+whether an idea that went into it is any good.
 """
+
+# sphinx_gallery_thumbnail_number = 2
 
 # %%
 # The network
 # -----------
-# It takes a batch of log-mel spectrograms, shape (n_clips, n_mels, n_frames) in dB, and gives one vector a clip.
-# The bands are the channels of two convolutions over time; what comes out is summed up by its mean and deviation.
-# The idea: a valve's faults are in its rhythm, so take the standing spectrum away (``changes_only``), by which
-# sections are told apart too easily. Sizes that depend on the input may be lazy, such as the number of bands
-# here.
+# It takes a batch of log-mel spectrograms, shape (n_clips, n_mels, n_frames) in dB, and
+# gives one vector a clip. The bands are the channels of two convolutions over time; what
+# comes out is summed up by its mean and deviation. The idea: a valve's faults are in its
+# rhythm, so take the standing spectrum away (``changes_only``), by which sections are
+# told apart too easily. Sizes that depend on the input may be lazy, such as the number of
+# bands here.
 
 import torch
 from torch import nn
@@ -45,8 +49,9 @@ class RhythmNetwork(nn.Module):
 # %%
 # Train it
 # --------
-# Give the class, and its arguments as ``network_params``: the network is made in ``fit``, so that ``clone`` and
-# ``GridSearchCV`` work as with any estimator, for example over ``network_params``.
+# Give the class, and its arguments as ``network_params``: the network is made in ``fit``,
+# so that ``clone`` and ``GridSearchCV`` work as with any estimator, for example over
+# ``network_params``.
 
 from skasd.augmentation import Mixup
 from skasd.datasets import make_machine_sounds
@@ -54,7 +59,13 @@ from skasd.embedders import ClassificationEmbedder, StatisticsEmbedder
 from skasd.features import LogMelSpectrogram
 from skasd.losses import AdaCosLoss
 
-clips = make_machine_sounds("valve", n_train_source=60, n_test=15, duration=4.0, random_state=0)
+clips = make_machine_sounds(
+    "valve",
+    n_train_source=60,
+    n_test=15,
+    duration=4.0,
+    random_state=0,
+)
 clips = LogMelSpectrogram(n_mels=64).fit_transform(clips)
 train, test = clips[clips["split"] == "train"], clips[clips["split"] == "test"]
 
@@ -80,37 +91,55 @@ from skasd.plotting import TrainingHistoryDisplay
 
 figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")
 n_parameters = sum(parameter.numel() for parameter in embedder.network_.parameters())
-TrainingHistoryDisplay.from_estimator(embedder, name=f"RhythmNetwork, {n_parameters} parameters", ax=ax)
+TrainingHistoryDisplay.from_estimator(embedder, ax=ax)
+ax.set_title(f"RhythmNetwork, {n_parameters} parameters")
 plt.show()
 
 # %%
 # Is the idea any good?
 # ---------------------
-# One run cannot tell: the start of a network and the order of its clips are drawn. So it is trained with and
-# without the idea, with three random states each, on all training clips, and the control without training stands
-# beside it.
+# One run cannot tell: the start of a network and the order of its clips are drawn. So it
+# is trained with and without the idea, with three random states each, on all training
+# clips, and the control without training stands beside it.
 
 from sklearn.base import clone
 
 from skasd.detectors import CosineCenterDetector, MahalanobisDetector
 from skasd.metrics import auc_scorer
 
-embedders = {"mean and deviation (control)": [StatisticsEmbedder()]}
+embedders = {"no training (control)": [StatisticsEmbedder()]}
 for name, changes_only in [("whole spectra", False), ("changes only", True)]:
-    params = {"network_params": {"changes_only": changes_only}, "validation_fraction": 0.0}
+    params = {
+        "network_params": {"changes_only": changes_only},
+        "validation_fraction": 0.0,
+    }
     embedders[name] = [clone(embedder).set_params(**params, random_state=seed) for seed in range(3)]
 
-detectors = {"cosine centre": CosineCenterDetector(), "Mahalanobis": MahalanobisDetector()}
-figure, axes = plt.subplots(1, 2, figsize=(10, 3.6), sharex=True, sharey=True, layout="constrained")
+detectors = {
+    "cosine centre": CosineCenterDetector(),
+    "Mahalanobis": MahalanobisDetector(),
+}
+figure, axes = plt.subplots(
+    1,
+    2,
+    figsize=(8.5, 3),
+    sharex=True,
+    sharey=True,
+    layout="constrained",
+)
 for name, runs in embedders.items():
     embedded = [(run.fit_transform(train), run.transform(test)) for run in runs]
     for ax, (detector_name, detector) in zip(axes, detectors.items(), strict=True):
         aucs = [auc_scorer(detector.fit(known), tested) for known, tested in embedded]
-        print(f"{name:<30}{detector_name:<15}AUC " + ", ".join(f"{auc:.3f}" for auc in aucs))
+        print(f"{name:<25}{detector_name:<15}AUC", *(f"{auc:.3f}" for auc in aucs))
         ax.plot(aucs, [name] * len(aucs), "o", color="#0072B2", alpha=0.7, markersize=9)
 for ax, name in zip(axes, detectors, strict=True):
     ax.axvline(0.5, color="0.5", linestyle="--", label="chance")
-    ax.set(title=f"Detector: {name}", xlabel="AUC, harmonic mean of three valves", ylabel="embedder")
+    ax.set(
+        title=f"Detector: {name}",
+        xlabel="AUC, harmonic mean of three valves",
+        ylabel="embedder",
+    )
     ax.margins(y=0.2)
     ax.grid(axis="y", alpha=0.3)
     ax.label_outer()
@@ -118,9 +147,11 @@ axes[0].legend()
 plt.show()
 
 # %%
-# Neither network reaches the control: so small a one, trained on so few clips, seldom does (see
-# :doc:`plot_6_train_embedder`). The idea helps before one of the detectors and harms before the other.
+# Neither network reaches the control: so small a one, trained on so few clips, seldom
+# does (see :doc:`plot_6_train_embedder`). The idea helps before one of the detectors and
+# harms before the other.
 #
-# To go on: a network with the method ``forward_stages`` offers all its stages to a detector (``output="stages"``);
-# :class:`~skasd.networks.WithFrontEnd` puts a spectrogram before it, so that it trains on waveforms. To save a
-# fitted embedder with ``joblib``, keep the class in a module that can be imported where it is loaded.
+# To go on: a network with the method ``forward_stages`` offers all its stages to a
+# detector (``output="stages"``); :class:`~skasd.networks.WithFrontEnd` puts a spectrogram
+# before it, so that it trains on waveforms. To save a fitted embedder with ``joblib``,
+# keep the class in a module that can be imported where it is loaded.
