@@ -61,7 +61,7 @@ from skasd.losses import AdaCosLoss
 
 clips = make_machine_sounds(
     "valve",
-    n_train_source=60,
+    n_train_source=40,
     n_test=15,
     duration=4.0,
     random_state=0,

@@ -11,6 +11,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from skasd.datasets import load_dcase, make_machine_sounds, write_dcase
 from skasd.evaluation import read_submission
@@ -129,7 +130,8 @@ def agg(monkeypatch):
     backend = plt.get_backend()
     plt.switch_backend("agg")
     monkeypatch.setattr(plt, "show", lambda: None)  # agg has nothing to show, and warns
-    yield
+    with threadpool_limits(1):  # on a busy machine, threads of small networks wait for each other ten times as long
+        yield
     plt.close("all")
     plt.switch_backend(backend)
 
