@@ -9,8 +9,6 @@ task hard: a damaged propeller changes the sound, and so does the speed. At the 
 synthetic machines, of which there can be as many clips as wanted.
 """
 
-# sphinx_gallery_thumbnail_number = 3
-
 # %%
 # Clips
 # -----
@@ -20,6 +18,7 @@ synthetic machines, of which there can be as many clips as wanted.
 # *i*. A string gives a field; a mask, a slice or an array of row numbers gives fewer
 # clips.
 
+# sphinx_gallery_thumbnail_number = 3
 from skasd.datasets import load_motors
 
 clips = load_motors(fault="propeller", motor="M2", duration=4.0)

@@ -9,8 +9,6 @@ three remedies bring and cost: a few healthy clips from the new conditions, a mo
 each domain, and features that depend less on the speed.
 """
 
-# sphinx_gallery_thumbnail_number = 2
-
 # %%
 # Gearboxes at new speeds
 # -----------------------
@@ -19,6 +17,7 @@ each domain, and features that depend less on the speed.
 # clips a gearbox to train on; of the target domain there are as many as 40, to see what
 # they are worth.
 
+# sphinx_gallery_thumbnail_number = 2
 import numpy as np
 from sklearn.pipeline import make_pipeline
 

@@ -63,20 +63,21 @@ system = Pipeline(
         ("detector", MahalanobisDetector()),
     ]
 )
-statistics = {"embedder__statistics": [("mean",), ("std",), ("mean", "std"), ("rank",)]}
+choices = [("mean",), ("std",), ("mean", "std"), ("rank",)]
+statistics = {"embedder__statistics": choices}
 grid = [
     {
         **statistics,
         "detector": [MahalanobisDetector()],
         "detector__per_domain": [False, True],
     },
-    statistics
-    | {
+    {
+        **statistics,
         "detector": [GaussianMixtureDetector(random_state=0)],
         "detector__n_components": [1, 2],
     },
-    statistics
-    | {
+    {
+        **statistics,
         "detector": [NearestNeighborsDetector(metric="euclidean")],
         "detector__n_local": [None, 4, 16],
     },
@@ -84,7 +85,9 @@ grid = [
 search = GridSearchCV(system, grid, scoring=pauc_scorer, cv=DevelopmentSplit())
 search.fit(development, development["label"])
 
-print(f"{len(search.cv_results_['params'])} settings; best: {search.best_params_}")
+print(f"{len(search.cv_results_['params'])} settings, and the best of them:")
+for name, value in search.best_params_.items():
+    print(f"  {name}: {value}")
 
 # %%
 # What is the best score worth?
@@ -118,10 +121,8 @@ print(f"evaluation:  partial AUC {reached:.3f}")
 
 import matplotlib.pyplot as plt
 
-params, on_development = (
-    search.cv_results_["params"],
-    search.cv_results_["mean_test_score"],
-)
+params = search.cv_results_["params"]
+on_development = search.cv_results_["mean_test_score"]
 on_evaluation = np.array([score_on_evaluation(each) for each in params])
 kinds = np.array([type(each["detector"]).__name__ for each in params])
 

@@ -9,8 +9,6 @@ before any detector. This example trains one, watches it learn, and compares it 
 control that needs no training. Training does not always pay.
 """
 
-# sphinx_gallery_thumbnail_number = 2
-
 # %%
 # Train
 # -----
@@ -19,6 +17,7 @@ control that needs no training. Training does not always pay.
 # MobileFaceNet. It learns both targets at once, with mixed clips, and a fifth of the
 # clips is set aside to watch the loss.
 
+# sphinx_gallery_thumbnail_number = 2
 from sklearn.pipeline import make_pipeline
 
 from skasd.audio import LevelNormalizer

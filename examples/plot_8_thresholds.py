@@ -9,8 +9,6 @@ how well such promises are kept: on clips like those of training, and after a do
 shift.
 """
 
-# sphinx_gallery_thumbnail_number = 2
-
 # %%
 # A fan in two halls
 # ------------------
@@ -18,6 +16,7 @@ shift.
 # source domain alone. There are many test clips, so that small rates of alarms can be
 # counted.
 
+# sphinx_gallery_thumbnail_number = 2
 from sklearn.pipeline import make_pipeline
 
 from skasd.datasets import make_machine_sounds

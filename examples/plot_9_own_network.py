@@ -9,8 +9,6 @@ saving are there already. This example writes a small one, trains it on valves, 
 whether an idea that went into it is any good.
 """
 
-# sphinx_gallery_thumbnail_number = 2
-
 # %%
 # The network
 # -----------
@@ -21,6 +19,7 @@ whether an idea that went into it is any good.
 # told apart too easily. Sizes that depend on the input may be lazy, such as the number of
 # bands here.
 
+# sphinx_gallery_thumbnail_number = 2
 import torch
 from torch import nn
 
