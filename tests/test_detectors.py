@@ -195,6 +195,16 @@ def test_two_clips_are_scored_by_their_own_gaussian():
     assert detector.offset_ == pytest.approx(np.quantile(detector.score_samples(clips), 0.1))
 
 
+def test_gamma_threshold_is_replaced_where_the_distribution_does_not_fit():
+    # scipy's fit of these scores ends at a shape below 1, whose 80 % point no score reaches
+    clips = np.random.default_rng(1).normal(size=(100, 64))
+    clips[:, 0] *= 3
+    detector = LocalOutlierFactorDetector(threshold="gamma", contamination=0.2)
+    with pytest.warns(UserWarning, match="gamma distribution does not fit .* 20.0%"):
+        detector.fit(clips)
+    assert detector.offset_ == pytest.approx(np.quantile(detector.models_[""].negative_outlier_factor_, 0.2))
+
+
 def test_gamma_threshold_needs_scores_that_differ():
     with pytest.raises(ValueError, match="threshold='quantile'"):
         CosineCenterDetector(threshold="gamma").fit(np.tile([1.0, 0.0], (5, 1)))

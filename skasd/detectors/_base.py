@@ -1,5 +1,6 @@
 """What all detectors share. Think twice before adding anything: a detector's own maths goes into its own file."""
 
+import warnings
 from abc import ABCMeta, abstractmethod
 from numbers import Real
 
@@ -99,6 +100,12 @@ class BaseDetector(OutlierMixin, BaseEstimator, metaclass=ABCMeta):
         ValueError
             If a section has fewer than two normal clips, if clips of several machines are mixed, if only anomalies
             are given, or if an embedding is not finite.
+
+        Warns
+        -----
+        UserWarning
+            If ``threshold="gamma"`` and the distribution does not fit the training scores, so that their quantile is
+            taken instead.
         """
         windows = self._check_windows(X, reset=True)
         normal = training_rows(X, y)
@@ -218,7 +225,20 @@ class BaseDetector(OutlierMixin, BaseEstimator, metaclass=ABCMeta):
         if np.ptp(scores) == 0:
             raise ValueError("threshold='gamma' needs training scores that differ; all of them are the same. "
                              "Use threshold='quantile'.")  # fmt: skip
-        return -float(gamma.ppf(1 - self.contamination, *gamma.fit(-scores)))
+        offset = -float(gamma.ppf(1 - self.contamination, *gamma.fit(-scores)))
+        share = np.mean(scores < offset)
+        if not _is_plausible(share, self.contamination, len(scores)):
+            warnings.warn(f"The gamma distribution does not fit the training scores: {share:.1%} of the clips would be "
+                          f"anomalous where contamination={self.contamination} asks for {self.contamination:.1%}. "
+                          "offset_ is their quantile instead; set threshold='quantile'.", stacklevel=3)  # fmt: skip
+            return float(np.quantile(scores, self.contamination))
+        return offset
+
+
+def _is_plausible(share, wanted, n_clips):
+    """Whether a share of clips is near the wanted one, as far as the number of clips can tell."""
+    chance = 3 * np.sqrt(wanted * (1 - wanted) / n_clips)  # three standard deviations
+    return abs(share - wanted) <= max(chance, 0.9 * wanted)
 
 
 def _text(X, field, n_clips):
