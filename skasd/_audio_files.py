@@ -3,7 +3,6 @@
 import math
 import os
 import re
-import stat
 import warnings
 from contextlib import contextmanager
 
@@ -130,20 +129,22 @@ def load_file(path, *, sample_rate, duration, offset, channel, resample, pad_mod
 def open_audio(path):
     """Open a file of which at least the header is sound."""
     try:
-        status = os.stat(path)
-    except OSError:
-        raise ValueError(f"{path}: no such file") from None
-    if stat.S_ISDIR(status.st_mode):
-        raise ValueError(f"{path}: is a folder, not a file")
-    if status.st_size == 0:
-        raise ValueError(f"{path}: is empty (0 bytes)")
-    try:
         file = soundfile.SoundFile(path)
     except (soundfile.SoundFileError, TypeError) as error:  # TypeError: raw samples without a header
-        raise ValueError(f"{path}: cannot be read as audio ({_reason(error)})") from error
+        raise ValueError(f"{path}: {_why_unreadable(path, error)}") from error
     with file:
         _check_header(file, path)
         yield file
+
+
+def _why_unreadable(path, error):
+    if not os.path.exists(path):
+        return "no such file"
+    if os.path.isdir(path):
+        return "is a folder, not a file"
+    if os.path.getsize(path) == 0:
+        return "is empty (0 bytes)"
+    return f"cannot be read as audio ({_reason(error)})"
 
 
 def _check_header(file, path):
@@ -174,11 +175,12 @@ def _read_frames(file, offset, duration):
             file.seek(start)
         # libsndfile takes ten times as long to make floats of 16-bit samples as numpy does.
         dtype = "int16" if file.subtype == "PCM_16" else "float32"
-        samples = file.read(wanted, dtype=dtype, always_2d=True)
+        samples = np.empty((wanted, file.channels), dtype=dtype)
+        n_read = file.buffer_read_into(samples, dtype)
     except soundfile.SoundFileError as error:
         raise ValueError(f"{file.name}: cannot be decoded, it may be cut off ({_reason(error)})") from error
-    if len(samples) < wanted:
-        raise ValueError(f"{file.name}: is cut off, {wanted} samples are wanted and {len(samples)} could be read")
+    if n_read < wanted:
+        raise ValueError(f"{file.name}: is cut off, {wanted} samples are wanted and {n_read} could be read")
     return samples
 
 
