@@ -10,6 +10,8 @@ import numpy as np
 import soundfile
 from joblib import Parallel, delayed, effective_n_jobs
 
+from skasd.clips import check_lengths
+
 INT16_SCALE = 32768
 _N_SHOWN = 10
 _SETTINGS = ("sample_rate", "duration", "offset", "channel", "resample", "pad_mode")
@@ -19,10 +21,15 @@ def as_paths(values):
     """The paths in a 1-D sequence of paths, or None where `values` is something else, such as waveforms."""
     if isinstance(values, (str, os.PathLike)):
         raise ValueError(f"Expected a sequence of paths, got the single path {str(values)!r}; put it into a list.")
+    if "path" in getattr(values, "columns", ()):
+        raise ValueError(
+            "Expected Clips, paths or waveforms, got a data frame with the column 'path'; give Clips(frame)."
+        )
     if not isinstance(values, (list, tuple)) and getattr(values, "ndim", None) != 1:
         return None
     paths = list(values)
     if not all(isinstance(path, (str, os.PathLike)) for path in paths):
+        check_lengths(paths)
         return None
     if not paths:
         raise ValueError("There are no clips: got an empty sequence of paths.")
@@ -100,7 +107,7 @@ def wrong_length(path, n_samples, n_wanted):
     """The error of a clip with another number of samples than the others."""
     return ValueError(
         f"{path}: {n_samples} samples where {n_wanted} are wanted, as the other clips have; set duration=... (seconds) "
-        "in AudioLoader to crop or pad all clips to one length"
+        "in AudioLoader to crop or pad all clips to one length, with pad_mode='wrap' where added silence would be heard"
     )
 
 

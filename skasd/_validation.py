@@ -24,6 +24,14 @@ __all__ = [
 ]
 
 
+_MADE_BY = {
+    "waveform": "an AudioLoader",
+    "log_mel": "a LogMelSpectrogram",
+    "embedding": "an embedder",
+    "logits": "a ClassificationEmbedder",
+}
+
+
 def read_field(X, *names, owner):
     """The name and values of the first of these fields that ``X`` has; a plain array stands for any of them."""
     if not isinstance(X, Clips):
@@ -31,7 +39,8 @@ def read_field(X, *names, owner):
     for name in names:
         if name in X:
             return name, X[name]
-    raise ValueError(f"{owner} needs the field {' or '.join(map(repr, names))}; the clips have {', '.join(X)}.")
+    advice = f" Put {_MADE_BY[name]} before it." if len(names) == 1 and name in _MADE_BY else ""
+    raise ValueError(f"{owner} needs the field {' or '.join(map(repr, names))}; the clips have {', '.join(X)}.{advice}")
 
 
 def training_rows(X, y=None):

@@ -9,6 +9,7 @@ Conventions
 - An estimator that is given `Clips` gives `Clips` back; one that is given a plain array gives a plain array back.
 """
 
+import os
 from html import escape
 
 import numpy as np
@@ -55,8 +56,8 @@ class Clips:
     Raises
     ------
     ValueError
-        If the fields have unequal lengths, if one is a scalar, if a field of the package has the wrong number of
-        dimensions, or if a label is none of -1, 0, +1.
+        If the fields have unequal lengths, if one is a scalar or a single text, if a field of the package has the wrong
+        number of dimensions, if waveforms have several lengths, or if a label is none of -1, 0, +1.
 
     See Also
     --------
@@ -146,7 +147,8 @@ class Clips:
 
     def __array__(self, dtype=None, copy=None):
         raise TypeError(
-            "Clips are not one array. Pass a field, such as clips['embedding'], to what works on plain arrays."
+            "Clips are not one array. Pass a field, such as clips['embedding'], to what works on plain arrays. In a "
+            "pipeline, wrap a transformer of another library in skasd.features.FieldTransformer."
         )
 
     def __repr__(self):
@@ -243,9 +245,24 @@ class Clips:
         return pandas.DataFrame({name: values for name, values in self._fields.items() if values.ndim == 1})
 
 
+def check_lengths(rows):
+    """Refuse waveforms of several lengths, which cannot be the rows of one array, and say what to do."""
+    lengths = {len(row) for row in rows if hasattr(row, "__len__")}
+    if len(lengths) > 1:
+        raise ValueError(
+            f"The waveforms have several lengths, {min(lengths)} to {max(lengths)} samples. Cut them to one length, or "
+            "give the paths of the files, as Clips(path=[...]), to an AudioLoader with duration=... (seconds)."
+        )
+
+
 def _as_field(name, values):
+    if isinstance(values, (str, os.PathLike)):
+        raise ValueError(f"The field {name!r} needs one value a clip, got the single value {str(values)!r}; put it "
+                         "into a list.")  # fmt: skip
     if name in _TEXT_FIELDS:
         values = np.asarray([str(value) for value in values], dtype=str)
+    if name == "waveform" and isinstance(values, (list, tuple)):
+        check_lengths(values)
     values = np.asarray(values)
     if values.dtype == object and all(isinstance(value, str) for value in values.flat):
         values = values.astype(str)

@@ -316,6 +316,11 @@ def test_bad_input_is_refused(fitted, arguments, message):
         AnomalyMapDisplay.from_estimator(fitted["masking"], CLIPS, **arguments)
 
 
+def test_a_single_path_belongs_into_a_list(fitted):
+    with pytest.raises(ValueError, match=r"got the single path 'fan\.wav'; put it into a list"):
+        AnomalyMapDisplay.from_estimator(fitted["masking"], "fan.wav")
+
+
 @pytest.mark.parametrize("method", ["reconstruction", "likelihood", "masking"])
 def test_without_a_spectrogram_there_is_only_filtering(method):
     with pytest.raises(ValueError, match=rf"method='{method}' needs a Pipeline that .*use method='filtering'"):

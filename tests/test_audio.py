@@ -2,6 +2,7 @@ import re
 
 import librosa
 import numpy as np
+import pandas
 import pytest
 import soundfile
 from sklearn.base import clone
@@ -242,6 +243,8 @@ def test_silent_files_are_a_warning(tmp_path, paths):
         (Clips(path=[]), "empty sequence of paths"),
         (Clips(section=["00"]), "AudioLoader needs the field 'path' or 'waveform'; the clips have section"),
         ([1.0, 2.0], "Expected 2D array"),
+        ([np.zeros(8), np.zeros(5)], r"several lengths, 5 to 8 samples.*duration"),
+        (pandas.DataFrame({"path": ["fan.wav"]}), r"data frame with the column 'path'; give Clips\(frame\)"),
         ([[1.0, np.nan]], "contains NaN"),
     ],
 )

@@ -1,4 +1,5 @@
 import pickle
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -77,6 +78,9 @@ def test_fields_of_unequal_length_are_refused():
         ("log_mel", np.zeros((2, 5)), r"'log_mel' must have 3 dimensions"),
         ("embedding", np.zeros(5), r"'embedding' must have 2 or 3 dimensions"),
         ("speed", 3.0, r"'speed' must have at least 1 dimensions"),
+        ("path", "fan.wav", r"'path' needs one value a clip, got the single value 'fan.wav'; put it into a list"),
+        ("path", Path("fan"), r"'path' needs one value a clip.*'fan'"),
+        ("waveform", [np.zeros(5), np.zeros(7), np.zeros(6)], r"several lengths, 5 to 7 samples.*AudioLoader"),
     ],
 )
 def test_a_field_that_does_not_fit_is_refused(field, values, message):
@@ -97,7 +101,7 @@ def test_one_integer_is_no_index(clips):
 
 
 def test_clips_are_not_silently_an_array(clips):
-    with pytest.raises(TypeError, match="Pass a field"):
+    with pytest.raises(TypeError, match=r"Pass a field.*FieldTransformer"):
         np.asarray(clips)
 
 

@@ -386,7 +386,8 @@ def test_mixed_machines_are_refused():
 
 
 def test_missing_field_is_named():
-    with pytest.raises(ValueError, match="MahalanobisDetector needs the field 'embedding'; the clips have section"):
+    message = "MahalanobisDetector needs the field 'embedding'; the clips have section. Put an embedder before it."
+    with pytest.raises(ValueError, match=message):
         MahalanobisDetector().fit(Clips(section=["00", "00"]))
 
 

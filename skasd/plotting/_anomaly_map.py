@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
+from skasd._audio_files import as_paths
 from skasd.clips import Clips
 from skasd.plotting._masking import SpectrogramScores, WaveformScores, masked_rises
 from skasd.plotting._spectrogram import SpectrogramDisplay
@@ -296,6 +297,7 @@ def _methods_of(rest):
 
 
 def _one_clip(X, row):
+    as_paths(X)  # a single path has a length too, that of its text
     n_clips = len(X)
     if not isinstance(row, Integral) or not -n_clips <= row < n_clips:
         raise ValueError(f"row must be the number of one of the {n_clips} clips; got {row!r}.")
