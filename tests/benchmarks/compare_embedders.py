@@ -38,7 +38,7 @@ from skasd.metrics import auc_scorer, pauc_scorer
 CONTROL = "mean and deviation"
 CHOSEN = {  # detector of the control; setting, output and detector of the network: the best mean of `choose`
     "motors, propeller": ("nearest neighbour", ("MobileFaceNet", "all stages", "Mahalanobis")),
-    "motors, bearing": ("Mahalanobis", ("learning rate 1e-4", "all stages", "Mahalanobis")),
+    "motors, bearing": ("Mahalanobis", ("changes only", "all stages", "Mahalanobis")),
     "synthetic": ("Mahalanobis", ("MobileFaceNet", "all stages", "GMM")),
 }
 

@@ -3,6 +3,7 @@
     python tests/benchmarks/explain_embedders.py stages     Where in the network are the faults found, and lost?
     python tests/benchmarks/explain_embedders.py classes    Do the classes that it learns need to hear the faults?
     python tests/benchmarks/explain_embedders.py informed   Would it find the faults if it were shown some?
+    python tests/benchmarks/explain_embedders.py plenty     And if it were shown five times as many?
     python tests/benchmarks/explain_embedders.py strangers  Is it the fault that is found, or the unknown motor?
     python tests/benchmarks/explain_embedders.py norms      What if batch norms keep their running means?
 
@@ -87,27 +88,36 @@ def _shares_told_apart(task, max_epochs, seed):
 
 
 def informed(seeds):
-    """AUC on the reported test clips of classifiers that were shown other clips of the same faults."""
-    print_head("data", f"{CONTROL}, linear", "network, 10 epochs", "network, 30 epochs")
+    """AUC on the reported test clips of classifiers that were shown 480 other clips, half of them faulty."""
+    _print_informed(seeds, 40, ("first", "30 epochs"))
+
+
+def plenty(seeds):
+    """The same for 2400 clips."""
+    _print_informed(seeds, 200, ("first",))
+
+
+def _print_informed(seeds, n_shown, settings):
+    print_head("data", f"{CONTROL}, linear", *(f"network, {setting}" for setting in settings))
     for machine in SYNTHETIC:
-        runs = [_informed_aucs(*_shown_and_tested(machine, seed), seed) for seed in seeds]
+        runs = [_informed_aucs(*_shown_and_tested(machine, seed, n_shown), seed, settings) for seed in seeds]
         print_row(f"synthetic {machine}", *map(mean_and_std, np.transpose(runs)))
 
 
-def _shown_and_tested(machine, seed, n_tested=20, n_shown=40):
+def _shown_and_tested(machine, seed, n_shown, n_tested=20):
     """Spectra of healthy and faulty clips; those that are tested are the clips of the reported task."""
     _, test = synthetic(machine, seed, n_test=n_tested + n_shown)
     tested = np.arange(len(test)) % (n_tested + n_shown) < n_tested
     return spectra([test[~tested], test[tested]])
 
 
-def _informed_aucs(shown, tested, seed):
+def _informed_aucs(shown, tested, seed, settings):
     linear = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=2000))
     statistics = StatisticsEmbedder().fit(shown)
     linear.fit(statistics.transform(shown)["embedding"], shown["label"])
     scores = [linear.decision_function(statistics.transform(tested)["embedding"])]
     shown = shown.without("label").with_fields(state=np.where(shown["label"] == 1, "healthy", "faulty"))
-    for setting in ("first", "30 epochs"):
+    for setting in settings:
         network = embedder(setting, seed, targets=("state",)).fit(shown).set_params(output="logits")
         faulty, healthy = network.transform(tested)["logits"].T  # the classes are in alphabetical order
         scores.append(healthy - faulty)
@@ -161,7 +171,7 @@ def _spread(train, max_epochs, seed):
     return np.mean(embedding.std(axis=0)) / np.mean(np.abs(embedding))
 
 
-QUESTIONS = {one.__name__: one for one in (stages, classes, informed, strangers, norms)}
+QUESTIONS = {one.__name__: one for one in (stages, classes, informed, plenty, strangers, norms)}
 
 
 def main():
