@@ -1,13 +1,14 @@
 """Tables and plots of `compare_systems.py`."""
 
 import numpy as np
+import pandas
 from matplotlib.figure import Figure
 
 BEGIN, END = "<!-- begin of what the command writes -->", "<!-- end of what the command writes -->"
 OFFICIAL = "official score"
 CHANCE, CONTROL = "random scores", "control"
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "0.45"  # told apart by all eyes
-TASKS = {"propeller": "propeller", "bearing": "bearing"}
+TASKS = ("propeller", "bearing")
 
 
 def write_report(frame, path, command):
@@ -84,22 +85,20 @@ def machines(rows):
 def costs(rows):
     """Table of time and memory."""
     body = []
-    for system in trained(rows):
+    for system, (seconds, rate) in speeds(rows).iterrows():
         own = rows[rows["system"] == system].set_index("metric")["value"]
-        rate = own["test clips"].sum() / own["score seconds"].sum()
-        memory = own["peak memory MiB"].max()
         gpu = own["peak GPU memory MiB"].max()
-        body.append([system, f"{own['fit seconds'].mean():.2f}", f"{own['fit seconds'].max():.2f}", f"{rate:.0f}",
-                     f"{memory:.0f}", f"{gpu:.0f}" if gpu else ""])  # fmt: skip
-    return table("Time and memory", ["system", "training [s], mean", "training [s], longest", "clips scored a second",
-                 "peak memory [MiB]", "peak GPU memory [MiB]"], body, "Training: of one machine, features included. "
-                 "Memory: the most that the process had, one process a system and seed.")  # fmt: skip
+        body.append([system, f"{seconds:.2g}" if seconds < 10 else f"{seconds:.0f}", f"{rate:.0f}",
+                     f"{own['peak memory MiB'].max():.0f}", f"{gpu:.0f}" if gpu else ""])  # fmt: skip
+    return table("Time and memory", ["system", "training [s]", "clips scored a second", "peak memory [MiB]",
+                 "peak GPU memory [MiB]"], body, "Training: of one machine, features included. Median of machines "
+                 "and seeds. Memory: the most that the process had, one process a system and seed.")  # fmt: skip
 
 
 def motors(rows):
     """Table of the figures on the motors."""
     body = []
-    for system in by_score(rows):
+    for system in by_score(rows[rows["machine"] == "propeller"]):
         own = rows[rows["system"] == system]
         cells = [spread(task_figures(own, task, metric)) for task in TASKS for metric in ("AUC", "pAUC")]
         seconds = own.loc[own["metric"] == "fit seconds", "value"].mean()
@@ -153,34 +152,35 @@ def results_machines(rows):
 
 def results_time(rows):
     """Time of training, and speed of scoring, of each system on the synthetic machines."""
-    order = trained(rows)[::-1]
-    cost = rows[rows["machine"] != ""].pivot_table("value", "system", "metric", "sum", sort=False).loc[order]
-    runs = rows[rows["metric"] == "fit seconds"].groupby("system")["value"].size().loc[order]
+    speed = speeds(rows)[::-1]
+    order = speed.index.tolist()
     figure, (left, right) = panels(len(order))
     for axes, values, label in [
-        (left, cost["fit seconds"] / runs, "training of one machine [s]"),
-        (right, cost["test clips"] / cost["score seconds"], "clips scored a second"),
+        (left, speed["training"], "training of one machine [s]"),
+        (right, speed["scoring"], "clips scored a second"),
     ]:
-        axes.barh(range(len(order)), values, color=BLUE)
-        axes.set_xscale("log")
-        axes.set_xlabel(label)
+        axes.plot(values, range(len(order)), "o", color=BLUE)
+        axes.set(xscale="log", xlabel=label, xlim=(10 ** np.floor(np.log10(values.min())), 2 * values.max()))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.grid(color="0.9")
+        axes.set_axisbelow(True)
         for row, value in enumerate(values):
-            axes.annotate(f"{value:.2g}" if value < 10 else f"{value:.0f}", (value, row), (4, 0),
-                          textcoords="offset points", va="center")  # fmt: skip
-        axes.margins(x=0.15)
+            text = f"{value:.2g}" if value < 10 else f"{value:.0f}"
+            axes.annotate(text, (value, row), (7, 0), textcoords="offset points", va="center")
     left.set_yticks(range(len(order)), order)
     return figure
 
 
 def results_motors(rows):
     """AUC of each system on the two tasks of the motors."""
-    order = by_score(rows)[::-1]
+    order = by_score(rows[rows["machine"] == "propeller"])[::-1]
     figure, axes = panels(len(order))
     for ax, task in zip(axes, TASKS, strict=True):
         figures = {name: task_table(rows, task, name) for name in ("AUC", "pAUC")}
         draw_dots(ax, order, figures)
-        ax.set_title(task)
-        finish(ax, "AUC and pAUC [%]: mean, and each seed")
+        for row in np.flatnonzero(figures["AUC"].loc[order].isna().any(axis=1)):
+            ax.annotate("not possible", (50, row), (6, 0), textcoords="offset points", va="center", color=GREY)
+        finish(ax, f"{task}: AUC and pAUC [%], mean and each seed")
     return figure
 
 
@@ -225,9 +225,11 @@ def by_score(rows):
     return means.sort_values(ascending=False, kind="stable").index.tolist()
 
 
-def trained(rows):
-    """The same without random scores, which take no time."""
-    return [system for system in by_score(rows) if system != CHANCE]
+def speeds(rows):
+    """Median seconds of training, and clips scored a second, of all systems but random scores, which take no time."""
+    cost = rows[rows["machine"] != ""].pivot_table("value", ["system", "machine", "seed"], "metric", sort=False)
+    cost = pandas.DataFrame({"training": cost["fit seconds"], "scoring": cost["test clips"] / cost["score seconds"]})
+    return cost.groupby("system").median().loc[[system for system in by_score(rows) if system != CHANCE]]
 
 
 def wins(rows, system):
@@ -272,4 +274,4 @@ def finish(axes, label):
     axes.grid(axis="y", color="0.9")
     axes.set_axisbelow(True)
     axes.set_xlabel(label)
-    axes.legend(loc="best", fontsize="small")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, fontsize="small", frameon=False)
