@@ -195,7 +195,7 @@ class TestFigures:
             for _ in range(150)
         ]
         assert all(figure.low <= figure.value <= figure.high for figure in figures)
-        assert np.mean([figure.low <= 0.5 <= figure.high for figure in figures]) > 0.85  # 0.76 without the move
+        assert np.mean([figure.low <= 0.5 <= figure.high for figure in figures]) > 0.85
 
     def test_what_cannot_vary_has_no_interval(self):
         clips = Clips(
