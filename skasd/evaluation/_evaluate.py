@@ -163,7 +163,7 @@ def evaluate(
     ...               domain=np.tile(["source", "target"], 50))
     >>> evaluation = evaluate(MahalanobisDetector(), {"fan": clips}, random_state=0, verbose=0)
     >>> evaluation
-    Evaluation of MahalanobisDetector on fan: official score 0.8526 [0.6863, 0.9878]
+    Evaluation of MahalanobisDetector on fan: official score 0.8526 [0.6784, 0.9799]
     """
     rules = Rules(year, protocol, max_fpr)
     machines = _find_machines(data, machines)

@@ -213,10 +213,11 @@ def published():
         "full-size systems on other recordings: nothing above compares with it. Sources: " + sources + ".")  # fmt: skip
 
 
-TOTALS = """In percent: mean ± standard deviation over the seeds. *AUC source* and *AUC target* set the normal clips of a
-domain against all anomalies, as the challenge does; *AUC within a domain* sets them against those of the same domain, so
-that a score gains nothing from the shift of the domain. *Better than the control*: pairs of machine and seed with a
-higher official score than the control's. *False alarms*: share of the normal test clips; the thresholds aim at 10."""
+TOTALS = """In percent: mean ± standard deviation over the seeds. *AUC source* and *AUC target* set the normal clips
+of a domain against all anomalies, as the challenge does; *AUC within a domain* sets them against those of the same
+domain, so that a score gains nothing from the shift of the domain. *Better than the control*: pairs of machine and
+seed with a higher official score than the control's. *False alarms*: share of the normal test clips; the thresholds
+aim at 10."""
 SYNTHETIC = [totals, results_synthetic, seeds, machines, results_machines, costs, results_time]
 MOTORS = [motors, results_motors]
 
