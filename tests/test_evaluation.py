@@ -173,13 +173,29 @@ class TestFigures:
     def test_intervals_are_those_of_the_bootstrap(self):
         clips = make_clips(machine=["fan"] * 120, section=["00"] * 120)
         clips = clips.with_fields(anomaly_score=clips["embedding"][:, 0])
-        *_, figure = machine_figures(clips, Rules(2022), 2000, np.random.RandomState(0))[0]
+        *_, pauc, figure = machine_figures(clips, Rules(2022), 2000, np.random.RandomState(0))[0]
         y_true = (clips["label"] == -1).astype(int)
-        expected = bootstrap_interval(
-            official_score, y_true, clips["anomaly_score"], domain=clips["domain"], n_resamples=300, random_state=1
-        )
+        how = {"domain": clips["domain"], "n_resamples": 300, "random_state": 1}
+        expected = bootstrap_interval(official_score, y_true, clips["anomaly_score"], **how)
         assert figure.value == expected.value
-        np.testing.assert_allclose([figure.low, figure.high], [expected.low, expected.high], atol=0.015)
+        assert figure.high - figure.low == pytest.approx(expected.high - expected.low, abs=0.02)
+        expected = bootstrap_interval(
+            lambda y, score, domain: pauc_score(y, score), y_true, clips["anomaly_score"], **how
+        )
+        np.testing.assert_allclose(pauc[-3:], expected, atol=0.015)
+
+    def test_few_clips_do_not_move_the_interval_off_the_score(self):
+        rng = np.random.RandomState(0)
+        clips = Clips(
+            machine=["fan"] * 36, section=np.repeat(["00", "01", "02"], 12), domain=["source", "target"] * 18,
+            label=[1, 1, -1, -1] * 9,
+        )  # fmt: skip
+        figures = [
+            machine_figures(clips.with_fields(anomaly_score=rng.normal(size=36)), Rules(2022), 200, rng)[0][-1]
+            for _ in range(150)
+        ]
+        assert all(figure.low <= figure.value <= figure.high for figure in figures)
+        assert np.mean([figure.low <= 0.5 <= figure.high for figure in figures]) > 0.85
 
     def test_what_cannot_vary_has_no_interval(self):
         clips = Clips(

@@ -142,7 +142,9 @@ def evaluate(
     -----
     The intervals come from clips that are drawn with replacement among those of the same section, label and domain, as
     in `skasd.metrics.bootstrap_interval`, all figures of a machine from the same draws. They say how far the figures
-    would move with other test clips, and nothing of other training runs.
+    would move with other test clips, and nothing of other training runs. Those of the official score are moved so that
+    the median of the resamples is the score itself: a harmonic mean of few clips' figures is too low, and
+    that of their resamples twice so; without the move the interval of few clips may lie below the score.
 
     Files are known by name, size and time of their last change, and parts of a system by name and parameters: after a
     change in the code of a part of your own, give another results folder.
@@ -161,7 +163,7 @@ def evaluate(
     ...               domain=np.tile(["source", "target"], 50))
     >>> evaluation = evaluate(MahalanobisDetector(), {"fan": clips}, random_state=0, verbose=0)
     >>> evaluation
-    Evaluation of MahalanobisDetector on fan: official score 0.8526 [0.6863, 0.9878]
+    Evaluation of MahalanobisDetector on fan: official score 0.8526 [0.6784, 0.9799]
     """
     rules = Rules(year, protocol, max_fpr)
     machines = _find_machines(data, machines)

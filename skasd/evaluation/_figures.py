@@ -193,13 +193,26 @@ def machine_figures(clips, rules, n_resamples, rng):
         figures += [Figure(machine, section, *value) for value in values]
         terms.append(resampled)
     terms = np.hstack(terms)
-    total = Figure(machine, "", "", OFFICIAL, rules.score(clips), *_ends(rules.merge([terms])))
+    total = Figure(machine, "", "", OFFICIAL, *_score_with_ends(clips, rules, [terms]))
     return [*figures, total], terms
 
 
 def total_interval(clips, rules, terms):
     """The official score of all machines, with its interval."""
-    return BootstrapInterval(rules.score(clips), *_ends(rules.merge(terms)))
+    return BootstrapInterval(*_score_with_ends(clips, rules, terms))
+
+
+def _score_with_ends(clips, rules, terms):
+    """Official score and the ends of its interval, moved so that the median of the resamples is the score.
+
+    Resamples add noise to that of the clips, and noise lowers a harmonic mean: with few clips most resamples lie below
+    the score, as that one lies below what more clips would give.
+    """
+    value, resampled = rules.score(clips), rules.merge(terms)
+    if not len(resampled):
+        return value, np.nan, np.nan
+    low, high = np.clip(np.quantile(resampled, _LEVELS) + value - np.median(resampled), 0, 1).tolist()
+    return value, low, high
 
 
 def _section_figures(clips, rules, n_resamples, rng):

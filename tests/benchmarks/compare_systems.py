@@ -25,7 +25,7 @@ import pandas
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import check_random_state
-from systems_report import CHANCE, CONTROL, write_report
+from systems_report import CHANCE, CONTROL, WITHIN, write_report
 
 from skasd import systems
 from skasd.audio import LevelNormalizer
@@ -34,6 +34,7 @@ from skasd.detectors import MahalanobisDetector, OutlierExposureDetector
 from skasd.embedders import StatisticsEmbedder
 from skasd.evaluation import evaluate
 from skasd.features import LogMelSpectrogram
+from skasd.metrics import auc_score
 
 MACHINES = ["ToyCar", "ToyTrain", "bearing", "fan", "gearbox", "slider", "valve"]
 DURATION = 3.0  # seconds, so that a window of 64 frames is shorter than a clip
@@ -127,7 +128,7 @@ def run(name, data_name, seed, options):
     if name == "narita_ensemble":
         take_over(build, options.machines, results)
     evaluation = evaluate(build, data, results=results / name, name=name, random_state=seed, **how)
-    frame = pandas.concat([evaluation.to_frame(), pandas.DataFrame(_more(evaluation))], ignore_index=True)
+    frame = pandas.concat([evaluation.to_frame(), pandas.DataFrame(more_figures(evaluation))], ignore_index=True)
     return frame.assign(system=name, data=data_name, seed=seed)
 
 
@@ -144,14 +145,19 @@ def take_over(build, machines, results):
             shutil.copyfile(source, target)
 
 
-def _more(evaluation):
-    """Number of test clips, and share of the normal ones that raise an alarm."""
+def more_figures(evaluation):
+    """Number of test clips, share of the normal ones that raise an alarm, and AUC within each domain."""
     for machine, clips in evaluation.clips.items():
-        yield {"machine": machine, "metric": "test clips", "value": len(clips), "source": "measured"}
+        row = {"machine": machine, "source": "measured"}
+        yield row | {"metric": "test clips", "value": len(clips)}
         for domain in np.unique(clips["domain"]).tolist():
-            normal = clips[(clips["domain"] == domain) & (clips["label"] == 1)]
-            value = normal["decision"].mean()
-            yield {"machine": machine, "domain": domain, "metric": "false alarms", "value": value, "source": "measured"}
+            part = clips[clips["domain"] == domain]
+            anomalous = part["label"] == -1
+            yield row | {"domain": domain, "metric": "false alarms", "value": part["decision"][~anomalous].mean()}
+            for section in np.unique(part["section"]).tolist():
+                own = part["section"] == section
+                auc = auc_score(anomalous[own].astype(int), part["anomaly_score"][own])
+                yield row | {"section": section, "metric": WITHIN, "value": auc}
 
 
 def parse(arguments):
