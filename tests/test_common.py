@@ -62,10 +62,8 @@ HELD_OUT = dict.fromkeys(
 )
 EXPECTED_FAILURES = {
     "CosineCenterDetector": {"check_estimators_dtypes": "the check has rows of zeros, which have no direction"},
-    "GaussianMixtureDetector": HELD_OUT,
     "LevelNormalizer": {"check_estimators_dtypes": "one of its rows is all zeros, and silence has no level"},
     "LocalOutlierFactorDetector": LEAVES_ITSELF_OUT,
-    "MahalanobisDetector": HELD_OUT,
     "Mixup": dict.fromkeys(
         ["check_transformer_general", "check_transformer_data_not_an_array"],
         "fit_transform mixes the clips that train, and transform gives clips back as they are",
