@@ -96,7 +96,7 @@ def load_audio(
 
     pad_mode : {"constant", "wrap", "error"}, default="constant"
         How a file that is too short gets its `duration`: zeros at its end, itself once more, or not at all: an error.
-        Zeros are a silence, by which a detector may tell lengths apart; "wrap" leaves the spectrum as it is.
+        Zeros are a silence, by which a detector may tell lengths apart; "wrap" all but keeps the spectrum.
 
     dtype : {"float32", "int16"}, default="float32"
         float32 has its full scale at -1 and +1, int16 at 32768; int16 halves the memory and clips what lies beyond.
@@ -178,7 +178,7 @@ class AudioLoader(TransformerMixin, BaseEstimator):
 
     pad_mode : {"constant", "wrap", "error"}, default="constant"
         How a clip that is too short gets its `duration`: zeros at its end, itself once more, or not at all: an error.
-        Zeros are a silence, by which a detector may tell lengths apart; "wrap" leaves the spectrum as it is.
+        Zeros are a silence, by which a detector may tell lengths apart; "wrap" all but keeps the spectrum.
 
     dtype : {"float32", "int16"}, default="float32"
         float32 has its full scale at -1 and +1, int16 at 32768; int16 halves the memory and clips what lies beyond.
