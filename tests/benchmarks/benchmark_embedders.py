@@ -5,7 +5,8 @@ numbers, for the speed does not depend on them. The plain loop keeps no history 
 
 Training speed is that of the epochs after the first, which warms up caches, allocator and compiler; the clock runs
 from the beginning of an epoch to its end, for skasd when skorch tells its callbacks of them. What `fit` does once
-(checks, one batch through the network to learn its sizes, the optimizer) is in a column of its own. Embedding speed is
+(checks, one batch through the network to learn its sizes, the optimizer, one pass over the clips at the end for the
+statistics of the batch norms) is in a column of its own. Embedding speed is
 that of a whole call of `transform`, checks included. The two sides take turns; a speed is the median over the turns, a
 ratio the median of the ratios of neighbouring turns.
 
