@@ -3,7 +3,7 @@
 Systems that differ in one thing from a published one or from the control, on synthetic machines as in
 `compare_systems.py`, of other seeds. Printed is the official score in percent, mean and standard deviation over seeds
 and machines, and means of the figures that `compare_systems.py` has too. Where the score is how well sections are told
-apart, the last columns say how many of the normal and of the anomalous clips are taken for clips of their own section.
+apart, the last columns have the mean probability that it gives to a clip's own section, of normal and anomalous clips.
 Then, the AUC of systems that differ in one thing on the bearing task of the motors.
 """
 
@@ -15,6 +15,7 @@ from itertools import product
 import numpy as np
 import pandas
 from compare_systems import DURATION, MACHINES, SYNTHETIC, control, make_motor_system, more_figures, motors
+from scipy.special import expit
 from sklearn.pipeline import make_pipeline
 from systems_report import WITHIN
 
@@ -103,7 +104,7 @@ BEARING = {
 
 
 def measure(name, machine, seed, clips):
-    """Official score, AUC by and within domains, false alarms, and share of clips that seem to be of their section."""
+    """Official score, AUC by and within domains, false alarms, and probability of the own section."""
     system = VARIANTS[name](machine, seed)
     evaluation = evaluate(system, {machine: clips}, n_resamples=0, on_error="raise", verbose=0)
     frame = pandas.concat([evaluation.to_frame(), pandas.DataFrame(more_figures(evaluation))])
@@ -111,7 +112,7 @@ def measure(name, machine, seed, clips):
     print(f"seed {seed}, {machine}: {name} {100 * means['official score', '']:.1f}", file=sys.stderr, flush=True)
     tested, share = evaluation.clips[machine], [np.nan, np.nan]
     if isinstance(system.steps[-1][1], OutlierExposureDetector):  # whose score are the log-odds of the section
-        share = [(tested["anomaly_score"][tested["label"] == label] < 0).mean() for label in (1, -1)]
+        share = [expit(-tested["anomaly_score"][tested["label"] == label]).mean() for label in (1, -1)]
     figures = [("official score", ""), ("AUC", "source"), ("AUC", "target"), (WITHIN, ""), ("false alarms", "source")]
     return [*(means[figure] for figure in figures), *share]
 
