@@ -274,6 +274,16 @@ class TestEvaluate:
         evaluate(Spy(), {"fan": make_clips(attribute=["speed_1"] * 120)}, n_resamples=0, verbose=0)
         assert seen and all(fields == {"embedding", "machine", "section", "split"} for fields in seen)
 
+    def test_clips_are_taken_apart_by_machine(self):
+        clips = {name: make_clips(seed, machine=[name] * 120) for seed, name in enumerate(("fan", "pump"))}
+        one, two = (
+            evaluate(MahalanobisDetector(), data, n_resamples=0, verbose=0)
+            for data in (clips["pump"] + clips["fan"], clips)
+        )
+        assert one.figures == two.figures
+        nameless = evaluate(MahalanobisDetector(), make_clips(), n_resamples=0, verbose=0)
+        assert list(nameless.clips) == ["machine"]
+
     def test_anomalies_among_training_clips_do_not_train(self):
         clips = make_clips()
         label = np.where((clips["split"] == "train") & (np.arange(120) % 5 == 0), -1, clips["label"])

@@ -27,7 +27,7 @@ _HIDDEN = ("label", "domain", "attribute")  # what no system is told of the clip
 
 @validate_params(
     {
-        "data": [str, Path, Mapping],
+        "data": [str, Path, Mapping, Clips],
         "machines": ["array-like", None],
         "year": [Options(Integral, set(range(2020, 2026)))],
         "protocol": [StrOptions({"official", "domain-only"})],
@@ -71,10 +71,11 @@ def evaluate(
         An unfitted detector, or pipeline that ends in one, or a function that gives one for the name of a machine,
         such as what `skasd.ensemble.select_systems` returns.
 
-    data : path-like or mapping of str to Clips
-        A folder with the folders of machines, such as ``dev_data``, or for each machine its clips, with the fields
-        ``split`` (``train`` and ``test``), ``label``, ``section`` (else they are one section) and, but for
-        ``year=2020``, ``domain``. Where no test clip of a machine has a label, it is scored and not judged.
+    data : path-like, mapping of str to Clips, or Clips
+        A folder with the folders of machines, such as ``dev_data``, or for each machine its clips, or the clips of all
+        machines with the field ``machine`` (else they are one, ``machine``). Clips have the fields ``split``
+        (``train`` and ``test``), ``label``, ``section`` (else they are one section) and, but for ``year=2020``,
+        ``domain``. Where no test clip of a machine has a label, it is scored and not judged.
 
     machines : sequence of str, default=None
         The machines, in this order. None takes all that there are.
@@ -166,6 +167,7 @@ def evaluate(
     Evaluation of MahalanobisDetector on fan: official score 0.8526 [0.6784, 0.9799]
     """
     rules = Rules(year, protocol, max_fpr)
+    data = _by_machine(data) if isinstance(data, Clips) else data
     machines = _find_machines(data, machines)
     _check_system(system)
     store = ResultsFolder(results) if results is not None else None
@@ -203,6 +205,12 @@ class _Job(NamedTuple):
     train: Clips
     test: Clips
     fingerprints: dict
+
+
+def _by_machine(clips):
+    if "machine" not in clips:
+        return {"machine": clips}
+    return {machine: clips[clips["machine"] == machine] for machine in np.unique(clips["machine"]).tolist()}
 
 
 def _find_machines(data, machines):
