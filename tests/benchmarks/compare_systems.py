@@ -17,6 +17,7 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import product
+from multiprocessing import get_context
 from pathlib import Path
 from zlib import crc32
 
@@ -114,6 +115,12 @@ def _motor_clips(task, **which):
     return LevelNormalizer().fit_transform(clips.without("path").with_fields(machine=[task] * len(clips)))
 
 
+def in_fresh_process(call, *arguments):
+    """What a call returns, from a process whose memory is its own; not a fork, which waits for threads for ever."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as fresh:
+        return fresh.submit(call, *arguments).result()
+
+
 def run(name, data_name, seed, options):
     """All figures of one system on one set, as `Evaluation.to_frame` gives them."""
     if data_name == "synthetic":
@@ -189,8 +196,7 @@ def main(arguments):
         if data_name == "motors" and name == "narita_ensemble":
             continue  # its report has no choice for other machines
         print(f"[{number}/{len(jobs)}] {name} on {data_name}, seed {seed}", file=sys.stderr, flush=True)
-        with ProcessPoolExecutor(1) as fresh:  # a process of its own, whose memory is its own
-            frames.append(fresh.submit(run, name, data_name, seed, options).result())
+        frames.append(in_fresh_process(run, name, data_name, seed, options))
     frame = pandas.concat(frames, ignore_index=True).fillna({"section": "", "domain": ""})
     frame.to_csv(options.folder / f"figures_{options.variant}.csv", index=False)
     write_report(frame, options.report, f"python tests/benchmarks/compare_systems.py {shlex.join(arguments)}")
