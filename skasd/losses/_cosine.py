@@ -134,7 +134,7 @@ class _AdaptiveScaleLoss(_CosineLoss):
         return angles
 
     def _log_b(self, logits, target):
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define _log_b(logits, target).")
 
 
 class AdaCosLoss(_AdaptiveScaleLoss):
