@@ -308,10 +308,10 @@ class LogMelSpectrogram(TransformerMixin, BaseEstimator):
 
             def work(row):
                 waveform = waveforms[row]
-                spectrograph(waveform, log_mel[row])
-                if not np.isfinite(log_mel[row].max()):  # of a NaN the maximum is NaN
+                peak = spectrograph(waveform, log_mel[row])
+                if not np.isfinite(peak):
                     raise ValueError(f"{names[row]}: NaN or infinite samples")
-                return not waveform.any()
+                return peak == spectrograph.least and not waveform.any()
 
             return work
 

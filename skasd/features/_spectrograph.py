@@ -16,6 +16,8 @@ _BLOCK_SIZE = 2**19
 class Spectrograph:
     """Writes the log-mel spectrogram of one waveform at a time, with buffers that one thread uses again and again.
 
+    It returns the largest power of a band, or ``least`` if none is above it, or NaN where samples are no numbers.
+
     All frames of a usual clip are one block, and no array of its size is allocated on the way: threads wait for each
     other at every call into numpy and in the page faults of fresh memory, so both are kept few.
     """
@@ -36,6 +38,9 @@ class Spectrograph:
         self.windowed = np.empty((n_block, model.n_fft + 16), dtype=dtype)[:, : model.n_fft]
         window = librosa.filters.get_window(model.window, model.win_length or model.n_fft)
         self.window = librosa.util.pad_center(window, size=model.n_fft).astype(dtype)
+        self.least = np.float32(model.amin)
+        self.decibels = 20 / model.power
+        self.reference = self.decibels * math.log10(max(model.ref, model.amin))
 
     @np.errstate(invalid="ignore")  # infinite samples become NaN, which the caller looks for
     def __call__(self, waveform, log_mel):
@@ -46,7 +51,7 @@ class Spectrograph:
             np.multiply(frames, self.window, out=self.windowed[: len(frames)])
             spectrum = self._spectrum(self.windowed[: len(frames)])
             log_mel[:, start : start + n_block] = self.model.filter_bank_ @ spectrum
-        self._to_decibels(log_mel)
+        return self._to_decibels(log_mel)
 
     def _fill(self, waveform):
         scale = 1 / INT16_SCALE if waveform.dtype == np.int16 else 1
@@ -69,14 +74,15 @@ class Spectrograph:
         return spectrum
 
     def _to_decibels(self, log_mel):
-        model = self.model
-        decibels = 20 / model.power
-        np.maximum(log_mel, model.amin, out=log_mel)
+        np.maximum(log_mel, self.least, out=log_mel)
+        peak = log_mel.max()
         np.log(log_mel, out=log_mel)
-        log_mel *= decibels / math.log(10)
-        log_mel -= decibels * math.log10(max(model.ref, model.amin))
-        if model.top_db is not None:
-            np.maximum(log_mel, log_mel.max() - model.top_db, out=log_mel)
+        log_mel *= self.decibels / math.log(10)
+        if self.reference:
+            log_mel -= self.reference
+        if self.model.top_db is not None:
+            np.maximum(log_mel, log_mel.max() - self.model.top_db, out=log_mel)
+        return peak
 
 
 @lru_cache(maxsize=16)
