@@ -1,8 +1,8 @@
 """Time and memory of `LogMelSpectrogram` beside librosa: `python tests/benchmarks/benchmark_features.py`.
 
-10 s clips at 16 kHz, one core for each library (threads of BLAS limited to one), repetitions interleaved, the median of
-the ratios of neighbouring runs. Run it on an idle machine: two threads need two free cores, and the row of the bare
-Fourier transforms tells whether they had them.
+10 s clips at 16 kHz, one core for each library (threads of BLAS limited to one). All comparisons take turns, so that a
+slow minute of the machine meets them alike; the ratio is the median over the turns. Run it on an idle machine: two
+threads need two free cores, and the row of the bare Fourier transforms tells whether they had them.
 """
 
 import argparse
@@ -58,11 +58,14 @@ def seconds(call, X):
     return time.perf_counter() - start
 
 
-def compare(name, slow, fast, X, n_repetitions, wanted):
-    slow(X[:4]), fast(X[:4])
-    pairs = [(seconds(slow, X), seconds(fast, X)) for _ in range(n_repetitions)]
-    times = (f"{1e3 * median(column) / len(X):.3f} ms" for column in zip(*pairs, strict=True))
-    print(ROW.format(name, *times, f"{median(a / b for a, b in pairs):.2f}", wanted), flush=True)
+def compare(rows, n_repetitions):
+    """Print a line for each row (name, slow, fast, clips, wanted)."""
+    for _, slow, fast, X, _ in rows:
+        slow(X[:4]), fast(X[:4])
+    turns = [[(seconds(slow, X), seconds(fast, X)) for _, slow, fast, X, _ in rows] for _ in range(n_repetitions)]
+    for (name, _, _, X, wanted), pairs in zip(rows, zip(*turns, strict=True), strict=True):
+        times = (f"{1e3 * median(column) / len(X):.3f} ms" for column in zip(*pairs, strict=True))
+        print(ROW.format(name, *times, f"{median(a / b for a, b in pairs):.2f}", wanted))
 
 
 def fourier_transforms(n_jobs):
@@ -90,14 +93,14 @@ def main():
         paths = [str(Path(folder) / f"{row}.wav") for row in range(options.n_clips)]
         for path, waveform in zip(paths, waveforms, strict=True):
             soundfile.write(path, waveform, RATE)
-        for source, X, librosa_on_it in (
-            ("waveforms", waveforms, librosa_on_waveforms),
-            ("paths", paths, librosa_on_paths),
-        ):
-            compare(f"{source}, librosa : n_jobs=1", librosa_on_it, one.transform, X, options.n_repetitions, ">= 2.5")
-            compare(f"{source}, n_jobs=1 : n_jobs=2", one.transform, two.transform, X, options.n_repetitions, ">= 1.7")
-        compare("bare Fourier transforms, one thread : two", fourier_transforms(1), fourier_transforms(2), waveforms,
-                options.n_repetitions, "")  # fmt: skip
+        rows = [
+            ("waveforms, librosa : n_jobs=1", librosa_on_waveforms, one.transform, waveforms, ">= 2.5"),
+            ("waveforms, n_jobs=1 : n_jobs=2", one.transform, two.transform, waveforms, ">= 1.7"),
+            ("paths, librosa : n_jobs=1", librosa_on_paths, one.transform, paths, ">= 2.5"),
+            ("paths, n_jobs=1 : n_jobs=2", one.transform, two.transform, paths, ">= 1.7"),
+            ("bare Fourier transforms, one thread : two", fourier_transforms(1), fourier_transforms(2), waveforms, ""),
+        ]
+        compare(rows, options.n_repetitions)
         memory(paths)
     print(f"load at the end {os.getloadavg()[0]:.1f}")
 
