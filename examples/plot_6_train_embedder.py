@@ -124,7 +124,7 @@ scores = {
     for metric, scorer in [("AUC", auc_scorer), ("partial AUC", pauc_scorer)]
 }
 
-figure, axes = plt.subplots(2, figsize=(5.5, 6), layout="constrained")
+figure, axes = plt.subplots(2, figsize=(5.5, 6), sharex=True, layout="constrained")
 for ax, (metric, values) in zip(axes, scores.items(), strict=True):
     for name, color, marker in zip(values, ["#0072B2", "#D55E00"], "os", strict=True):
         ax.plot(values[name], list(detectors), marker, color=color, ms=9, label=name)
