@@ -79,6 +79,7 @@ html_title = "skasd"
 html_static_path = ["_static"]
 html_css_files = ["skasd.css"]
 html_show_sourcelink = False
+html_context = {"default_mode": "auto"}  # light or dark, as the device is
 html_theme_options = {
     "logo": {"text": "skasd"},
     "header_links_before_dropdown": 7,

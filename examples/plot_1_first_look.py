@@ -55,9 +55,10 @@ BLUE, ORANGE = (
 )  # can be told apart by colour-blind people, as in all plots of skasd
 
 at_one_speed = clips[clips["speed"] == 1650]
-figure, axes = plt.subplots(2, 2, figsize=(8.5, 6), sharey="row", layout="constrained")
+figure, axes = plt.subplots(4, figsize=(5.5, 9.5), layout="constrained")
+axes[0].sharey(axes[1])
 states = [(1, "healthy", BLUE), (-1, "damaged propeller", ORANGE)]
-for column, (label, name, color) in zip(axes.T, states, strict=True):
+for column, (label, name, color) in zip(axes.reshape(2, 2).T, states, strict=True):
     waveform = at_one_speed["waveform"][at_one_speed["label"] == label][0]
     time = np.arange(2400) / 16000
     column[0].plot(time, waveform[:2400], color=color, linewidth=0.8)
@@ -66,7 +67,13 @@ for column, (label, name, color) in zip(axes.T, states, strict=True):
         xlabel="time (s)",
         ylabel="amplitude (1 = full scale)",
     )
-    SpectrogramDisplay.from_waveform(waveform, ax=column[1], vmin=-60, vmax=-10)
+    SpectrogramDisplay.from_waveform(
+        waveform,
+        name=f"{name}, 1650 rpm",
+        ax=column[1],
+        vmin=-60,
+        vmax=-10,
+    )
 plt.show()
 
 # %%
@@ -89,7 +96,7 @@ from skasd.features import LogMelSpectrogram
 spectra = LogMelSpectrogram().fit_transform(clips)["log_mel"].mean(axis=2)
 frequencies = SpectrogramDisplay(log_mel=spectra.T).frequencies
 
-figure, ax = plt.subplots(figsize=(8.5, 4.5), layout="constrained")
+figure, ax = plt.subplots(figsize=(5.5, 4.5), layout="constrained")
 for speed, style in [(1450, ":"), (1650, "--"), (1850, "-")]:
     for label, name, color in [(1, "healthy", BLUE), (-1, "damaged", ORANGE)]:
         chosen = (clips["speed"] == speed) & (clips["label"] == label)
@@ -105,29 +112,29 @@ ax.set(
     ylabel="mean level (dB)",
     title="Motor M2: speed and fault both change the spectrum",
 )
-ax.legend(ncols=3, fontsize="small")
+ax.legend(ncols=2, fontsize="small")
 plt.show()
 
 # %%
 # Synthetic machines
 # ------------------
 # :func:`~skasd.datasets.make_machine_sounds` makes seven kinds of machines in factory
-# noise, with faults that are known. Here are four of them, healthy above and with a fault
-# below. The noise is turned down and the faults are made worse than by default, so that
-# one can see them.
+# noise, with faults that are known. Here are four of them, healthy on the left and with
+# a fault on the right. The noise is turned down and the faults are made worse than by
+# default, so that one can see them.
 
 from skasd.datasets import make_machine_sounds
 
 machines = ("fan", "gearbox", "slider", "valve")
 figure, axes = plt.subplots(
-    2,
     len(machines),
-    figsize=(9, 5),
+    2,
+    figsize=(5.5, 8),
     sharex=True,
     sharey=True,
     layout="constrained",
 )
-for column, machine in zip(axes.T, machines, strict=True):
+for row, machine in zip(axes, machines, strict=True):
     made = make_machine_sounds(
         machine,
         n_sections=1,
@@ -140,11 +147,11 @@ for column, machine in zip(axes.T, machines, strict=True):
         random_state=0,
     )
     made = made[made["domain"] == "source"]
-    for ax, label in zip(column, (1, -1), strict=True):
-        row = np.flatnonzero(made["label"] == label)[0]
+    for ax, label in zip(row, (1, -1), strict=True):
+        clip = np.flatnonzero(made["label"] == label)[0]
         display = SpectrogramDisplay.from_waveform(
-            made["waveform"][row],
-            name=f"{machine}, {made['fault'][row]}",
+            made["waveform"][clip],
+            name=f"{machine}, {made['fault'][clip]}",
             ax=ax,
             vmin=-60,
             vmax=0,

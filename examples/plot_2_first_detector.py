@@ -50,7 +50,7 @@ import matplotlib.pyplot as plt
 
 from skasd.plotting import ScoreHistogramDisplay
 
-figure, ax = plt.subplots(figsize=(8, 4.5), layout="constrained")
+figure, ax = plt.subplots(figsize=(5.5, 4.5), layout="constrained")
 ScoreHistogramDisplay.from_estimator(system, test, ax=ax)
 ax.set_title("Motor M2, speeds not heard in training")
 plt.show()
@@ -81,7 +81,7 @@ from skasd.plotting import PartialROCDisplay
 loudness = np.mean(np.square(test["waveform"]), axis=1)
 y_true, y_score = anomaly_predictions(system, test)
 
-figure, ax = plt.subplots(figsize=(6, 6), layout="constrained")
+figure, ax = plt.subplots(figsize=(5.5, 5.5), layout="constrained")
 PartialROCDisplay.from_predictions(y_true, y_score, name="pipeline", ax=ax)
 PartialROCDisplay.from_predictions(
     y_true,
@@ -109,7 +109,7 @@ for name, groups in [("recordings", test["recording"]), ("clips (too narrow)", N
 # other speeds, although 1400 rpm is among the speeds of training: at each speed by
 # itself, a detector would have an easier task.
 
-figure, ax = plt.subplots(figsize=(8, 4.5), layout="constrained")
+figure, ax = plt.subplots(figsize=(5.5, 4.5), layout="constrained")
 scores = system.score_samples(test)
 for label, name, color, marker, shift in [
     (1, "healthy", "#0072B2", "o", -8),

@@ -102,7 +102,7 @@ import matplotlib.pyplot as plt
 
 from skasd.metrics import auc_score
 
-figure, axes = plt.subplots(5, 5, figsize=(9, 9.4), layout="constrained")
+figure, axes = plt.subplots(5, 5, figsize=(6.5, 7.5), layout="constrained")
 blues = plt.cm.Blues(np.linspace(0.05, 0.7, 9))
 for row, (set_name, (known, healthy, faulty)) in zip(axes, sets.items(), strict=True):
     tested = np.concatenate([healthy, faulty])
@@ -138,7 +138,7 @@ for row, (set_name, (known, healthy, faulty)) in zip(axes, sets.items(), strict=
         ax.set(xticks=[], yticks=[])
     row[0].set_ylabel(f"{set_name}\nfeature 2")
 for ax, name in zip(axes[0], detectors, strict=True):
-    ax.set_title(name, fontsize="medium")
+    ax.set_title(name.replace(" ", "\n", 1), fontsize="medium")
 for ax in axes[-1]:
     ax.set_xlabel("feature 1")
 plt.show()

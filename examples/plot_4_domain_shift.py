@@ -54,7 +54,7 @@ system = make_pipeline(StatisticsEmbedder(), MahalanobisDetector()).fit(source)
 
 figure, axes = plt.subplots(
     2,
-    figsize=(8, 6.5),
+    figsize=(5.5, 6.5),
     sharex=True,
     sharey=True,
     layout="constrained",
@@ -116,7 +116,13 @@ reached = {
     for name, each in systems.items()
 }
 
-figure, axes = plt.subplots(1, 2, figsize=(8.5, 4.2), sharey=True, layout="constrained")
+figure, axes = plt.subplots(
+    2,
+    figsize=(5.5, 7.5),
+    sharex=True,
+    sharey=True,
+    layout="constrained",
+)
 colors = ["#0072B2", "#D55E00", "#009E73"]
 for name, color, marker in zip(systems, colors, "os^", strict=True):
     for ax, values in zip(axes, reached[name], strict=True):

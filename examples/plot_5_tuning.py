@@ -131,7 +131,7 @@ print(f"mean over the settings, development: {on_development.mean():.3f}")
 print(f"mean over the settings, evaluation:  {on_evaluation.mean():.3f}")
 print(f"{n_better} settings do better in evaluation than the chosen one")
 
-figure, ax = plt.subplots(figsize=(6.5, 6.5), layout="constrained")
+figure, ax = plt.subplots(figsize=(5.5, 5.5), layout="constrained")
 colors = ["#0072B2", "#D55E00", "#009E73"]
 for kind, color, marker in zip(np.unique(kinds), colors, "os^", strict=True):
     ax.scatter(

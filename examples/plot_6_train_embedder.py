@@ -55,7 +55,7 @@ import numpy as np
 
 from skasd.plotting import TrainingHistoryDisplay
 
-figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")
+figure, ax = plt.subplots(figsize=(5.5, 4), layout="constrained")
 TrainingHistoryDisplay.from_estimator(network, ax=ax)
 ax.set_title("MobileFaceNet tells two motors and four speeds apart")
 plt.show()
@@ -77,7 +77,7 @@ embedders = {
 }
 embedded = {name: [embedder.transform(clips) for clips in (train, test)] for name, embedder in embedders.items()}
 
-figure, axes = plt.subplots(1, 2, figsize=(8.5, 4.2), layout="constrained")
+figure, axes = plt.subplots(2, figsize=(5.5, 8), layout="constrained")
 for ax, (name, (known, tested)) in zip(axes, embedded.items(), strict=True):
     reduce = FieldTransformer(PCA(2)).fit(known)
     groups = {
@@ -124,14 +124,14 @@ scores = {
     for metric, scorer in [("AUC", auc_scorer), ("partial AUC", pauc_scorer)]
 }
 
-figure, axes = plt.subplots(1, 2, figsize=(8.5, 3.4), sharey=True, layout="constrained")
+figure, axes = plt.subplots(2, figsize=(5.5, 6), sharex=True, layout="constrained")
 for ax, (metric, values) in zip(axes, scores.items(), strict=True):
     for name, color, marker in zip(values, ["#0072B2", "#D55E00"], "os", strict=True):
         ax.plot(values[name], list(detectors), marker, color=color, ms=9, label=name)
     ax.axvline(0.5, color="0.5", linestyle="--", label="chance")
     ax.set(xlabel=f"{metric} (higher = better)", ylabel="detector")
     ax.grid(axis="y", alpha=0.3)
-    ax.label_outer()
+    ax.margins(y=0.15)
 axes[0].legend()
 plt.show()
 

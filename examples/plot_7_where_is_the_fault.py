@@ -69,7 +69,7 @@ names = ["bearing", "loose", "imbalance", "healthy"]
 figure, axes = plt.subplots(
     4,
     2,
-    figsize=(9, 10),
+    figsize=(5.5, 9),
     sharex=True,
     sharey=True,
     layout="constrained",
@@ -82,7 +82,6 @@ for (left, right), name in zip(axes, names, strict=True):
         ax=left,
         **scale,
     )
-    truth.colorbar_.set_label("rise by the fault (dB)")
     found = AnomalyMapDisplay.from_estimator(
         system,
         test,
@@ -94,14 +93,19 @@ for (left, right), name in zip(axes, names, strict=True):
         vmin=0,
         vmax=2,
     )
-    found.colorbar_.set_label("rise of the score")
-    left.label_outer()
-    right.label_outer()
+    for display in (truth, found):
+        display.colorbar_.remove()  # one a column is enough
+        display.ax_.label_outer()
     if name != "healthy":
         band, frame = np.unravel_index(change[row].argmax(), change[row].shape)
         start, pitch = frame * 512 / 16000, truth.frequencies[band]
         print(f"{name}: changed most at {start:.1f} s, {pitch:.0f} Hz; ", end="")
         print("the map is darkest at {:.1f} s, {:.0f} Hz".format(*found.peak))
+for column, display, label in [
+    (axes[:, 0], truth, "rise by the fault (dB)"),
+    (axes[:, 1], found, "rise of the score"),
+]:
+    figure.colorbar(display.image_, ax=column, location="bottom", label=label)
 plt.show()
 
 # %%

@@ -58,7 +58,7 @@ detector = NearestNeighborsDetector(metric="euclidean", contamination=0.01).fit(
 gamma = clone(detector).set_params(threshold="gamma").fit(train)
 in_source = test[test["domain"] == "source"]
 
-figure, ax = plt.subplots(figsize=(8, 4.5), layout="constrained")
+figure, ax = plt.subplots(figsize=(5.5, 4.5), layout="constrained")
 ScoreHistogramDisplay.from_estimator(detector, in_source, ax=ax)
 ax.set_title("Source domain, one false alarm in 100 asked for")
 ax.axvline(
@@ -93,7 +93,13 @@ kinds = {
     "Mahalanobis, quantile": MahalanobisDetector(),
 }
 colors = ["#0072B2", "#009E73", "#D55E00"]
-figure, axes = plt.subplots(1, 2, figsize=(8.5, 4.4), sharey=True, layout="constrained")
+figure, axes = plt.subplots(
+    2,
+    figsize=(5.5, 8),
+    sharex=True,
+    sharey=True,
+    layout="constrained",
+)
 for ax, domain in zip(axes, ("source", "target"), strict=True):
     in_domain = test[test["domain"] == domain]
     for name, color, marker in zip(kinds, colors, "o^s", strict=True):
@@ -151,7 +157,7 @@ for name, offset in offsets.items():
 
 figure, axes = plt.subplots(
     2,
-    figsize=(8, 6.5),
+    figsize=(5.5, 7),
     sharex=True,
     sharey=True,
     layout="constrained",

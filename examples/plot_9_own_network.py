@@ -88,7 +88,7 @@ import matplotlib.pyplot as plt
 
 from skasd.plotting import TrainingHistoryDisplay
 
-figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")
+figure, ax = plt.subplots(figsize=(5.5, 4), layout="constrained")
 n_parameters = sum(parameter.numel() for parameter in embedder.network_.parameters())
 TrainingHistoryDisplay.from_estimator(embedder, ax=ax)
 ax.set_title(f"RhythmNetwork, {n_parameters} parameters")
@@ -119,9 +119,8 @@ detectors = {
     "Mahalanobis": MahalanobisDetector(),
 }
 figure, axes = plt.subplots(
-    1,
     2,
-    figsize=(8.5, 3),
+    figsize=(5.5, 4.5),
     sharex=True,
     sharey=True,
     layout="constrained",

@@ -1,6 +1,8 @@
-"""How far long work is: a bar where somebody watches, a few lines where it goes to a log file."""
+"""How far long work is: a bar where somebody watches, a few lines where it goes to a log file or is one of several."""
 
+import multiprocessing
 import sys
+import threading
 import time
 import warnings
 
@@ -15,7 +17,8 @@ _LINE = "{desc}: {n_fmt}/{total_fmt}{unit}{postfix}, {elapsed} gone, {remaining}
 class Progress:
     """A bar on a terminal or in a notebook; in a log file a line a tenth of the work, but none within 30 seconds.
 
-    The last line comes with `close`, wherever the work has ended.
+    The last line comes with `close`, wherever the work has ended. Parallel work has lines on a terminal too, with the
+    name of the process or thread in each.
 
     Parameters
     ----------
@@ -43,7 +46,7 @@ class Progress:
         self._has_lines = verbose and self._bar.disable
         self._format = {
             "total": total,
-            "prefix": desc,
+            "prefix": f"{desc} ({_worker()})" if _worker() else desc,
             "unit": unit,
             "initial": initial,
             "bar_format": _LINE,
@@ -78,15 +81,26 @@ class Progress:
         self._said, self._said_at = self._done, time.monotonic()
         elapsed = self._said_at - self._start
         line = self._bar.format_meter(self._done, elapsed=elapsed, postfix=self._note, **self._format)
-        print(line, file=sys.stderr, flush=True)
+        print(f"{line}\n", end="", file=sys.stderr, flush=True)  # in one piece, for others may write at the same time
 
 
 def make_bar(*, verbose=True, **arguments):
-    """A bar of tqdm on the error stream; it is disabled without `verbose`, and where nobody watches the stream."""
+    """A bar of tqdm on the error stream; disabled without `verbose`, where nobody watches, and in parallel work."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TqdmWarning)  # without ipywidgets a notebook has a bar of text
         from tqdm.auto import tqdm
-    return tqdm(disable=not (verbose and (sys.stderr.isatty() or _in_notebook())), **arguments)
+    is_shown = verbose and not _worker() and (sys.stderr.isatty() or _in_notebook())
+    return tqdm(disable=not is_shown, **arguments)
+
+
+def _worker():
+    """Name of this process and of this thread, if not the main ones: two bars would be drawn over each other."""
+    names = []
+    if multiprocessing.parent_process():
+        names.append(multiprocessing.current_process().name)
+    if threading.current_thread() is not threading.main_thread():
+        names.append(threading.current_thread().name)
+    return ", ".join(names)
 
 
 def _in_notebook():

@@ -15,6 +15,7 @@ __all__ = [
     "StrOptions",
     "_VisualBlock",
     "_fit_context",
+    "as_labels",
     "check_is_fitted",
     "component_log_density",
     "read_field",
@@ -30,6 +31,9 @@ _MADE_BY = {
     "embedding": "an embedder",
     "logits": "a ClassificationEmbedder",
 }
+_SAY_ANOMALOUS = frozenset(
+    "-1 abnormal anomalous anomaly bad broken damaged defect defective fault faulty ng nok outlier".split()
+)
 
 
 def read_field(X, *names, owner):
@@ -55,7 +59,8 @@ def training_rows(X, y=None):
     return normal
 
 
-def _check_y(y, n_clips):
+def as_labels(y, n_clips):
+    """``y`` as an array of one value a clip, if neither words nor bools in it mean what -1 says."""
     y = np.asarray(y)
     if y.dtype == object:
         y = np.asarray(y.tolist())
@@ -63,9 +68,22 @@ def _check_y(y, n_clips):
         y = y[:, 0]
     if y.shape != (n_clips,):
         raise ValueError(f"y must have one value a clip, shape ({n_clips},); got shape {y.shape}.")
+    if y.dtype.kind == "b":
+        raise ValueError("y holds True and False, and nothing says which of the two is anomalous. Write "
+                         "np.where(y, -1, 1) if True is, np.where(y, 1, -1) if False is.")  # fmt: skip
+    names = np.unique(y).tolist() if y.dtype.kind == "U" else []
+    anomalous = [name for name in names if name.strip().lower() in _SAY_ANOMALOUS]
+    if anomalous:
+        raise ValueError(f"y holds the words {', '.join(map(repr, names[:5]))}; only -1 says that a clip is anomalous, "
+                         f"words are names of classes. Write np.where(np.isin(y, {anomalous}), -1, 1).")  # fmt: skip
+    return y
+
+
+def _check_y(y, n_clips):
+    y = as_labels(y, n_clips)
     if y.dtype.kind == "U":
         return np.ones(n_clips, dtype=int)  # names of classes: all normal
-    numbers = y.dtype.kind in "iub" or (y.dtype.kind == "f" and np.array_equal(y, np.round(y)))
+    numbers = y.dtype.kind in "iu" or (y.dtype.kind == "f" and np.array_equal(y, np.round(y)))
     if not numbers or (y.dtype.kind in "if" and y.min(initial=0) < -1):
         raise ValueError(
             "Unknown label type: y must hold -1 for anomalous clips, and +1, 0 or a class (a whole number or a name) "

@@ -57,7 +57,7 @@ class Clips:
     ------
     ValueError
         If the fields have unequal lengths, if one is a scalar or a single text, if a field of the package has the wrong
-        number of dimensions, if waveforms have several lengths, or if a label is none of -1, 0, +1.
+        number of dimensions, if waveforms have several lengths, or if a label is none of the numbers -1, 0, +1.
 
     See Also
     --------
@@ -271,10 +271,11 @@ def _as_field(name, values):
         raise ValueError(f"The field {name!r} must have {wanted} dimensions, the first one the clips; "
                          f"got shape {values.shape}.")  # fmt: skip
     if name == "label":
-        unknown = values[~np.isin(values, (-1, 0, 1))]
+        unknown = values if values.dtype == bool else values[~np.isin(values, (-1, 0, 1))]
         if unknown.size:
-            raise ValueError(f"The field 'label' holds +1 (normal), -1 (anomalous) or 0 (unknown); "
-                             f"got {np.unique(unknown)[:5].tolist()}.")  # fmt: skip
+            raise ValueError(f"The field 'label' holds +1 (normal), -1 (anomalous) or 0 (unknown); got "
+                             f"{np.unique(unknown)[:5].tolist()}. With a mask that is True where clips are anomalous, "
+                             "write np.where(mask, -1, 1).")  # fmt: skip
         values = values.astype(np.int64, copy=False)
     return values
 

@@ -74,6 +74,8 @@ def test_fields_of_unequal_length_are_refused():
     [
         ("label", [1, 2], r"'label' holds \+1.*got \[2\]"),
         ("label", [1.0, np.nan], r"'label' holds \+1"),
+        ("label", ["normal", "anomaly"], r"got \['anomaly', 'normal'\].*write np.where\(mask, -1, 1\)"),
+        ("label", [False, True], r"got \[False, True\].*write np.where\(mask, -1, 1\)"),
         ("waveform", np.zeros(5), r"'waveform' must have 2 dimensions.*\(5,\)"),
         ("log_mel", np.zeros((2, 5)), r"'log_mel' must have 3 dimensions"),
         ("embedding", np.zeros(5), r"'embedding' must have 2 or 3 dimensions"),

@@ -190,7 +190,7 @@ class TestScoreHistogramDisplay:
     def test_bad_labels(self):
         with pytest.raises(ValueError, match=r"got \[0, 1\]"):
             ScoreHistogramDisplay.from_predictions([0, 1], [0.0, 1.0])
-        with pytest.raises(ValueError, match="one label a clip"):
+        with pytest.raises(ValueError, match="one value a clip"):
             ScoreHistogramDisplay.from_predictions([1], [0.0, 1.0])
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import re
 import subprocess
 import sys
@@ -123,6 +124,47 @@ def test_a_terminal_has_a_bar():
 @pytest.mark.parametrize("stream", [io.StringIO, Terminal])
 def test_quiet(stream):
     assert shown(work, 20, verbose=False, stream=stream) == ""
+
+
+# Parallel work
+
+IN_PARALLEL = """
+import sys
+import joblib
+from skasd._progress import Progress
+
+def work(n_steps):
+    with Progress(n_steps, desc="work", unit=" steps") as progress:
+        for _ in range(n_steps):
+            progress.update()
+
+work(7)
+joblib.Parallel(n_jobs=2, backend=sys.argv[1])(joblib.delayed(work)(n_steps) for n_steps in [20, 30])
+"""
+
+
+def on_a_terminal(*arguments):
+    """What a program shows on a terminal of 80 columns."""
+    master, slave = os.openpty()
+    pytest.importorskip("termios").tcsetwinsize(slave, (24, 80))
+    with (
+        subprocess.Popen([sys.executable, *arguments], stderr=slave) as program,
+        open(master, "rb", buffering=0) as end,
+    ):
+        os.close(slave)
+        parts = []
+        with contextlib.suppress(OSError):  # how Linux says that nobody writes any more
+            while part := end.read(65536):
+                parts.append(part)
+    assert program.returncode == 0
+    return b"".join(parts).decode().replace("\r\n", "\n")  # as terminals end lines
+
+
+@pytest.mark.parametrize(("backend", "name"), [("loky", r"LokyProcess-\d+"), ("threading", r"Thread-\d+.*")])
+def test_parallel_work_has_lines_on_a_terminal(backend, name):
+    bar, *lines = on_a_terminal("-c", IN_PARALLEL, backend).rstrip("\n").split("\n")
+    assert bar.startswith("\rwork:   0%|") and "| 7/7 [" in bar
+    assert {re.fullmatch(rf"work \({name}\): (\d+)/\d+ steps, .* left", line)[1] for line in lines} == {"20", "30"}
 
 
 # What shows progress

@@ -88,7 +88,8 @@ class BaseDetector(OutlierMixin, BaseEstimator, metaclass=ABCMeta):
             Embeddings of shape (n_clips, n_features) or (n_clips, n_windows, n_features). Windows are all used to fit.
 
         y : array-like of shape (n_clips,), default=None
-            Rows where it is -1 (anomalous) are left out. Without it the field ``label`` says so, if there is one.
+            Rows where it is -1 (anomalous) are left out; other whole numbers, and words, are classes of normal clips.
+            Without it the field ``label`` says so, if there is one.
 
         Returns
         -------
@@ -99,16 +100,17 @@ class BaseDetector(OutlierMixin, BaseEstimator, metaclass=ABCMeta):
         ------
         ValueError
             If a section has fewer than two normal clips, if clips of several machines are mixed, if only anomalies
-            are given, or if an embedding is not finite.
+            are given, if `y` calls clips anomalous in words or holds bools, or if an embedding is not finite.
 
         Warns
         -----
         UserWarning
             If ``threshold="gamma"`` and the distribution does not fit the training scores, so that their quantile is
-            taken instead.
+            taken instead; if labels are 0 and 1 alone, so that clips of both train, and 1 may be meant as anomalous.
         """
         windows = self._check_windows(X, reset=True)
         normal = training_rows(X, y)
+        _doubt_zeros_and_ones(X, y)
         self.machine_ = self._machine(X)
         sections, domains = _text(X, "section", len(windows)), _text(X, "domain", len(windows))
         clips = {str(section): normal & (sections == section) for section in np.unique(sections[normal])}
@@ -239,6 +241,16 @@ def _is_plausible(share, wanted, n_clips):
     """Whether a share of clips is near the wanted one, as far as the number of clips can tell."""
     chance = 3 * np.sqrt(wanted * (1 - wanted) / n_clips)  # three standard deviations
     return abs(share - wanted) <= max(chance, 0.9 * wanted)
+
+
+def _doubt_zeros_and_ones(X, y):
+    """Warn where labels look like those of a classifier, in which 1 often means what -1 says here."""
+    labels = X["label"] if y is None and isinstance(X, Clips) and "label" in X else y
+    if labels is None or not np.array_equal(np.unique(np.asarray(labels)), [0, 1]):
+        return
+    name, taken = ("label", "unknown and normal clips") if y is None else ("y", "two classes of normal clips")
+    warnings.warn(f"{name} holds 0 and 1 only: taken as {taken}, which all train. If 1 means anomalous, give "
+                  f"np.where({name} == 1, -1, 1).", stacklevel=4)  # fmt: skip
 
 
 def _text(X, field, n_clips):

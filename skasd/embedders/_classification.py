@@ -309,8 +309,8 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a target has one class only, if clips have fewer frames than `window`, or if the network does not fit
-            the input.
+            If a target has one class only, if `y` calls clips anomalous in words or holds bools, if clips have fewer
+            frames than `window`, or if the network does not fit the input.
         """
         values = self._check_values(X, reset=True)
         self.loader_ = self._fit_loader(values)

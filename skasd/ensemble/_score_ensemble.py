@@ -174,8 +174,9 @@ class ScoreEnsemble(OutlierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If names or weights do not fit, if there are fewer normal clips than ``cv``, or if a member gives so many
-            training clips of a section one and the same score that there is no scale.
+            If names or weights do not fit, if there are fewer normal clips than ``cv``, if `y` calls clips anomalous in
+            words or holds bools, or if a member gives so many training clips of a section one and the same score that
+            there is no scale.
         """
         self._check_members()
         normal = training_rows(X, y)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from skasd._validation import as_labels
 from skasd.clips import Clips
 from skasd.metrics._scores import auc_score, join_names, official_score, pauc_score
 
@@ -206,9 +207,7 @@ def read_labels(X, y=None):
             raise ValueError("Labels are needed to score: pass y with +1 for normal and -1 for anomalous clips, or "
                              "Clips with the field 'label'.")  # fmt: skip
         y = X["label"]
-    y, n_clips = np.asarray(y), X.shape[0] if hasattr(X, "shape") else len(X)
-    if y.shape != (n_clips,):
-        raise ValueError(f"y must have one label a clip, shape ({n_clips},); got shape {y.shape}.")
+    y = as_labels(y, X.shape[0] if hasattr(X, "shape") else len(X))
     if not np.isin(y, (-1, 1)).all():
         raise ValueError(
             f"y must hold +1 (normal) and -1 (anomalous); got {np.unique(y)[:5].tolist()}. 0 stands for unknown: leave "

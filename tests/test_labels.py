@@ -1,0 +1,110 @@
+"""What may stand in ``y``: -1 for anomalies, and no words, bools or 0 and 1 by which they would train unnoticed."""
+
+import re
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.testing import assert_array_equal
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch.nn import LazyLinear
+
+from skasd.augmentation import Mixup
+from skasd.clips import Clips
+from skasd.detectors import CosineCenterDetector, MahalanobisDetector
+from skasd.embedders import ClassificationEmbedder
+from skasd.ensemble import ScoreEnsemble
+from skasd.features import FieldTransformer
+from skasd.losses import SoftmaxLoss
+from skasd.metrics import auc_scorer
+from skasd.model_selection import NormalOnlyKFold
+from skasd.plotting import ScoreHistogramDisplay
+
+X = np.random.default_rng(0).normal(size=(20, 2))
+LABEL = np.repeat([1, -1], [15, 5])
+TRANSFORMERS = {
+    "embedder": ClassificationEmbedder(partial(LazyLinear, 3), loss=SoftmaxLoss, max_epochs=1, device="cpu").fit,
+    "transformer": FieldTransformer(StandardScaler()).fit,
+    "augmentation": Mixup().fit,
+}
+DETECTORS = {
+    "detector": MahalanobisDetector().fit,
+    "pipeline": make_pipeline(FieldTransformer(StandardScaler()), MahalanobisDetector()).fit,
+    "ensemble": ScoreEnsemble([("one", MahalanobisDetector()), ("two", CosineCenterDetector())]).fit,
+}
+JUDGES = {
+    "scorer": lambda X, y: auc_scorer(MahalanobisDetector().fit(X), X, y),
+    "splitter": lambda X, y: list(NormalOnlyKFold(n_splits=2).split(X, y)),
+    "display": lambda X, y: ScoreHistogramDisplay.from_predictions(y, X[:, 0]),
+}
+
+
+def each(readers):
+    return pytest.mark.parametrize("read", readers.values(), ids=readers)
+
+
+def advice(error):
+    """What the message says to write."""
+    return re.findall(r"np\.where\(.*?, -?1, -?1\)", str(error.value))
+
+
+@each(TRANSFORMERS | DETECTORS | JUDGES)
+@pytest.mark.parametrize("names", [["normal", "anomaly"], ["OK", "NG"], ["1", "-1"], ["00", " Faulty "]], ids=str)
+def test_words_that_mean_anomalous_are_refused(read, names):
+    y = np.repeat(names, [15, 5])
+    with pytest.raises(ValueError, match=f"y holds the words.*{names[1]!r}.*only -1 says that a clip is anom") as error:
+        read(X, y)
+    (code,) = advice(error)
+    assert_array_equal(eval(code, {"np": np, "y": y}), LABEL)
+
+
+@each(TRANSFORMERS | DETECTORS | JUDGES)
+def test_bools_are_refused(read):
+    with pytest.raises(ValueError, match="y holds True and False, and nothing says which of the two is an") as error:
+        read(X, LABEL == -1)
+    if_true, if_false = advice(error)
+    assert_array_equal(eval(if_true, {"np": np, "y": LABEL == -1}), LABEL)
+    assert_array_equal(eval(if_false, {"np": np, "y": LABEL == 1}), LABEL)
+
+
+@pytest.mark.parametrize("kind", [list, pd.Series, partial(np.array, dtype=object), lambda y: np.reshape(y, (-1, 1))])
+def test_words_are_found_in_whatever_holds_them(kind):
+    y = kind(["normal"] * 12 + ["anomaly"] * 4 + ["defect"] * 4)
+    with pytest.raises(ValueError, match=r"np.isin\(y, \['anomaly', 'defect'\]\), -1, 1"):
+        MahalanobisDetector().fit(X, y)
+
+
+@pytest.mark.parametrize(
+    "names", [["normal", "healthy"], ["ok", "good"], ["anomaly_detection_rig", "No fault"]], ids=str
+)
+def test_other_words_are_classes_of_normal_clips(names):
+    detector = MahalanobisDetector().fit(X, np.repeat(names, 10))
+    assert_array_equal(detector.score_samples(X), MahalanobisDetector().fit(X).score_samples(X))
+
+
+@each(DETECTORS)
+@pytest.mark.parametrize("kind", [list, np.float64, np.uint8, pd.Series])
+def test_a_detector_doubts_zeros_and_ones(read, kind):
+    with pytest.warns(UserWarning, match=r"y holds 0 and 1 only: .* all train.*give np.where\(y == 1, -1, 1\)"):
+        read(X, kind((LABEL == -1).astype(int)))
+
+
+def test_a_detector_doubts_zeros_and_ones_in_the_field():
+    message = r"label holds 0 and 1 only: taken as unknown .* give np.where\(label == 1, -1, 1\)"
+    with pytest.warns(UserWarning, match=message) as caught:
+        MahalanobisDetector().fit(Clips(embedding=X, label=(LABEL == -1).astype(int)))
+    assert caught[0].filename == __file__
+
+
+@each(TRANSFORMERS)
+def test_zeros_and_ones_are_classes_for_all_others(read):
+    read(X, np.repeat([0, 1], 10))
+
+
+@pytest.mark.parametrize(
+    "y", [LABEL, np.tile([-1, 0, 1, 1], 5), np.tile([1, 2], 10), np.zeros(20), np.tile(["0", "1"], 10)]
+)
+def test_other_labels_are_not_doubted(y):
+    MahalanobisDetector().fit(X, y)
