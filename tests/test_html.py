@@ -127,7 +127,7 @@ SYSTEMS = {
 
 def check_diagram(estimator):
     html = estimator._repr_html_()
-    page = Page(html)
+    page = Page(re.sub(r":ref:`.*?`", "", html))  # scikit-learn 1.8 does not escape the < in them
     steps = [step for _, step in getattr(estimator, "steps", [(None, estimator)])]
     for step in steps:
         assert type(step).__name__ in "".join(page.texts)
