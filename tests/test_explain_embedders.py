@@ -70,3 +70,13 @@ def test_the_plain_mean_weighs_all_places_alike(explain):
     network = explain.networks()["MobileFaceNet, plain mean"]().eval()
     network(torch.zeros(2, 64, 32))
     assert torch.all(network.global_conv.weight == 1 / 8)
+
+
+@pytest.mark.parametrize(
+    ("halved", "shape"), [((1, 1), (4, 2)), ((1, 0), (4, 16)), ((0, 1), (32, 2)), ((0, 0), (32, 16))]
+)
+def test_bottlenecks_halve_what_they_are_told_to(explain, halved, shape):
+    network, shapes = explain.halving(*halved).eval(), []
+    network.stages[4].register_forward_hook(lambda module, args, output: shapes.append(tuple(output.shape[2:])))
+    assert network(torch.zeros(2, 64, 32)).shape == network.forward_stages(torch.zeros(2, 64, 32))[-1].shape
+    assert shapes == [shape, shape]

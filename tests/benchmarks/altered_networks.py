@@ -38,6 +38,19 @@ def networks():
     }
 
 
+def halving(bands, frames):
+    """MobileFaceNet whose bottlenecks halve bands, frames, both or neither; its first convolution halves both."""
+    network = MobileFaceNet()
+    network._images = _as_channels  # its own check of the size knows one stride for both
+    for stage in network.stages[2:5]:
+        stage[0].layers[1][0].stride = (2 if bands else 1, 2 if frames else 1)
+    return network
+
+
+def _as_channels(x):
+    return x[:, None]
+
+
 def _altered(make, *changes):
     network = make()
     for change in changes:

@@ -1,6 +1,7 @@
 """Why a trained embedder does worse than the control, or better, one question a command.
 
     python tests/benchmarks/explain_embedders.py stages       Where in the network are the faults found, and lost?
+    python tests/benchmarks/explain_embedders.py halvings     Is it the halving of the maps that loses them?
     python tests/benchmarks/explain_embedders.py differences  Why is one network so much better on the propeller?
     python tests/benchmarks/explain_embedders.py classes      Do the classes that it learns need to hear the faults?
     python tests/benchmarks/explain_embedders.py informed     Would it find the faults if it were shown some?
@@ -12,10 +13,11 @@ All print means and standard deviations over seeds, as Markdown. Tasks and setti
 
 import argparse
 from contextlib import nullcontext
+from functools import partial
 from unittest import mock
 
 import numpy as np
-from altered_networks import networks
+from altered_networks import halving, networks
 from compare_embedders import CHOSEN, CONTROL
 from embedder_tasks import (
     DEVELOPMENT,
@@ -95,19 +97,25 @@ def _observed(setting, task, seed, **params):
 
 
 def _with_maps(fitted, clips):
-    """All stages of the clips, and the last map of each number of bands, (n_clips, channels, bands, frames)."""
+    """All stages of the clips, and the last map of each number of bands."""
     network = fitted.network_
     is_face = isinstance(network, MobileFaceNet)
     parts = network.stages if is_face else (network.model.bn1, *network.model.blocks, network.model.bn2)
+    stages, maps = _maps(fitted, clips, parts)
+    return stages, {one.shape[2]: one for one in maps}
+
+
+def _maps(fitted, clips, parts):
+    """What the embedder makes of the clips, and what parts of its network do, (n_clips, channels, bands, frames)."""
     kept = [[] for _ in parts]
     hooks = [
         part.register_forward_hook(lambda module, args, output, batches=batches: batches.append(output.numpy()))
         for part, batches in zip(parts, kept, strict=True)
     ]
-    embedded_clips = fitted.transform(clips)
+    made = fitted.transform(clips)
     for hook in hooks:
         hook.remove()
-    return embedded_clips, {batches[0].shape[2]: np.concatenate(batches) for batches in kept}
+    return made, [np.concatenate(batches) for batches in kept]
 
 
 def _averaged(clips, maps):
@@ -153,6 +161,28 @@ def _distances(known, asked):
     variances = (1 - shrinkage) * singular**2 / len(known) + shrinkage * mean_variance
     outside = np.sum(asked**2, axis=1) - inside.sum(axis=1)  # where no training clip is
     return (inside / variances).sum(axis=1) + outside / (shrinkage * mean_variance)
+
+
+def halvings(seeds):
+    """AUC with the Mahalanobis distance, as in `stages`, of the last bottleneck's map of untrained MobileFaceNets."""
+    shown = (32, 16, 8, 4, 1)
+    print_head("data", "bottlenecks halve", f"{shown[0]} bands", *map(str, shown[1:]))
+    for machine in SYNTHETIC:
+        for name, halved in {"bands and frames": (1, 1), "bands": (1, 0), "frames": (0, 1), "neither": (0, 0)}.items():
+            runs = [_last_map_aucs(synthetic(machine, seed), partial(halving, *halved), seed, shown) for seed in seeds]
+            cells = [mean_and_std([run[bands] for run in runs]) if bands in runs[0] else "" for bands in shown]
+            print_row(f"synthetic {machine}", name, *cells)
+
+
+def _last_map_aucs(task, network, seed, shown):
+    train, test = spectra(task)
+    fitted = embedder("untrained", seed, network=network).fit(train)
+    known, asked = (_maps(fitted, clips, fitted.network_.stages[4:5])[1][0] for clips in (train, test))
+    return {
+        bands: hmean(mahalanobis_aucs(train, _statistics(known, bands), test, _statistics(asked, bands)))
+        for bands in shown
+        if bands <= known.shape[2]
+    }
 
 
 def differences(seeds):
@@ -256,7 +286,7 @@ def _spread(train, max_epochs, seed):
     return np.mean(embedding.std(axis=0)) / np.mean(np.abs(embedding))
 
 
-QUESTIONS = {one.__name__: one for one in (stages, differences, classes, informed, plenty, norms)}
+QUESTIONS = {one.__name__: one for one in (stages, halvings, differences, classes, informed, plenty, norms)}
 
 
 def main():
