@@ -73,10 +73,19 @@ def test_the_plain_mean_weighs_all_places_alike(explain):
 
 
 @pytest.mark.parametrize(
-    ("halved", "shape"), [((1, 1), (4, 2)), ((1, 0), (4, 16)), ((0, 1), (32, 2)), ((0, 0), (32, 16))]
+    ("name", "shape", "n_shortcuts"),
+    [
+        ("bands and frames", (4, 2), 3),
+        ("bands", (4, 16), 3),
+        ("frames", (32, 2), 3),
+        ("neither", (32, 16), 3),
+        ("neither, with shortcuts", (32, 16), 5),
+    ],
 )
-def test_bottlenecks_halve_what_they_are_told_to(explain, halved, shape):
-    network, shapes = explain.halving(*halved).eval(), []
+def test_bottlenecks_halve_what_they_are_told_to(explain, name, shape, n_shortcuts):
+    network, shapes = explain.halving()[name]().eval(), []
     network.stages[4].register_forward_hook(lambda module, args, output: shapes.append(tuple(output.shape[2:])))
-    assert network(torch.zeros(2, 64, 32)).shape == network.forward_stages(torch.zeros(2, 64, 32))[-1].shape
+    network(torch.zeros(2, 64, 32))
+    network.forward_stages(torch.zeros(2, 64, 32))
     assert shapes == [shape, shape]
+    assert sum(getattr(module, "residual", False) for module in network.modules()) == n_shortcuts

@@ -1,4 +1,4 @@
-"""Networks between MobileNetV2 and MobileFaceNet for `explain_embedders.py differences`.
+"""Networks between MobileNetV2 and MobileFaceNet, and MobileFaceNets that halve less, for `explain_embedders.py`.
 
 MobileNetV2 has 16 channels at first, halves a map five times, has ReLU6, 17 blocks, and a mean at the end.
 MobileFaceNet has 64 channels at first, halves a map four times, has PReLU, 6 blocks, and a weighted mean at the end.
@@ -38,12 +38,23 @@ def networks():
     }
 
 
-def halving(bands, frames):
-    """MobileFaceNet whose bottlenecks halve bands, frames, both or neither; its first convolution halves both."""
+def halving():
+    """What makes MobileFaceNets, by what their bottlenecks halve; the first convolution halves bands and frames."""
+    return {
+        "bands and frames": MobileFaceNet,
+        "bands": partial(_halving, (2, 1)),
+        "frames": partial(_halving, (1, 2)),
+        "neither": partial(_halving, (1, 1)),
+        "neither, with shortcuts": partial(MobileFaceNet, layout=((2, 128, 2, 1), (4, 128, 2, 1), (4, 128, 2, 1))),
+    }
+
+
+def _halving(stride):
+    """A bottleneck that was made to halve has no shortcut, and gets none here."""
     network = MobileFaceNet()
     network._images = _as_channels  # its own check of the size knows one stride for both
     for stage in network.stages[2:5]:
-        stage[0].layers[1][0].stride = (2 if bands else 1, 2 if frames else 1)
+        stage[0].layers[1][0].stride = stride
     return network
 
 
