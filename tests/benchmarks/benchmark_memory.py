@@ -3,8 +3,8 @@
 Each row is a fresh process that fits a `ClassificationEmbedder` and prints the most memory that it held at once (its
 peak resident set size). The clips are a memory-mapped array of spectrograms, 16-bit waveforms in memory, or files read
 by worker processes. A small network goes through all clips once, and then embeds them all: its rows show the memory of
-the data. The default network goes through four batches: its maps take about 0.1 GB for each clip of a training batch
-(on a GPU: of its memory), so there the size of the batch decides.
+the data. The default network trains on four batches, with the last pass for its batch norms: its maps take about 0.1 GB
+for each clip of a training batch (on a GPU: of its memory), so there the size of the batch decides.
 
 Pages of a mapped file count as the process's as long as the system leaves them in memory, and pages that workers share
 with it count once for each: the sums are upper bounds. Needs Linux or macOS, and about 1.1 GB of disk.
@@ -64,24 +64,14 @@ def read_clips(field, folder, n_clips):
     return np.array([str(folder / f"{number % N_FILES}.wav") for number in range(n_clips)])
 
 
-class Enough(Exception):
-    """Ends training after a number of batches."""
-
-
 def train(field, network, batch_size, folder, n_clips):
     from functools import partial
 
-    from skorch.callbacks import Callback
     from torch import nn
 
     from skasd.clips import Clips
     from skasd.embedders import ClassificationEmbedder
     from skasd.networks import LogMelLayer, MobileFaceNet, WithFrontEnd
-
-    class Stop(Callback):
-        def on_batch_end(self, net, **kwargs):
-            if len(net.history[-1]["batches"]) == N_BATCHES:
-                raise Enough
 
     def small():
         convolutions = nn.Conv2d(1, 8, 5, stride=4), nn.ReLU(), nn.Conv2d(8, 16, 5, stride=4), nn.ReLU()
@@ -89,21 +79,21 @@ def train(field, network, batch_size, folder, n_clips):
 
     if field == "none":
         return
-    clips = Clips({field: read_clips(field, folder, n_clips), "section": np.arange(n_clips) % 6})
-    network, callbacks = (small, []) if network == "small" else (MobileFaceNet, [Stop()])
+    network, n_trained = (small, n_clips) if network == "small" else (MobileFaceNet, N_BATCHES * batch_size)
+    number = np.arange(n_clips)
+    label = np.where(number < n_trained, 1, -1)  # what is labelled anomalous does not train
+    clips = Clips({field: read_clips(field, folder, n_clips), "section": number % 6, "label": label})
     embedder = ClassificationEmbedder(
         network if field == "log_mel" else partial(WithFrontEnd, [LogMelLayer], network),
         max_epochs=1,
         batch_size=batch_size,
         num_workers=N_WORKERS if field == "path" else 0,
-        callbacks=callbacks,
         device="cpu",
         random_state=0,
     )
-    try:
-        embedder.fit(clips).transform(clips)
-    except Enough:
-        pass
+    embedder.fit(clips)
+    if network is small:
+        embedder.transform(clips)
 
 
 def peak(who):

@@ -1,11 +1,12 @@
-"""Why a trained embedder does worse than the control, one question a command.
+"""Why a trained embedder does worse than the control, or better, one question a command.
 
-    python tests/benchmarks/explain_embedders.py stages     Where in the network are the faults found, and lost?
-    python tests/benchmarks/explain_embedders.py classes    Do the classes that it learns need to hear the faults?
-    python tests/benchmarks/explain_embedders.py informed   Would it find the faults if it were shown some?
-    python tests/benchmarks/explain_embedders.py plenty     And if it were shown five times as many?
-    python tests/benchmarks/explain_embedders.py strangers  Is it the fault that is found, or the unknown motor?
-    python tests/benchmarks/explain_embedders.py norms      What if batch norms keep their running means?
+    python tests/benchmarks/explain_embedders.py stages       Where in the network are the faults found, and lost?
+    python tests/benchmarks/explain_embedders.py halvings     Is it the halving of the maps that loses them?
+    python tests/benchmarks/explain_embedders.py differences  Why is one network so much better on the propeller?
+    python tests/benchmarks/explain_embedders.py classes      Do the classes that it learns need to hear the faults?
+    python tests/benchmarks/explain_embedders.py informed     Would it find the faults if it were shown some?
+    python tests/benchmarks/explain_embedders.py plenty       And if it were shown five times as many?
+    python tests/benchmarks/explain_embedders.py norms        What if batch norms keep their running means?
 
 All print means and standard deviations over seeds, as Markdown. Tasks and settings are those of `embedder_tasks.py`.
 """
@@ -15,13 +16,13 @@ from contextlib import nullcontext
 from unittest import mock
 
 import numpy as np
-import torch
-from compare_embedders import CONTROL, embedded, fitted_detectors
+from altered_networks import halving, networks
+from compare_embedders import CHOSEN, CONTROL
 from embedder_tasks import (
-    DETECTORS,
     DEVELOPMENT,
     REPORTED,
-    bearing,
+    SPECTRA,
+    UNTRAINED,
     embedder,
     mean_and_std,
     print_head,
@@ -32,43 +33,178 @@ from embedder_tasks import (
     synthetic,
     whole,
 )
+from scipy.stats import hmean
+from sklearn.covariance import ledoit_wolf_shrinkage
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skasd.datasets import load_motors
 from skasd.embedders import StatisticsEmbedder
-from skasd.metrics import auc_score
+from skasd.networks import MobileFaceNet
 
-NETWORKS = ("untrained", "first")
-OUTPUT = {CONTROL: "", "untrained": "embedding", "first": "embedding"}
-UNHEARD = (1650, 1850)  # rpm
 SYNTHETIC = ("gearbox", "valve")
+BANDS = (64, 32, 16, 8, 4, 2, 1)
+COLUMNS = (*BANDS, "all stages")
+READERS = {  # and what of each network they are shown
+    "The probe, which knows labels": ("spectrogram", "each stage"),
+    "The Mahalanobis distance, which knows none": ("spectrogram", "each stage", "first stage"),
+}
+ALSO_PROBED = {"motors, bearing": ("first", "MobileFaceNet")}  # the same network on whole spectra, and the other one
 
 
 def stages(seeds):
-    """The probe of stages of the network, before and after training, averaged over bands and frames or frames alone."""
-    shown = (1, 3, 5, 7, 9)
-    print_head("data", "embedder", "bands", *(f"stage {number}" for number in shown))
-    for data, make in REPORTED.items():
-        tasks = [spectra(make(seed)) for seed in seeds]
-        control = [probe(StatisticsEmbedder().fit(train).transform(test)) for train, test in tasks]
-        print_row(data, CONTROL, "kept", mean_and_std(control), *[""] * 4)
-        for setting in NETWORKS:
-            runs = [_probes(*task, setting, seed) for task, seed in zip(tasks, seeds, strict=True)]
-            for bands, figures in zip(("averaged", "kept"), np.moveaxis(runs, 0, -1), strict=True):
-                print_row(data, setting, bands, *(mean_and_std(figures[number - 1]) for number in shown))
+    """AUC of two readers of the stages, which see mean and deviation over the frames of each band and channel.
+
+    "Spectrogram" is the control, its bands averaged until there are so many; "each stage" the last map with so many
+    bands, and all stages as the network hands them on; "first stage" the first of these maps, its bands averaged.
+    """
+    rows = [row for data in REPORTED for row in _stage_rows(data, seeds)]
+    for number, (reader, shown) in enumerate(READERS.items()):
+        print(f"\n{reader}:")
+        print_head("data", "embedder", "read", f"{BANDS[0]} bands", *map(str, COLUMNS[1:]))
+        for names, figures in rows:
+            if names[2] in shown:
+                print_row(*names, *(mean_and_std(figures[key][number]) if key in figures else "" for key in COLUMNS))
 
 
-def _probes(train, test, setting, seed):
-    model, means = embedder(setting, seed).fit(train).network_.model, []
-    for stage in (model.bn1, *model.blocks, model.bn2):
-        stage.register_forward_hook(lambda module, args, maps: means.append(maps.mean(3).numpy()))
-    with torch.inference_mode():
-        model(torch.from_numpy(test["log_mel"])[:, None])
-    pooled = ([mean.mean(2) for mean in means], [mean.reshape(len(mean), -1) for mean in means])
-    return [[probe(test.with_fields(embedding=mean)) for mean in way] for way in pooled]
+def _stage_rows(data, seeds):
+    """Names of each row, and by column the figures of each reader over the seeds."""
+    for name, setting, params in _probed(data):
+        runs = [_observed(setting, REPORTED[data](seed), seed, **params) for seed in seeds]
+        ways = {"spectrogram": _averaged} if setting == CONTROL else {"each stage": _kept, "first stage": _averaged}
+        for way, statistics in ways.items():
+            read = [_read(*(statistics(*one) for one in run), *(clips for clips, _ in run)) for run in runs]
+            yield (data, name, way), {key: np.transpose([one[key] for one in read]) for key in read[0]}
+
+
+def _probed(data):
+    yield CONTROL, CONTROL, {}
+    chosen = CHOSEN["synthetic" if "synthetic" in data else data][1][0]
+    for setting in dict.fromkeys([chosen, *ALSO_PROBED.get(data, ())]):
+        yield f"{setting}, untrained", setting, UNTRAINED
+        yield setting, setting, {}
+
+
+def _observed(setting, task, seed, **params):
+    """Training and test clips, each with its maps by number of bands; the map of the control is the spectrogram."""
+    task = spectra(task, SPECTRA.get(setting, whole))
+    if setting == CONTROL:
+        return [(clips, {clips["log_mel"].shape[1]: clips["log_mel"][:, None]}) for clips in task]
+    fitted = embedder(setting, seed, **params).fit(task[0])
+    return [_with_maps(fitted, clips) for clips in task]
+
+
+def _with_maps(fitted, clips):
+    """All stages of the clips, and the last map of each number of bands."""
+    network = fitted.network_
+    is_face = isinstance(network, MobileFaceNet)
+    parts = network.stages if is_face else (network.model.bn1, *network.model.blocks, network.model.bn2)
+    stages, maps = _maps(fitted, clips, parts)
+    return stages, {one.shape[2]: one for one in maps}
+
+
+def _maps(fitted, clips, parts):
+    """What the embedder makes of the clips, and what parts of its network do, (n_clips, channels, bands, frames)."""
+    kept = [[] for _ in parts]
+    hooks = [
+        part.register_forward_hook(lambda module, args, output, batches=batches: batches.append(output.numpy()))
+        for part, batches in zip(parts, kept, strict=True)
+    ]
+    made = fitted.transform(clips)
+    for hook in hooks:
+        hook.remove()
+    return made, [np.concatenate(batches) for batches in kept]
+
+
+def _averaged(clips, maps):
+    first = max(maps)
+    return {bands: _statistics(maps[first], bands) for bands in BANDS if bands <= first}
+
+
+def _kept(clips, maps):
+    return {bands: _statistics(one, bands) for bands, one in maps.items()} | {"all stages": clips["embedding"]}
+
+
+def _statistics(maps, bands):
+    """Mean and deviation over the frames, of bands that are averaged until there are so many."""
+    n_clips, n_channels, _, n_frames = maps.shape
+    maps = maps.reshape(n_clips, n_channels, bands, -1, n_frames).mean(axis=3)
+    return np.concatenate([maps.mean(axis=3), maps.std(axis=3)], axis=1).reshape(n_clips, -1)
+
+
+def _read(known, asked, train, test):
+    """By column, what each reader makes of it."""
+    return {
+        key: [
+            probe(test.with_fields(embedding=asked[key])),
+            hmean(mahalanobis_aucs(train, known[key], test, asked[key])),
+        ]
+        for key in known
+    }
+
+
+def mahalanobis_aucs(train, known, test, asked):
+    """AUC of each section by the distance of `MahalanobisDetector`, which would fit ten models more for a threshold."""
+    sections = [(train["section"] == name, test["section"] == name) for name in np.unique(test["section"])]
+    return [roc_auc_score(test["label"][b] == -1, _distances(known[a], asked[b])) for a, b in sections]
+
+
+def _distances(known, asked):
+    """Squared Mahalanobis distances under the covariance of Ledoit and Wolf, which is not made: it can be too large."""
+    center = known.mean(axis=0, dtype=np.float64)
+    known, asked = known - center, asked - center
+    shrinkage, mean_variance = ledoit_wolf_shrinkage(known, assume_centered=True), np.mean(known**2)
+    _, singular, axes = np.linalg.svd(known, full_matrices=False)
+    inside = (asked @ axes.T) ** 2
+    variances = (1 - shrinkage) * singular**2 / len(known) + shrinkage * mean_variance
+    outside = np.sum(asked**2, axis=1) - inside.sum(axis=1)  # where no training clip is
+    return (inside / variances).sum(axis=1) + outside / (shrinkage * mean_variance)
+
+
+def halvings(seeds):
+    """AUC with the Mahalanobis distance, as in `stages`, of the last bottleneck's map of untrained MobileFaceNets."""
+    shown = (32, 16, 8, 4, 1)
+    print_head("data", "bottlenecks halve", f"{shown[0]} bands", *map(str, shown[1:]))
+    for machine in SYNTHETIC:
+        for name, network in halving().items():
+            runs = [_last_map_aucs(synthetic(machine, seed), network, seed, shown) for seed in seeds]
+            cells = [mean_and_std([run[bands] for run in runs]) if bands in runs[0] else "" for bands in shown]
+            print_row(f"synthetic {machine}", name, *cells)
+
+
+def _last_map_aucs(task, network, seed, shown):
+    train, test = spectra(task)
+    fitted = embedder("untrained", seed, network=network).fit(train)
+    known, asked = (_maps(fitted, clips, fitted.network_.stages[4:5])[1][0] for clips in (train, test))
+    return {
+        bands: hmean(mahalanobis_aucs(train, _statistics(known, bands), test, _statistics(asked, bands)))
+        for bands in shown
+        if bands <= known.shape[2]
+    }
+
+
+def differences(seeds):
+    """AUC with the Mahalanobis distance of untrained networks between MobileNetV2 and MobileFaceNet.
+
+    On the development tasks of the motors; means over the tasks.
+    """
+    kinds = [[spectra(make(None)) for make in DEVELOPMENT[f"motors, {name}"]] for name in ("propeller", "bearing")]
+    shown = [f"{task}, {output}" for task in ("new speeds", "new motors") for output in ("embedding", "all stages")]
+    print_head("network", "numbers", *shown)
+    for name, network in networks().items():
+        runs = [[[_untrained_aucs(network, *task, seed) for task in tasks] for tasks in kinds] for seed in seeds]
+        figures = np.array([np.concatenate([np.mean(tasks, axis=0)[1:] for tasks in run]) for run in runs])
+        print_row(name, f"{runs[0][0][0][0]}", *map(mean_and_std, figures.T))
+
+
+def _untrained_aucs(network, train, test, seed):
+    """How many numbers all stages give; AUC with the embedding, and with all stages."""
+    fitted = embedder("untrained", seed, network=network).fit(train)
+    known, asked = (fitted.transform(clips)["embedding"] for clips in (train, test))
+    starts = -fitted.stage_sizes_[-1], 0
+    aucs = [np.mean(mahalanobis_aucs(train, known[:, start:], test, asked[:, start:])) for start in starts]
+    return [known.shape[1], *aucs]
 
 
 def classes(seeds):
@@ -125,28 +261,6 @@ def _informed_aucs(shown, tested, seed, settings):
     return [np.mean([roc_auc_score(tested["label"][one], score[one]) for one in sections]) for score in scores]
 
 
-def strangers(seeds):
-    """AUC between three groups: known motors at unheard speeds, the unknown healthy motor, the unknown faulty one."""
-    print_head("embedder", "detector", "known / unknown", "known / faulty", "unknown / faulty")
-    train, test = bearing(None)
-    known = load_motors("bearing", split="train")
-    train, known = train[~np.isin(train["speed"], UNHEARD)], known[np.isin(known["speed"], UNHEARD)]
-    task = [train, known.with_fields(individual=known["motor"]) + test]
-    for setting in (CONTROL, *NETWORKS):
-        runs = [_strangeness(*embedded(setting, task, seed)[OUTPUT[setting]]) for seed in seeds]
-        for detector, cells in zip(DETECTORS, np.moveaxis(runs, 0, 2), strict=True):
-            print_row(setting, detector, *map(mean_and_std, cells))
-
-
-def _strangeness(train, test):
-    """For each detector, the AUC of a group against one that should be less strange."""
-    faulty = test["label"] == -1
-    known = np.isin(test["motor"], np.unique(train["motor"]))
-    pairs = ((known, ~known & ~faulty), (known, faulty), (~known & ~faulty, faulty))
-    scores = [-one.score_samples(test) for one in fitted_detectors(train)]
-    return [[auc_score(more[less | more], score[less | more]) for less, more in pairs] for score in scores]
-
-
 def norms(seeds):
     """How far embeddings of training clips by MobileFaceNet lie apart, relative to their size."""
     epochs = (1, 10)
@@ -171,7 +285,7 @@ def _spread(train, max_epochs, seed):
     return np.mean(embedding.std(axis=0)) / np.mean(np.abs(embedding))
 
 
-QUESTIONS = {one.__name__: one for one in (stages, classes, informed, plenty, strangers, norms)}
+QUESTIONS = {one.__name__: one for one in (stages, halvings, differences, classes, informed, plenty, norms)}
 
 
 def main():
