@@ -3,6 +3,7 @@
     python tests/benchmarks/explain_systems.py synthetic   What if one thing about a system were different?
     python tests/benchmarks/explain_systems.py motors      The same on the motors.
     python tests/benchmarks/explain_systems.py stages      Where in a network are the faults, and where are they lost?
+    python tests/benchmarks/explain_systems.py faults      Do faults move clips, or do they change how clips vary?
 
 All print Markdown: mean ± standard deviation in percent over machines and seeds, or over seeds on the motors. Data are
 those of `compare_systems.py`; on synthetic machines the seed draws the data as well, so choose seeds that are not
@@ -47,6 +48,7 @@ from skasd.detectors import (
 from skasd.embedders import StatisticsEmbedder
 from skasd.evaluation import evaluate
 from skasd.features import FrameStacker, LogMelSpectrogram
+from skasd.metrics import auc_score
 
 OPTIONS = {"preset": "small", "device": "cpu", "epochs": None}
 
@@ -198,6 +200,7 @@ VARIANTS = {
     },
     **TRAININGS,
 }
+FAULTS = ("control", "cnn_global, not trained", "cnn_global, as it is")
 MOTOR_VARIANTS = {
     **SHARED,
     "control, cosine centre": partial(changed_control, mahalanobisdetector=CosineCenterDetector()),
@@ -311,6 +314,40 @@ def stages_of(network):
     return [network.model.bn1, *network.model.blocks, network.model.bn2]
 
 
+def explain_faults(options):
+    """Of each fault the AUC within a domain, and how its clips lie about the normal ones of their section and domain.
+
+    Both in percent of the variance of the normal clips, all in the metric of the Mahalanobis detector: the squared
+    distance between the means, and the variance of the faulty clips about their own mean.
+    """
+    for (task, clips, seed), name in product(synthetic_tasks(options), options.variants or FAULTS):
+        system = VARIANTS[name](task, seed).fit(clips[clips["split"] == "train"])
+        tested = clips[clips["split"] == "test"]
+        tested = system[:-1].transform(tested.with_fields(score=-system.score_samples(tested)))
+        print(f"seed {seed}, {task}: {name}", file=sys.stderr, flush=True)
+        for section, domain in product(np.unique(tested["section"]), np.unique(tested["domain"])):
+            own = tested[(tested["section"] == section) & (tested["domain"] == domain)]
+            precision = system[-1].models_[str(section)][""][""].get_precision()
+            for fault in np.unique(own["fault"][own["label"] == -1]):
+                yield from about_fault(f"{name}, {fault}", own, fault, precision)
+
+
+def about_fault(name, clips, fault, precision):
+    normal, faulty = clips[clips["label"] == 1], clips[clips["fault"] == fault]
+    both = normal + faulty
+    yield name, WITHIN, auc_score(both["label"] == -1, both["score"])
+    variance, changed = (_variance(part["embedding"], precision) for part in (normal, faulty))
+    difference = faulty["embedding"].mean(axis=0) - normal["embedding"].mean(axis=0)
+    by_chance = changed / len(faulty) + variance / len(normal)
+    yield name, "squared shift of the mean", (difference @ precision @ difference - by_chance) / variance
+    yield name, "variance", changed / variance
+
+
+def _variance(X, precision):
+    centered = X - X.mean(axis=0)
+    return np.einsum("ij,jk,ik", centered, precision, centered) / (len(X) - 1)
+
+
 def print_table(rows):
     """A line a variant, a column a figure."""
     frame = pandas.DataFrame(rows, columns=["variant", "figure", "value"]).dropna()
@@ -321,7 +358,12 @@ def print_table(rows):
         print(f"| {name} | {' | '.join(cells)} |")
 
 
-QUESTIONS = {"synthetic": explain_synthetic, "stages": explain_stages, "motors": explain_motors}
+QUESTIONS = {
+    "synthetic": explain_synthetic,
+    "motors": explain_motors,
+    "stages": explain_stages,
+    "faults": explain_faults,
+}
 
 
 def main():
