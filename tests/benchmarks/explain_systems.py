@@ -50,6 +50,7 @@ from skasd.evaluation import evaluate
 from skasd.features import FrameStacker, LogMelSpectrogram
 from skasd.metrics import auc_score
 
+COARSER = {"n_mels": 64, "hop_length": 1024, "fmin": 100.0, "fmax": 8000.0}  # the flow's spectrogram
 OPTIONS = {"preset": "small", "device": "cpu", "epochs": None}
 
 
@@ -64,8 +65,9 @@ def changed_control(task, seed, **params):
 
 def gaussian_of_frames(task, seed):
     """The flow's frames, with one Gaussian a section in the place of the flow."""
-    features = LogMelSpectrogram(n_mels=64, hop_length=1024, fmin=100.0, fmax=8000.0)
-    return make_pipeline(features, FrameStacker(n_frames=1), GaussianMixtureDetector(random_state=seed))
+    return make_pipeline(
+        LogMelSpectrogram(**COARSER), FrameStacker(n_frames=1), GaussianMixtureDetector(random_state=seed)
+    )
 
 
 def mixed_for_the_threshold_too(task, seed):
@@ -181,6 +183,11 @@ SHARED = {
 }
 VARIANTS = {
     **SHARED,
+    "control, mean alone, the flow's spectrogram": partial(
+        changed_control,
+        statisticsembedder__statistics=("mean",),
+        **{f"logmelspectrogram__{name}": value for name, value in COARSER.items()},
+    ),
     **{
         f"control, bands: {n_mels}": partial(changed_control, logmelspectrogram__n_mels=n_mels)
         for n_mels in (16, 8, 4, 2, 1)
@@ -203,6 +210,11 @@ VARIANTS = {
 FAULTS = ("control", "cnn_global, not trained", "cnn_global, as it is")
 MOTOR_VARIANTS = {
     **SHARED,
+    "control, mean alone, the flow's spectrogram": partial(
+        changed_control,
+        statisticsembedder__statistics=("mean",),
+        **{f"logmelspectrogram__{name}": value for name, value in COARSER.items()},
+    ),
     "control, cosine centre": partial(changed_control, mahalanobisdetector=CosineCenterDetector()),
     **TRAININGS,
     "mobilefacenet_arcface, Mahalanobis": partial(published, "mobilefacenet_arcface", detector=MahalanobisDetector()),
@@ -216,11 +228,12 @@ MOTOR_VARIANTS = {
 
 
 def measure(system, task, clips, year):
-    """Means of the figures, by metric and domain, and the mean probability of the own section by label."""
+    """Means of the figures by metric and domain, of the AUC by section too, and of the own section's probability."""
     evaluation = evaluate(system, {task: clips}, year=year, n_resamples=0, on_error="raise", verbose=0)
     frame = pandas.concat([evaluation.to_frame(), pandas.DataFrame(more_figures(evaluation))])
     means = frame.fillna({"domain": ""}).groupby(["metric", "domain"])["value"].mean().to_dict()
-    tested = evaluation.clips[task]
+    tested, aucs = evaluation.clips[task], frame[(frame["metric"] == "AUC") & frame["section"].ne("")]
+    means |= {("AUC", section): value for section, value in aucs.groupby("section")["value"].mean().items()}
     if isinstance(system.steps[-1][1], OutlierExposureDetector):  # whose score are the log-odds of the section
         for name, label in (("normal", 1), ("anomalous", -1)):
             means["own section", name] = expit(-tested["anomaly_score"][tested["label"] == label]).mean()
@@ -262,8 +275,8 @@ def explain_motors(options):
         print(f"seed {seed}, {task}: {name} {100 * means['AUC', '']:.1f}", file=sys.stderr, flush=True)
         yield name, task, means["AUC", ""]
         if task == "propeller":
-            yield from ((name, f"own section, {label}", means.get(("own section", label)))
-                        for label in ("normal", "anomalous"))  # fmt: skip
+            more = {"AUC": ("M1", "M2"), "own section": ("normal", "anomalous")}
+            yield from ((name, f"{what}, {of}", means.get((what, of))) for what, parts in more.items() for of in parts)
 
 
 class Gaussian(MahalanobisDetector):
