@@ -210,11 +210,6 @@ VARIANTS = {
 FAULTS = ("control", "cnn_global, not trained", "cnn_global, as it is")
 MOTOR_VARIANTS = {
     **SHARED,
-    "control, mean alone, the flow's spectrogram": partial(
-        changed_control,
-        statisticsembedder__statistics=("mean",),
-        **{f"logmelspectrogram__{name}": value for name, value in COARSER.items()},
-    ),
     "control, cosine centre": partial(changed_control, mahalanobisdetector=CosineCenterDetector()),
     **TRAININGS,
     "mobilefacenet_arcface, Mahalanobis": partial(published, "mobilefacenet_arcface", detector=MahalanobisDetector()),
