@@ -8,6 +8,9 @@ import numpy as np
 import pandas
 import pytest
 
+from skasd.clips import Clips
+from skasd.datasets import make_machine_sounds
+
 BENCHMARKS = Path(__file__).parent / "benchmarks"
 
 
@@ -82,3 +85,50 @@ def test_no_clip_of_the_motors_is_read_from_its_recording_or_known_by_its_level(
         assert "path" not in clips
         level = np.sqrt(np.mean(np.square(clips["waveform"]), axis=1))
         np.testing.assert_allclose(level, level[0], rtol=1e-3)
+
+
+# The command that explains them
+
+
+@pytest.fixture(scope="module")
+def explain(modules):
+    return importlib.import_module("explain_systems")
+
+
+@pytest.fixture(scope="module")
+def clips():
+    return make_machine_sounds(
+        "fan", n_sections=2, n_train_source=6, n_train_target=2, n_test=2, duration=3.0, random_state=0
+    )
+
+
+def test_the_squares_of_the_errors_are_the_scores_of_the_model(explain, clips):
+    train = clips[clips["split"] == "train"]
+    for name, factor in (("one Gaussian of frames", 0.5), ("autoencoder_baseline", 1 / 320)):
+        build, errors = explain.MODELS[name]
+        system = build("fan", 0).set_params(**{"detector__max_epochs": 1} if "autoencoder" in name else {}).fit(train)
+        made = explain.of_errors(lambda task, seed, of=system: of, errors, explain.ENDS["squares of frames"], "fan", 0)
+        rest = system.score_samples(clips) - factor * made.fit(train).score_samples(clips)
+        for section in ("00", "01"):
+            np.testing.assert_allclose(np.ptp(rest[clips["section"] == section]), 0, atol=1e-3)
+
+
+def test_stages_averaged_over_bands_are_those_that_the_system_scores(explain, clips):
+    system = explain.published("cnn_global", "fan", 0, **explain.NOT_TRAINED)
+    means = explain.stage_means(system, clips)
+    wanted = system[:-1].transform(clips)["embedding"]
+    np.testing.assert_allclose(
+        np.concatenate([one.mean(axis=2) for one in means], axis=1), wanted, rtol=1e-4, atol=1e-5
+    )
+
+
+def test_what_a_fault_does_to_clips_is_that_worked_by_hand(explain):
+    clips = Clips(
+        embedding=[[-1.0], [1.0], [1.0], [3.0], [9.0]],
+        score=[0.0, 2.0, 1.0, 3.0, 0.0],
+        label=[1, 1, -1, -1, -1],
+        fault=["healthy", "healthy", "leak", "leak", "stroke"],
+    )
+    figures = {figure: value for _, figure, value in explain.about_fault("fan", clips, "leak", np.array([[2.0]]))}
+    # variances 4 and 4, means 0 and 2 whose squared distance is 8, of which 4 / 2 + 4 / 2 are chance
+    assert figures == {"AUC within a domain": 0.75, "squared shift of the mean": 1.0, "variance": 1.0}

@@ -6,6 +6,7 @@ import joblib
 import numpy as np
 import pytest
 import torch
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.covariance import EmpiricalCovariance
 from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV
@@ -13,6 +14,7 @@ from sklearn.pipeline import make_pipeline
 from skorch.callbacks import EpochScoring
 from torch import nn
 
+from skasd.augmentation import Mixup
 from skasd.clips import Clips
 from skasd.detectors import AutoencoderDetector, FlowDetector
 from skasd.features import FrameStacker
@@ -32,6 +34,8 @@ VARIANTS = {
     "flow": flow,
     "made": partial(flow, transforms=1),
     "deep flow": partial(flow, hidden_features=(8, 8), validation_fraction=0.25),
+    "mixup": partial(flow, augmentation=Mixup()),
+    "autoencoder, mixup": partial(autoencoder, augmentation=Mixup(), validation_fraction=0.25),
 }
 every_variant = pytest.mark.parametrize("make", VARIANTS.values(), ids=VARIANTS)
 
@@ -193,6 +197,58 @@ def test_importing_the_detectors_is_free_of_torch():
     code = "import sys, skasd.detectors; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+# Augmentation
+
+
+class Scaled(TransformerMixin, BaseEstimator):
+    """Scales windows, and leaves some out."""
+
+    def __init__(self, factor=1.0, n_windows=10):
+        self.factor = factor
+        self.n_windows = n_windows
+
+    def fit(self, X, y=None):
+        return self
+
+    def transform(self, X):
+        return X.with_fields(embedding=self.factor * X["embedding"][:, : self.n_windows])
+
+
+@pytest.mark.parametrize("make", [autoencoder, flow], ids=["autoencoder", "flow"])
+def test_the_network_learns_from_augmented_clips_and_the_threshold_from_the_others(make):
+    clips, test = make_clips(), make_clips(seed=1)
+    mixup = Mixup(target_share=0.5, random_state=7)
+    detector = make(augmentation=mixup, threshold="quantile", contamination=0.25).fit(clips)
+    by_hand = make(threshold="quantile").fit(mixup.fit_transform(clips))
+    np.testing.assert_array_equal(detector.score_samples(test), by_hand.score_samples(test))
+    assert detector.offset_ == np.quantile(detector.score_samples(clips), 0.25)
+
+
+@pytest.mark.parametrize("seed", [3, np.random.RandomState(3)], ids=["int", "RandomState"])
+def test_an_augmentation_without_a_seed_takes_that_of_the_detector(seed):
+    X = make_clips()["embedding"]
+    detector = flow(augmentation=Mixup(), random_state=clone(seed, safe=False)).fit(X)
+    seeded = flow(augmentation=Mixup(random_state=5), random_state=clone(seed, safe=False)).fit(X)
+    again = flow(augmentation=Mixup(), random_state=clone(seed, safe=False)).fit(X)
+    np.testing.assert_array_equal(detector.score_samples(X), again.score_samples(X))
+    assert not np.array_equal(detector.score_samples(X), seeded.score_samples(X))
+    assert detector.augmentation.random_state is None
+    assert not hasattr(detector.augmentation, "n_features_in_")
+
+
+def test_clips_that_are_set_aside_are_not_augmented():
+    detector = AutoencoderDetector(Nothing, augmentation=Scaled(100.0), validation_fraction=0.25, **TRAINING)
+    losses = detector.fit(make_clips()).history_[-1]
+    assert losses["train_loss"] > 1000 * losses["valid_loss"]
+
+
+def test_an_augmentation_gives_back_the_windows_that_it_got():
+    with pytest.raises(
+        ValueError, match=r"augmentation=Scaled\(n_windows=9\) must .* \(24, 10, 6\); it made \(24, 9, 6\)"
+    ):
+        flow(augmentation=Scaled(n_windows=9)).fit(make_clips())
 
 
 # Answers of another library

@@ -67,6 +67,10 @@ class Mixup(TransformerMixin, Augmentation):
     As a transformer it mixes, with the same weights, each of the fields ``waveform``, ``log_mel``, ``embedding`` and
     ``logits`` that the clips have. int16 waveforms stay int16. On batches ``domain`` stays as it is.
 
+    Before a detector it changes the threshold too: mixtures are smoother than clips, and a threshold that comes from
+    them calls clips anomalous that are not. `AutoencoderDetector` and `FlowDetector` have the parameter `augmentation`,
+    by which only their network learns from mixtures.
+
     References
     ----------
     .. [1] G. Liu, Y. Liu, S. Cai and M. Chen, "Unsupervised Anomalous Sound Detection under Domain Shift Conditions

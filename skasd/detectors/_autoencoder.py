@@ -38,6 +38,11 @@ class AutoencoderDetector(NetworkDetector):
         Number of frames that a vector stacks, as in `FrameStacker`. With ``error='mahalanobis'`` the errors of the
         frames are vectors of their own, whose covariance is smaller and better known. Otherwise it has no effect.
 
+    augmentation : transformer, default=None
+        Changes the training clips from which the network learns, by its ``fit_transform``, as `Mixup` does; the
+        threshold comes from the clips as they are. It is given the windows of each clip, in the field ``embedding``
+        where there are fields, and gives back as many. Where its `random_state` is None, it has that of the detector.
+
     max_epochs : int, default=100
         Number of passes over the training windows.
 
@@ -154,6 +159,7 @@ class AutoencoderDetector(NetworkDetector):
         network_params=None,
         error="squared",
         n_frames=1,
+        augmentation=None,
         max_epochs=100,
         lr=1e-3,
         batch_size=512,
@@ -174,6 +180,7 @@ class AutoencoderDetector(NetworkDetector):
         self.network_params = network_params
         self.error = error
         self.n_frames = n_frames
+        self.augmentation = augmentation
         self.max_epochs = max_epochs
         self.lr = lr
         self.batch_size = batch_size
@@ -221,11 +228,11 @@ class AutoencoderDetector(NetworkDetector):
     def _measure(self):
         return _MeanSquaredError(self.network_)
 
-    def _fit_shared(self, windows, clips):
+    def _fit_shared(self, X, windows, clips):
         if self.error == "mahalanobis" and windows.shape[2] % self.n_frames:
             raise ValueError(f"n_frames={self.n_frames} does not divide the {windows.shape[2]} features of a window. "
                              "Set it to the n_frames of the FrameStacker that made them.")  # fmt: skip
-        super()._fit_shared(windows, clips)
+        super()._fit_shared(X, windows, clips)
 
     def _fit(self, X, domain, section):
         if self.error == "squared":

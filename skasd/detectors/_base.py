@@ -57,8 +57,8 @@ class BaseDetector(OutlierMixin, BaseEstimator, metaclass=ABCMeta):
         "threshold": [StrOptions({"quantile", "gamma"})],
     }
 
-    def _fit_shared(self, windows, clips):
-        """Make what all sections share, from windows (n_clips, n_windows, d) and the training clips of each section."""
+    def _fit_shared(self, X, windows, clips):
+        """Make what all sections share, of X, its windows (n_clips, n_windows, d) and the mask of each section."""
 
     @abstractmethod
     def _fit(self, X, domain, section):
@@ -118,7 +118,7 @@ class BaseDetector(OutlierMixin, BaseEstimator, metaclass=ABCMeta):
             if np.count_nonzero(rows) < 2:
                 raise ValueError(f"{_named(section)} has n_samples=1 normal clip to train on; at least 2 are needed. "
                                  "Add normal clips of that section or leave the section out.")  # fmt: skip
-        self._fit_shared(windows, clips)
+        self._fit_shared(X, windows, clips)
         self.models_, scores = {}, np.empty(len(windows))
         for section, rows in clips.items():
             flat, domain = _rows(windows, rows), np.repeat(domains[rows], windows.shape[1])

@@ -36,6 +36,11 @@ class FlowDetector(NetworkDetector):
     hidden_features : tuple of int, default=(100,)
         Units of each hidden layer of the networks.
 
+    augmentation : transformer, default=None
+        Changes the training clips from which the network learns, by its ``fit_transform``, as `Mixup` does; the
+        threshold comes from the clips as they are. It is given the windows of each clip, in the field ``embedding``
+        where there are fields, and gives back as many. Where its `random_state` is None, it has that of the detector.
+
     max_epochs : int, default=100
         Number of passes over the training windows.
 
@@ -159,6 +164,7 @@ class FlowDetector(NetworkDetector):
         *,
         transforms=5,
         hidden_features=(100,),
+        augmentation=None,
         max_epochs=100,
         lr=1e-3,
         batch_size=512,
@@ -177,6 +183,7 @@ class FlowDetector(NetworkDetector):
     ):
         self.transforms = transforms
         self.hidden_features = hidden_features
+        self.augmentation = augmentation
         self.max_epochs = max_epochs
         self.lr = lr
         self.batch_size = batch_size
@@ -205,8 +212,8 @@ class FlowDetector(NetworkDetector):
             raise ValueError(f"All {len(rows)} training rows are the same; a density needs rows that differ.")
         return SectionFlow(scaler.mean_, scale, varies, n_sections, self.transforms, self.hidden_features)
 
-    def _fit_shared(self, windows, clips):
-        super()._fit_shared(windows, clips)
+    def _fit_shared(self, X, windows, clips):
+        super()._fit_shared(X, windows, clips)
         loss, untrained = self.history_[-1]["train_loss"], self.network_.gaussian_entropy()
         if loss > untrained + len(self.network_.features):
             raise ValueError(f"Training diverged: the loss is {loss:.4g} nats after epoch {len(self.history_)}; that "

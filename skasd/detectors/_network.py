@@ -5,11 +5,14 @@ from abc import abstractmethod
 
 import numpy as np
 import torch
+from sklearn.base import clone
 from sklearn.utils import gen_batches
 from skorch import NeuralNet
 from torch import nn
 
 from skasd._training import TrainingMixin, seeded
+from skasd._validation import HasMethods, read_field
+from skasd.clips import Clips
 from skasd.detectors._base import BaseDetector
 
 
@@ -22,6 +25,7 @@ class NetworkDetector(TrainingMixin, BaseDetector):
 
     _parameter_constraints: dict = {
         **BaseDetector._parameter_constraints,
+        "augmentation": [HasMethods("fit_transform"), None],
         **TrainingMixin._training_constraints,
     }
 
@@ -49,16 +53,17 @@ class NetworkDetector(TrainingMixin, BaseDetector):
         """
         return self._score_sections(X, lambda scores: scores.max(axis=2))
 
-    def _fit_shared(self, windows, clips):
+    def _fit_shared(self, X, windows, clips):
         n_clips, n_windows, n_features = windows.shape
-        flat = windows.reshape(-1, n_features)
         self.sections_ = np.array(list(clips))
         number = np.zeros(n_clips, dtype=np.int64)
         for own, mask in enumerate(clips.values()):
             number[mask] = own
         used = np.flatnonzero(np.any(list(clips.values()), axis=0))
         with seeded(self.random_state) as seed:
-            train, valid = (_rows_of(part, n_windows) for part in self._split_rows(used, number, seed))
+            train, valid = self._split_rows(used, number, seed)
+            flat = self._augment(X, windows, train).reshape(-1, n_features)
+            train, valid = _rows_of(train, n_windows), _rows_of(valid, n_windows)
             self.network_ = self._make_network(flat, np.concatenate([train, valid]), len(clips))
             number = np.repeat(number, n_windows)
             self._fit_net(
@@ -70,6 +75,23 @@ class NetworkDetector(TrainingMixin, BaseDetector):
                 torch.Generator().manual_seed(seed),
             )
         self.network_.eval()
+
+    def _augment(self, X, windows, rows):
+        """The windows of all clips, those of these rows changed by the augmentation."""
+        if self.augmentation is None:
+            return windows
+        augmentation, own = clone(self.augmentation), windows[rows]
+        unset = [name for name, value in augmentation.get_params().items() if name.endswith("random_state")
+                 and value is None]  # fmt: skip
+        augmentation.set_params(**dict.fromkeys(unset, self.random_state))
+        clips = X[rows].with_fields(embedding=own) if isinstance(X, Clips) else own
+        _, made = read_field(augmentation.fit_transform(clips), "embedding", owner=type(self).__name__)
+        if np.shape(made) != own.shape:
+            raise ValueError(f"augmentation={self.augmentation!r} must give back windows of the shape that it got, "
+                             f"{own.shape}; it made {np.shape(made)}.")  # fmt: skip
+        augmented = windows.copy()
+        augmented[rows] = made
+        return augmented
 
     def _fit(self, X, domain, section):
         return int(np.searchsorted(self.sections_, section))

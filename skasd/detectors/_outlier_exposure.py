@@ -77,7 +77,7 @@ class OutlierExposureDetector(BaseDetector):
         self.contamination = contamination
         self.threshold = threshold
 
-    def _fit_shared(self, windows, clips):
+    def _fit_shared(self, X, windows, clips):
         n_classes, n_sections = windows.shape[2], len(clips)
         if n_classes < max(2, n_sections):
             raise ValueError(f"The logits of {n_sections} sections need a column for each, and at least two; got "

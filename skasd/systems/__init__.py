@@ -4,7 +4,7 @@ Conventions
 -----------
 - A system learns one machine from `Clips` with the field ``waveform`` or ``path`` at 16 kHz, and ``section``; what else
   it uses in `fit` (``domain``, ``attribute``) stands in its notes. Scores are higher for more normal clips.
-- The steps are called ``log_mel``, ``mixup``, ``frames``, ``embedder`` and ``detector``, as far as a system has them:
+- The steps are called ``log_mel``, ``frames``, ``embedder`` and ``detector``, as far as a system has them:
   ``system.set_params(detector__contamination=0.05)``, and the same names in `GridSearchCV`.
 - ``preset="full"`` is the published size, ``"small"`` one for a laptop's CPU.
 - Neither report gives all that is needed to build its systems. What is open in them, and what was chosen here, is said
