@@ -219,6 +219,11 @@ MOTOR_VARIANTS = {
     "mobilenet_v2_baseline, Mahalanobis": partial(
         published, "mobilenet_v2_baseline", embedder__output="embedding", detector=MahalanobisDetector()
     ),
+    **{
+        f"{name}, told {what} apart": partial(published, name, embedder__targets=targets)
+        for name in ("cnn_global", "cnn_local")
+        for what, targets in {"motors alone": ("motor",), "speeds alone": ("attribute",)}.items()
+    },
 }
 
 
