@@ -183,6 +183,7 @@ def parse(arguments):
                         "imagenet is downloaded")  # fmt: skip
     parser.add_argument("--report", type=Path, help="Markdown file for tables and plots; default: in FOLDER")
     options = parser.parse_args(arguments)
+    options.systems = list(dict.fromkeys([CONTROL, *options.systems]))  # beside which the report sets the others
     options.variant = options.preset + (f"_{options.epochs}_epochs" if options.epochs else "")
     options.report = options.report or options.folder / f"results_{options.variant}.md"
     return options
