@@ -10,7 +10,7 @@ import numpy as np
 import soundfile
 from joblib import Parallel, delayed, effective_n_jobs
 
-from skasd.clips import check_lengths
+from skasd._fields import check_lengths
 
 INT16_SCALE = 32768
 _N_SHOWN = 10

@@ -9,30 +9,20 @@ Conventions
 - An estimator that is given `Clips` gives `Clips` back; one that is given a plain array gives a plain array back.
 """
 
-import os
 from html import escape
+from types import MappingProxyType
 
 import numpy as np
 
+from skasd._fields import as_attrs, as_field, contents
+
 __all__ = ["Clips", "as_clips"]
 
-_TEXT_FIELDS = frozenset({"path", "machine", "section", "domain", "attribute", "split"})
-_DIMENSIONS = {"waveform": (2,), "log_mel": (3,), "embedding": (2, 3), "logits": (2, 3), "label": (1,)}
-_AXES = {
-    ("waveform", 2): "mono audio: clips, samples",
-    ("log_mel", 3): "levels in dB: clips, bands, frames",
-    ("embedding", 2): "clips, features",
-    ("embedding", 3): "clips, windows, features",
-    ("logits", 2): "clips, classes",
-    ("logits", 3): "clips, windows, classes",
-}
-_LABELS = {-1: "anomalous", 0: "unknown", 1: "normal"}
-_N_SHOWN = 5
 _LEFT = ' style="text-align: left; vertical-align: top; overflow-wrap: anywhere; padding: .15em .8em .15em 0"'
 
 
 class Clips:
-    """A mapping from field names to arrays of equal length, one row a clip.
+    """A mapping from field names to arrays of equal length, one row per clip.
 
     What is known of a clip (its audio, its section, its label) travels in one object, so that a scikit-learn `Pipeline`
     whose ``score_samples(X)`` takes nothing but ``X`` still knows to which section each clip belongs. It can be
@@ -41,9 +31,12 @@ class Clips:
     Parameters
     ----------
     fields : mapping of str to array-like, default=()
-        The fields. Text (``path``, ``machine``, ``section``, ``domain``, ``attribute``, ``split``) becomes an array of
-        str. ``label`` holds +1 (normal), -1 (anomalous) or 0 (unknown). Further fields may have any name. An array is
-        not copied.
+        The fields. Text (``path``, ``machine``, ``section``, ``domain``, ``attribute``, ``recording``, ``split``)
+        becomes an array of str; whole numbers among it are written out. Where ``domain``, ``attribute`` or
+        ``recording`` have no value (None, NaN or pandas' NA), they become ``""``, which means unknown. ``recording``
+        names the recording that a clip was cut from: clips of one recording are never on both sides of a split.
+        ``label`` holds +1 (normal), -1 (anomalous) or 0 (unknown). Further fields may have any name. An array is not
+        copied.
 
     **more : array-like
         Further fields, by keyword.
@@ -53,11 +46,15 @@ class Clips:
     shape : tuple of int
         ``(n_clips,)``.
 
+    attrs : mapping of str to object
+        What holds for all clips, see `with_attrs`.
+
     Raises
     ------
     ValueError
         If the fields have unequal lengths, if one is a scalar or a single text, if a field of the package has the wrong
-        number of dimensions, if waveforms have several lengths, or if a label is none of the numbers -1, 0, +1.
+        number of dimensions, if waveforms have several lengths, if a label is none of the numbers -1, 0, +1, if a text
+        is none, or if ``section``, ``path``, ``machine`` or ``split`` lack a value.
 
     See Also
     --------
@@ -82,13 +79,27 @@ class Clips:
     """
 
     def __init__(self, fields=(), /, **more):
-        self._fields = {name: _as_field(name, values) for name, values in dict(fields, **more).items()}
+        attrs = fields.attrs if isinstance(fields, Clips) else {}
+        self._fields = {name: as_field(name, values) for name, values in dict(fields, **more).items()}
+        self._attrs = as_attrs(attrs, self._fields)
         lengths = {name: len(values) for name, values in self._fields.items()}
         if len(set(lengths.values())) > 1:
             raise ValueError(
-                f"All fields of Clips must have the same number of rows, one a clip; got {lengths}. "
+                f"All fields of Clips must have the same number of rows, one per clip; got {lengths}. "
                 "Drop or repeat rows until they agree."
             )
+
+    @classmethod
+    def _of(cls, fields, attrs):
+        """Clips of fields that have been checked before."""
+        clips = cls.__new__(cls)
+        clips._fields, clips._attrs = fields, dict(attrs)
+        return clips
+
+    @property
+    def attrs(self):
+        """What holds for all clips, see `with_attrs`; it cannot be changed in place."""
+        return MappingProxyType(self._attrs)
 
     @property
     def shape(self):
@@ -121,10 +132,21 @@ class Clips:
         if isinstance(key, (int, np.integer)):
             raise TypeError(f"Clips are indexed by a field name, a slice, an integer array or a mask; got the integer "
                             f"{key}. Write clips[{key}:{key + 1}] for one clip.")  # fmt: skip
-        rows = key if isinstance(key, slice) else np.asarray(key)
-        if isinstance(rows, np.ndarray) and rows.size == 0:
-            rows = rows.astype(np.intp)
-        return Clips({name: values[rows] for name, values in self._fields.items()})
+        rows = key if isinstance(key, slice) else self._rows(np.asarray(key))
+        return Clips._of({name: values[rows] for name, values in self._fields.items()}, self._attrs)
+
+    def _rows(self, key):
+        """Numbers of rows, or a mask of them, that fit these clips."""
+        if key.size == 0:
+            key = key.astype(np.intp)
+        if key.dtype.kind not in "biu" or key.ndim != 1:
+            raise IndexError(f"Clips are indexed by a field name, a slice, an integer array or a mask with one axis; "
+                             f"got {key.dtype} of shape {key.shape}.")  # fmt: skip
+        if key.dtype.kind == "b" and len(key) != len(self):
+            raise IndexError(f"A mask must have one value per clip, {len(self)}; got {len(key)}.")
+        if key.dtype.kind != "b" and key.size and not -len(self) <= key.min() <= key.max() < len(self):
+            raise IndexError(f"There are {len(self)} clips; got the row numbers {key.min()} to {key.max()}.")
+        return key
 
     def _field(self, name):
         if name not in self._fields:
@@ -143,7 +165,14 @@ class Clips:
         for name, (left, right) in rows.items():
             if left != right:
                 raise ValueError(f"The field {name!r} has rows of shape {left} on one side and {right} on the other.")
-        return Clips({name: np.concatenate([values, other[name]]) for name, values in self._fields.items()})
+        for name in sorted(set(self._attrs) | set(other.attrs)):
+            left, right = self._attrs.get(name), other.attrs.get(name)
+            if left != right:
+                raise ValueError(f"The clips have {name} {left!r} on one side and {right!r} on the other. Bring them "
+                                 f"to one {name}, or say it by with_attrs({name}=...).")  # fmt: skip
+        return Clips._of(
+            {name: np.concatenate([values, other[name]]) for name, values in self._fields.items()}, self._attrs
+        )
 
     def __array__(self, dtype=None, copy=None):
         raise TypeError(
@@ -158,7 +187,7 @@ class Clips:
 
     def _repr_html_(self):
         rows = [("field", "shape", "dtype", "what it holds")]
-        rows += [(name, values.shape, values.dtype, _contents(name, values)) for name, values in self._fields.items()]
+        rows += [(name, values.shape, values.dtype, contents(name, values)) for name, values in self._fields.items()]
         lines = [
             "".join(f"<{tag}{_LEFT}>{escape(str(cell))}</{tag}>" for cell in row)
             for tag, row in zip(["th", *["td"] * len(self._fields)], rows, strict=True)
@@ -188,7 +217,40 @@ class Clips:
         >>> Clips(section=["00", "01"]).with_fields(domain=["source", "target"])["domain"]
         array(['source', 'target'], dtype='<U6')
         """
-        return Clips(self._fields | dict(fields, **more))
+        new = Clips(fields, **more)
+        if self._fields and new._fields and len(new) != len(self):
+            Clips(self._fields | new._fields)  # says which lengths there are
+        return Clips._of(self._fields | new._fields, self._attrs | new._attrs)
+
+    def with_attrs(self, **attrs):
+        """These clips with something said that holds for all of them.
+
+        Parameters
+        ----------
+        **attrs : object
+            ``sample_rate`` is that of the field ``waveform``, in Hz: every step that takes waveforms checks it.
+            ``classes`` are the names of the columns of the field ``logits``, and ``target`` is the field whose values
+            they are. They go when their field goes. Further attributes may have any name. None takes one away.
+
+        Returns
+        -------
+        clips : Clips
+            New clips; these stay as they are.
+
+        Raises
+        ------
+        ValueError
+            If ``sample_rate`` is not a whole number of Hz.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from skasd.clips import Clips
+        >>> clips = Clips(waveform=np.zeros((3, 16000))).with_attrs(sample_rate=16000)
+        >>> dict(clips[:2].attrs)
+        {'sample_rate': 16000}
+        """
+        return Clips._of(self._fields, as_attrs(self._attrs | attrs, self._fields))
 
     def without(self, *names):
         """These clips without some of their fields.
@@ -216,7 +278,8 @@ class Clips:
         """
         for name in names:
             self._field(name)
-        return Clips({name: values for name, values in self._fields.items() if name not in names})
+        fields = {name: values for name, values in self._fields.items() if name not in names}
+        return Clips._of(fields, as_attrs(self._attrs, fields))
 
     def to_frame(self):
         """The fields with one value a clip as a pandas DataFrame; waveforms, spectrograms and vectors stay behind.
@@ -245,59 +308,6 @@ class Clips:
         return pandas.DataFrame({name: values for name, values in self._fields.items() if values.ndim == 1})
 
 
-def check_lengths(rows):
-    """Refuse waveforms of several lengths, which cannot be the rows of one array, and say what to do."""
-    lengths = {len(row) for row in rows if hasattr(row, "__len__")}
-    if len(lengths) > 1:
-        raise ValueError(
-            f"The waveforms have several lengths, {min(lengths)} to {max(lengths)} samples. Cut them to one length, or "
-            "give the paths of the files, as Clips(path=[...]), to an AudioLoader with duration=... (seconds)."
-        )
-
-
-def _as_field(name, values):
-    if isinstance(values, (str, os.PathLike)):
-        raise ValueError(f"The field {name!r} needs one value a clip, got the single value {str(values)!r}; put it "
-                         "into a list.")  # fmt: skip
-    if name in _TEXT_FIELDS:
-        values = np.asarray([str(value) for value in values], dtype=str)
-    if name == "waveform" and isinstance(values, (list, tuple)):
-        check_lengths(values)
-    values = np.asarray(values)
-    if values.dtype == object and all(isinstance(value, str) for value in values.flat):
-        values = values.astype(str)
-    if values.ndim not in _DIMENSIONS.get(name, range(1, 65)):
-        wanted = " or ".join(map(str, _DIMENSIONS.get(name, ["at least 1"])))
-        raise ValueError(f"The field {name!r} must have {wanted} dimensions, the first one the clips; "
-                         f"got shape {values.shape}.")  # fmt: skip
-    if name == "label":
-        unknown = values if values.dtype == bool else values[~np.isin(values, (-1, 0, 1))]
-        if unknown.size:
-            raise ValueError(f"The field 'label' holds +1 (normal), -1 (anomalous) or 0 (unknown); got "
-                             f"{np.unique(unknown)[:5].tolist()}. With a mask that is True where clips are anomalous, "
-                             "write np.where(mask, -1, 1).")  # fmt: skip
-        values = values.astype(np.int64, copy=False)
-    return values
-
-
-def _contents(name, values):
-    """What a field holds, in words; large arrays are not looked into, for they may be gigabytes."""
-    if values.ndim > 1 or not len(values):
-        return _AXES.get((name, values.ndim), "")
-    if values.dtype.kind == "f":
-        known = values[~np.isnan(values)]
-        missing = f", {len(values) - len(known)} NaN" if len(known) < len(values) else ""
-        return f"{known.min():.6g} to {known.max():.6g}{missing}" if len(known) else "NaN"
-    if values.dtype.kind not in "biuU":
-        return ""
-    unique, counts = np.unique(values, return_counts=True)
-    if len(unique) == len(values) > _N_SHOWN:
-        return f"all different, first {values[0]}"
-    names = [_LABELS[value] if name == "label" else str(value) or "none" for value in unique[:_N_SHOWN].tolist()]
-    shown = [f"{value} ({count})" for value, count in zip(names, counts, strict=False)]
-    return ", ".join(shown) + (f", … {len(unique)} in all" if len(unique) > _N_SHOWN else "")
-
-
 def as_clips(X, field):
     """Clips from what an estimator was given.
 
@@ -323,7 +333,35 @@ def as_clips(X, field):
     return X if isinstance(X, Clips) else Clips({field: X})
 
 
-def hand_on(X, made, array, *, consumed, keep=()):
+def recording_numbers(X, n_clips):
+    """Number of the recording of each clip: clips of one recording must stay on one side of every split.
+
+    Parameters
+    ----------
+    X : Clips or array-like
+        Clips with or without the field ``recording``, or something else, which has no recordings.
+
+    n_clips : int
+        How many clips there are.
+
+    Returns
+    -------
+    numbers : ndarray of int of shape (n_clips,)
+        A clip whose recording is not known has a number of its own.
+
+    Examples
+    --------
+    >>> from skasd.clips import Clips, recording_numbers
+    >>> recording_numbers(Clips(recording=["a", "b", "a", ""]), 4)
+    array([1, 2, 1, 6])
+    """
+    if not isinstance(X, Clips) or "recording" not in X:
+        return np.arange(n_clips)
+    names, numbers = np.unique(X["recording"], return_inverse=True)
+    return np.where(X["recording"] == "", len(names) + np.arange(n_clips), numbers)
+
+
+def hand_on(X, made, array, *, consumed, keep=(), attrs=()):
     """What a transformer returns for ``X``: the bare array, or the clips with ``made`` in the place of ``consumed``.
 
     Parameters
@@ -343,6 +381,9 @@ def hand_on(X, made, array, *, consumed, keep=()):
     keep : sequence of str, default=()
         Consumed fields that stay all the same, for a later step.
 
+    attrs : mapping of str to object, default=()
+        What is to be said of all clips, see `Clips.with_attrs`.
+
     Returns
     -------
     result : Clips or ndarray
@@ -359,4 +400,4 @@ def hand_on(X, made, array, *, consumed, keep=()):
     if not isinstance(X, Clips):
         return array
     dropped = [name for name in consumed if name in X and name not in keep and name != made]
-    return X.without(*dropped).with_fields({made: array})
+    return X.without(*dropped).with_fields({made: array}).with_attrs(**dict(attrs))

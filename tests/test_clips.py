@@ -3,12 +3,13 @@ from pathlib import Path
 
 import joblib
 import numpy as np
+import pandas
 import pytest
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, KFold, cross_validate, train_test_split
 from sklearn.pipeline import make_pipeline
 
-from skasd.clips import Clips, as_clips, hand_on
+from skasd.clips import Clips, as_clips, hand_on, recording_numbers
 from skasd.detectors import MahalanobisDetector
 
 
@@ -72,16 +73,16 @@ def test_fields_of_unequal_length_are_refused():
 @pytest.mark.parametrize(
     ("field", "values", "message"),
     [
-        ("label", [1, 2], r"'label' holds \+1.*got \[2\]"),
+        ("label", [1, 2], r"'label'.*got 2 in 1 rows"),
         ("label", [1.0, np.nan], r"'label' holds \+1"),
-        ("label", ["normal", "anomaly"], r"got \['anomaly', 'normal'\].*write np.where\(mask, -1, 1\)"),
-        ("label", [False, True], r"got \[False, True\].*write np.where\(mask, -1, 1\)"),
+        ("label", ["normal", "anomaly"], r"'label'.*'normal', 'anomaly'"),
+        ("label", [False, True], r"'label'.*False, True.*np.where"),
         ("waveform", np.zeros(5), r"'waveform' must have 2 dimensions.*\(5,\)"),
         ("log_mel", np.zeros((2, 5)), r"'log_mel' must have 3 dimensions"),
         ("embedding", np.zeros(5), r"'embedding' must have 2 or 3 dimensions"),
         ("speed", 3.0, r"'speed' must have at least 1 dimensions"),
-        ("path", "fan.wav", r"'path' needs one value a clip, got the single value 'fan.wav'; put it into a list"),
-        ("path", Path("fan"), r"'path' needs one value a clip.*'fan'"),
+        ("path", "fan.wav", r"'path' needs one value per clip.*'fan.wav'"),
+        ("path", Path("fan"), r"'path' needs one value per clip.*'fan'"),
         ("waveform", [np.zeros(5), np.zeros(7), np.zeros(6)], r"several lengths, 5 to 7 samples.*AudioLoader"),
     ],
 )
@@ -182,3 +183,80 @@ def test_clips_beyond_the_memory_mapping_limit_reach_other_processes():
 
 def _kind(clips):
     return type(clips["embedding"]).__name__
+
+
+@pytest.mark.parametrize("nothing", [None, np.nan, pandas.NA, pandas.NaT, np.float32("nan")])
+@pytest.mark.parametrize("field", ["domain", "attribute", "recording"])
+def test_what_is_not_known_is_empty(field, nothing):
+    assert Clips({field: ["a", nothing, ""]})[field].tolist() == ["a", "", ""]
+
+
+@pytest.mark.parametrize("nothing", [None, np.nan, pandas.NA])
+@pytest.mark.parametrize("field", ["section", "machine", "path", "split"])
+def test_a_name_that_is_missing_is_refused_with_its_rows(field, nothing):
+    with pytest.raises(ValueError, match=rf"'{field}'.* 1 .* 3 "):
+        Clips({field: ["a", nothing, "b", nothing]})
+
+
+@pytest.mark.parametrize("value", [1.0, True, b"a", ("a",), ["a", "b"], np.datetime64("2026-01-01"), object(), "a\0"])
+@pytest.mark.parametrize("field", ["section", "domain"])
+def test_text_that_is_none_is_refused(field, value):
+    with pytest.raises(ValueError, match=rf"'{field}'.* 1 \("):
+        Clips({field: ["a", value]})
+
+
+def test_whole_numbers_and_paths_are_text():
+    clips = Clips(section=[0, np.int64(7)], path=[Path("a.wav"), b"b.wav"])
+    assert clips["section"].tolist() == ["0", "7"]
+    assert clips["path"].tolist() == ["a.wav", "b.wav"]
+
+
+def test_a_series_with_gaps_keeps_its_text():
+    frame = pandas.DataFrame({"section": ["00", "01"], "domain": ["source", None]})
+    clips = Clips(section=frame["section"], domain=frame["domain"])
+    assert clips["section"].tolist() == ["00", "01"]
+    assert clips["domain"].tolist() == ["source", ""]
+
+
+def test_masked_values_are_refused():
+    with pytest.raises(ValueError, match="'embedding' has masked"):
+        Clips(embedding=np.ma.masked_array([[1.0], [2.0]], mask=[[True], [False]]))
+
+
+@pytest.mark.parametrize(
+    "key", [np.array([True]), [40], [-41], [0.5], np.zeros((2, 2), int), np.array(["a"]), np.ones(41, bool)]
+)
+def test_rows_that_are_not_there_are_refused(clips, key):
+    with pytest.raises(IndexError, match="clips|Clips|clip,"):
+        clips[key]
+
+
+def test_attributes_go_wherever_their_field_goes(clips):
+    heard = clips.with_fields(waveform=np.zeros((40, 8))).with_attrs(sample_rate=8000, place="hall")
+    kept = [heard[3:5], heard[[]], heard + heard, heard.with_fields(label=np.ones(40)), Clips(heard, split=["a"] * 40)]
+    for same in (*kept, pickle.loads(pickle.dumps(heard)), clone(heard, safe=False)):
+        assert dict(same.attrs) == {"sample_rate": 8000, "place": "hall"}
+    assert dict(heard.without("waveform").attrs) == {"place": "hall"}
+    assert dict(heard.with_attrs(place=None).attrs) == {"sample_rate": 8000}
+    assert dict(hand_on(heard, "log_mel", np.zeros((40, 2, 3)), consumed=("waveform",)).attrs) == {"place": "hall"}
+    named = hand_on(heard, "logits", np.zeros((40, 2)), consumed=(), attrs={"classes": np.array(["a", "b"])})
+    assert named.attrs["classes"] == ("a", "b")
+
+
+def test_waveforms_of_two_sample_rates_do_not_join():
+    clips = Clips(waveform=np.zeros((2, 8)))
+    with pytest.raises(ValueError, match=r"sample_rate 8000 .* 16000"):
+        clips.with_attrs(sample_rate=8000) + clips.with_attrs(sample_rate=16000)
+
+
+@pytest.mark.parametrize("rate", [0, -1, 16000.5, True, "16000"])
+def test_a_sample_rate_is_a_whole_number(rate):
+    with pytest.raises(ValueError, match="sample_rate"):
+        Clips(waveform=np.zeros((2, 8))).with_attrs(sample_rate=rate)
+
+
+def test_clips_of_one_recording_share_its_number():
+    numbers = recording_numbers(Clips(recording=["b", "a", "", "b", None]), 5)
+    assert numbers[0] == numbers[3]
+    assert len(set(numbers.tolist())) == 4
+    np.testing.assert_array_equal(recording_numbers(np.zeros((3, 2)), 3), [0, 1, 2])
