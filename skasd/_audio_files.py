@@ -177,6 +177,8 @@ class _Decoder(soundfile.SoundFile):
 
 
 def _decoder(raw, path):
+    if os.fstat(raw.fileno()).st_size == 0:
+        raise ValueError("is empty (0 bytes)")
     view = sound_view(raw)
     file = _open(view if view is not None else path if os.name == "nt" else os.fsencode(path))
     if file.format == "RAW":

@@ -35,8 +35,7 @@ def open_regular(path):
     Raises
     ------
     ValueError
-        If there is no such file, if it is something else, is empty or must not be read. The message begins with the
-        path.
+        If there is no such file, if it is something else, or must not be read. The message begins with the path.
     """
     try:
         _check_regular(os.stat(path))
@@ -63,8 +62,6 @@ def _check_regular(status):
     kind = stat.S_IFMT(status.st_mode)
     if kind != stat.S_IFREG:
         raise ValueError(f"is {_KINDS.get(kind, 'something else')}, not a file")
-    if status.st_size == 0:
-        raise ValueError("is empty (0 bytes)")
 
 
 def read_csv(path):

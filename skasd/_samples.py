@@ -36,8 +36,8 @@ def scale_of(dtype, owner="A waveform"):
 
 
 def precision_of(dtype):
-    """The floats that samples of a type are computed in: float32 where it holds them exactly, else float64."""
-    return np.float32 if np.can_cast(dtype, np.float32) else np.float64
+    """Name of the floats that samples of a type are computed in: float32 where it holds them exactly, else float64."""
+    return "float32" if np.can_cast(dtype, np.float32) else "float64"
 
 
 def as_dtype(samples, dtype):
@@ -48,7 +48,7 @@ def as_dtype(samples, dtype):
     if dtype != "int16":
         scaled = samples.astype(dtype) if scale == 1 else np.multiply(samples, 1 / scale, dtype=dtype)
         return scaled - scaled.dtype.type(rest / scale) if rest else scaled
-    samples = as_dtype(samples, np.dtype(precision_of(samples.dtype)).name)
+    samples = as_dtype(samples, precision_of(samples.dtype))
     return np.minimum(np.rint(np.clip(samples, -1, 1) * np.float32(2**15)), 2**15 - 1).astype(np.int16)
 
 
@@ -129,5 +129,5 @@ def check_sample_rate(X, sample_rate, owner):
     known = X.attrs.get("sample_rate") if isinstance(X, Clips) else None
     if known not in (None, sample_rate):
         raise ValueError(f"{owner} has sample_rate={sample_rate} Hz, and these waveforms have {known} Hz. Set "
-                         f"sample_rate={known}, or read the files anew by AudioLoader(sample_rate={sample_rate})."
+                         f"sample_rate={known}, or make waveforms of {sample_rate} Hz, as AudioLoader does of files."
                          )  # fmt: skip

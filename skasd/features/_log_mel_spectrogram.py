@@ -48,7 +48,8 @@ class LogMelSpectrogram(TransformerMixin, BaseEstimator):
         Upper edge of the highest band in Hz. None means half the sample rate.
 
     power : float, default=2.0
-        Exponent of the magnitudes that the bands add up: 2 adds powers, 1 amplitudes. The result is in dB either way.
+        Exponent of the magnitudes that the bands add up, 0.1 to 10: 2 adds powers, 1 amplitudes. The result is in dB
+        either way.
 
     center : bool, default=True
         Whether frame t is centred on sample ``t * hop_length``, with padding at both ends; else it begins there.
@@ -135,7 +136,7 @@ class LogMelSpectrogram(TransformerMixin, BaseEstimator):
         "n_mels": [Interval(Integral, 1, None, closed="left")],
         "fmin": [Interval(Real, 0, None, closed="left")],
         "fmax": [Interval(Real, 0, None, closed="neither"), None],
-        "power": [Interval(Real, 0, None, closed="neither")],
+        "power": [Interval(Real, 0.1, 10, closed="both")],
         "center": ["boolean"],
         "pad_mode": [StrOptions({"constant", "edge", "reflect", "symmetric", "wrap"})],
         "norm": [StrOptions({"slaney"}), Interval(Real, 0, None, closed="neither"), None],
@@ -308,6 +309,9 @@ class LogMelSpectrogram(TransformerMixin, BaseEstimator):
                           "Take a larger n_fft or fewer n_mels, and fmax up to half the sample rate.",
                           stacklevel=4)  # fmt: skip
 
+    def _too_loud(self):
+        return f"its levels are beyond what float32 holds; lower power={self.power}"
+
     def _spectrograms(self, X, waveforms):
         log_mel = np.empty((len(waveforms), self.n_mels, self.n_frames_), dtype=np.float32)
         precision = precision_of(getattr(waveforms, "dtype", np.float32))
@@ -319,7 +323,7 @@ class LogMelSpectrogram(TransformerMixin, BaseEstimator):
                 waveform = waveforms[row]
                 peak = spectrograph(waveform, log_mel[row])
                 if not np.isfinite(peak):
-                    raise ValueError(f"{names_of(X, [row])[0]}: {what_is_wrong(waveform)}")
+                    raise ValueError(f"{names_of(X, [row])[0]}: {what_is_wrong(waveform) or self._too_loud()}")
                 return peak == spectrograph.least and not spectrograph.inside.any()
 
             return work
