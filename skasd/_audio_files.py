@@ -13,7 +13,7 @@ from skasd._audio_headers import mp3_of_any_length, sound_view
 from skasd._fields import check_lengths
 from skasd._files import open_regular
 from skasd._problems import first_ten, printable
-from skasd._samples import as_dtype, what_is_wrong
+from skasd._samples import as_dtype, precision_of, what_is_wrong
 
 _SETTINGS = ("sample_rate", "duration", "offset", "channel", "resample", "pad_mode")
 _BLOCK_SIZE = 2**22  # samples
@@ -136,7 +136,7 @@ def load_file(path, *, sample_rate, duration, offset, channel, resample, pad_mod
             samples = _resample(as_dtype(samples, "float32"), file_rate, rate)
         if duration is not None:
             samples = crop_or_pad(samples, count_samples(duration, rate), pad_mode)
-    return (samples if dtype is None else as_dtype(samples, dtype)), cancelled
+    return as_dtype(samples, dtype or ("int16" if samples.dtype == np.int16 else "float32")), cancelled
 
 
 @contextmanager
@@ -279,7 +279,7 @@ def _blocks_from(file, start, n_frames):
 def _blocks(file, n_frames):
     """The next frames, in blocks (n, n_channels), until there are so many or no more."""
     # libsndfile takes ten times as long to make floats of 16-bit samples as numpy does.
-    dtype = "int16" if file.subtype == "PCM_16" else "float32"
+    dtype = {"PCM_16": "int16", "DOUBLE": "float64"}.get(file.subtype, "float32")
     while n_frames > 0:
         block = np.empty((min(n_frames, max(1, _BLOCK_SIZE // file.channels)), file.channels), dtype=dtype)
         n_read = file.buffer_read_into(block, dtype)
@@ -302,8 +302,8 @@ def _one_channel(block, channel):
     n_channels = block.shape[1]
     if n_channels == 1 or not isinstance(channel, str):
         return block[:, 0 if isinstance(channel, str) else channel], 0
-    block = as_dtype(block, "float32")
-    mean = block @ np.full(n_channels, 1 / n_channels, dtype=np.float32)
+    block = as_dtype(block, precision_of(block.dtype))
+    mean = block @ np.full(n_channels, 1 / n_channels, dtype=block.dtype)
     return mean, np.array([np.vdot(mean, mean), np.vdot(block, block) / n_channels])
 
 
@@ -322,7 +322,7 @@ def count_samples(duration, sample_rate):
     """Number of samples in a duration in seconds, at least one."""
     n_samples = max(1, round(duration * sample_rate))
     if n_samples > _MOST_SAMPLES:
-        raise ValueError(f"duration={duration} s at {sample_rate} Hz are {n_samples} samples; there may be 2**32")
+        raise ValueError(f"duration={duration} s at {sample_rate} Hz is {n_samples} samples; there may be 2**32")
     return n_samples
 
 

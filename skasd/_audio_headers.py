@@ -106,6 +106,9 @@ def _n_bytes(file):
 
 
 def _read(file, at, size):
+    """Bytes at a position, none where it is outside the file."""
+    if not 0 <= at < _n_bytes(file):
+        return b""
     file.seek(at)
     return file.read(size)
 
@@ -195,9 +198,11 @@ def _voc(file, origin):
 
 def _mat5(file, origin):
     order = "<" if _read(file, origin + 126, 2) == b"IM" else ">"
-    matrices = list(islice(_chunks(file, origin + 128, f"{order}4sI"), 2))  # the sample rate, and the audio
-    parts = list(islice(_chunks(file, matrices[-1][1], f"{order}4sI", align=8), 4))  # flags, size, name and numbers
-    return Extent(*parts[3][1:], reads_on=True) if len(matrices) == 2 and len(parts) == 4 else None
+    head = f"{order}4sI"
+    for _, start, _ in islice(_chunks(file, origin + 128, head), 1, 2):  # the second matrix: the audio
+        for _, place, size in islice(_chunks(file, start, head, align=8), 3, 4):  # its fourth part: the numbers
+            return Extent(place, size, reads_on=True)
+    return None
 
 
 # Formats with a header of one size, which tells the number of bytes or of frames

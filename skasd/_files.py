@@ -38,30 +38,35 @@ def open_regular(path):
         If there is no such file, if it is something else, or must not be read. The message begins with the path.
     """
     try:
-        _check_regular(os.stat(path))
+        _check_regular(path, _status(path))
         file = open(path, "rb", opener=_open_at_once)
     except FileNotFoundError as error:
         raise ValueError(f"{printable(path)}: no such file") from error
     except OSError as error:
         raise ValueError(f"{printable(path)}: cannot be opened ({error.strerror})") from error
-    except ValueError as error:
-        raise ValueError(f"{printable(path)}: {error}") from error
     try:
-        _check_regular(os.fstat(file.fileno()))  # of what was opened: another may have taken its place
-    except ValueError as error:
+        _check_regular(path, os.fstat(file.fileno()))  # of what was opened: another may have taken its place
+    except ValueError:
         file.close()
-        raise ValueError(f"{printable(path)}: {error}") from error
+        raise
     return file
+
+
+def _status(path):
+    try:
+        return os.stat(path)
+    except ValueError as error:  # a NUL, or half of a surrogate pair
+        raise ValueError(f"{printable(path)}: no file can have this name") from error
 
 
 def _open_at_once(path, flags):
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _check_regular(status):
+def _check_regular(path, status):
     kind = stat.S_IFMT(status.st_mode)
     if kind != stat.S_IFREG:
-        raise ValueError(f"is {_KINDS.get(kind, 'something else')}, not a file")
+        raise ValueError(f"{printable(path)}: is {_KINDS.get(kind, 'something else')}, not a file")
 
 
 def read_csv(path):

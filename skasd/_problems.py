@@ -10,9 +10,9 @@ _N_SHOWN = 10
 
 
 def printable(path):
-    """A path as text that every terminal and log can take; bytes that are no text are written out."""
+    """A path as text that every terminal and log can take: what cannot be printed is written out."""
     text = os.fsdecode(path) if isinstance(path, bytes) else str(path)
-    return text.encode("utf-8", "backslashreplace").decode()
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text) or "''"
 
 
 def names_of(X, rows):

@@ -35,9 +35,9 @@ from skasd.clips import hand_on
 __all__ = ["AudioLoader", "LevelNormalizer", "load_audio"]
 
 _CONSTRAINTS = {
-    "sample_rate": [Interval(Integral, 1, None, closed="left")],
-    "duration": [Interval(Real, 0, None, closed="neither"), None],
-    "offset": [Interval(Real, 0, None, closed="left")],
+    "sample_rate": [Interval(Integral, 1, 2**31 - 1, closed="both")],
+    "duration": [Interval(Real, 0, 1e9, closed="right"), None],
+    "offset": [Interval(Real, 0, 1e9, closed="both")],
     "channel": [StrOptions({"mix", "mono"}), Interval(Integral, 0, None, closed="left")],
     "resample": ["boolean"],
     "pad_mode": [StrOptions({"constant", "wrap", "error"})],

@@ -128,12 +128,12 @@ class LogMelSpectrogram(TransformerMixin, BaseEstimator):
     """
 
     _parameter_constraints: dict = {
-        "sample_rate": [Interval(Integral, 1, None, closed="left")],
+        "sample_rate": [Interval(Integral, 1, 2**31 - 1, closed="both")],
         "n_fft": [Interval(Integral, 1, None, closed="left")],
         "hop_length": [Interval(Integral, 1, None, closed="left")],
         "win_length": [Interval(Integral, 1, None, closed="left"), None],
         "window": [str, tuple],
-        "n_mels": [Interval(Integral, 1, None, closed="left")],
+        "n_mels": [Interval(Integral, 1, 2**16, closed="both")],
         "fmin": [Interval(Real, 0, None, closed="left")],
         "fmax": [Interval(Real, 0, None, closed="neither"), None],
         "power": [Interval(Real, 0.1, 10, closed="both")],
