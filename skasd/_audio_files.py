@@ -19,9 +19,11 @@ _SETTINGS = ("sample_rate", "duration", "offset", "channel", "resample", "pad_mo
 _BLOCK_SIZE = 2**22  # samples
 _UNKNOWN_LENGTH = 2**40  # frames: terabytes
 _MOST_SAMPLES = 2**32
+_HIGHEST_RATE = 10**7  # Hz
 _LARGEST_RATIO = 128
 _CANCELLED = 1e-3  # of the power of the channels, 30 dB below
 _SEEKABLE = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW")  # subtypes without a memory, and FLAC
+_IN_BLOCKS = ("PAF", "SDS")  # formats of whose last block libsndfile finds no part
 
 
 def as_paths(values):
@@ -215,6 +217,8 @@ def _reason(error):
 
 def _wanted_rate(file_rate, sample_rate, resample):
     rate = sample_rate or file_rate
+    if file_rate > _HIGHEST_RATE:
+        raise ValueError(f"sample rate {file_rate} Hz, which no recorder has; mend the header")
     if rate != file_rate and not resample:
         raise ValueError(
             f"sample rate {file_rate} Hz where {rate} Hz was wanted; set resample=True, or sample_rate to that of the "
@@ -265,7 +269,7 @@ def _read_channel(file, offset, duration, channel):
 
 def _blocks_from(file, start, n_frames):
     """Blocks of frames from a place on, as in the whole file: what has a memory is decoded from the beginning."""
-    if file.subtype.startswith(_SEEKABLE) and math.isfinite(file.length):
+    if file.subtype.startswith(_SEEKABLE) and file.format not in _IN_BLOCKS and math.isfinite(file.length):
         if start:
             file.seek(start)
         yield from _blocks(file, n_frames)

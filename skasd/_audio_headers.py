@@ -18,7 +18,6 @@ _MOST_CHUNKS = 10000
 _TAGS = (b"TAG", b"ID3", b"APETAGEX", b"LYRICS")  # what other programs write behind the audio
 _PADDING = 2**16
 _MP3_HEAD = 4096
-_GSM = 0x31  # in WAV files
 _MAT4_BYTES = {0: 8, 1: 4, 2: 4, 3: 2, 4: 2}  # of a sample, by the type
 
 
@@ -74,9 +73,8 @@ def sound_view(file):
 
 def _is_unknown(size, rest, there):
     """Whether a size is what programs write that cannot go back to the header: none, or about all that fits."""
-    if size == 0:
-        return not _is_no_audio(rest, there)
-    return size < 0 or (size > there and (min(abs(size - 2**31), abs(size - 2**32)) <= 2**16 or size >= 2**62))
+    is_unlikely = size <= 0 or size >= 2**62 or min(abs(size - 2**31), abs(size - 2**32)) <= 2**16
+    return is_unlikely and (not 0 <= size <= there or not _is_no_audio(rest, there - size))
 
 
 def _is_no_audio(rest, n_bytes):
@@ -146,16 +144,14 @@ def _chunks(file, at, layout, *, align=1, with_head=False):
 
 
 def _riff(file, origin, order="<"):
-    in_ds64, reads_on = None, False
+    in_ds64 = None
     for name, start, size in _chunks(file, origin + 12, f"{order}4sI", align=2):
         if name == b"ds64":
             in_ds64 = (start + 8, f"{order}Q")
-        if name == b"fmt ":
-            reads_on = _unpack(file, start, f"{order}H")[0] == _GSM
         if name == b"data" and in_ds64 and size == 2**32 - 1:
             return Extent(start, *_unpack(file, *in_ds64), in_ds64)
         if name == b"data":
-            return Extent(start, size, (start - 4, f"{order}I"), reads_on)
+            return Extent(start, size, (start - 4, f"{order}I"))
     return None
 
 

@@ -3,6 +3,7 @@
 Conventions
 -----------
 - A waveform is mono: (n_clips, n_samples), float32 with full scale at -1 and +1, or int16 with full scale at 32768.
+  Given arrays may have other types that tell their full scale: floats, and integers of 8, 16 or 32 bits.
 - Sample rates are in Hz, durations and offsets in seconds, levels in dB relative to full scale (dBFS).
 - What is wrong with one file never hides what is wrong with the others: the error counts them and shows the first ten.
 """
@@ -66,11 +67,12 @@ def load_audio(
 
     Parameters
     ----------
-    path : str or path-like
-        The file.
+    path : str, bytes or path-like
+        The file, or a link to it.
 
     sample_rate : int or None, default=16000
-        Sample rate of the waveform in Hz. None keeps that of the file.
+        Sample rate of the waveform in Hz. None keeps that of the file. Files have up to 10 MHz, and are resampled by a
+        factor of up to 128.
 
     duration : float or None, default=None
         Length in seconds to which the waveform is cropped or padded. None reads to the end of the file.
@@ -99,13 +101,15 @@ def load_audio(
     Raises
     ------
     ValueError
-        If the file does not exist, is not audio, is empty or cut off, has NaN or infinite samples, is over before
-        `offset`, or breaks a promise that the parameters make. The message begins with the path.
+        If there is no such file or it is no regular one (a folder, a pipe, a device), if it is not audio, is empty or
+        cut off, has samples that are NaN, infinite or beyond 2**32 times full scale, is over before `offset`, or breaks
+        a promise that the parameters make. The message begins with the path.
 
     Warns
     -----
     UserWarning
-        If all samples are zero, which can be a real recording.
+        If all samples are zero, which can be a real recording, or if the channels of a "mix" cancel each other: their
+        mean has less than a thousandth of their power.
 
     See Also
     --------
@@ -113,8 +117,19 @@ def load_audio(
 
     Notes
     -----
-    A cut-off OGG file cannot be told from a short one. A resampled excerpt differs at its very ends from an excerpt of
-    the resampled file, since the filter does not see what lies outside.
+    A file that was cut off is an error, and one that was written into a pipe, whose header has no length, is read to
+    its end. Nobody can tell that a file was cut off
+
+    - whose format has no length: PAF, PVF, IRCAM, XI and SD2;
+    - which does not tell its length, and was cut where one part of it ends: FLAC and MP3 out of a stream, and WAV, AU,
+      AIFF, CAF, W64 and RF64 out of a pipe;
+    - which declares about 2 or 4 GiB, as programs do that write into a pipe.
+
+    Samples without a header (RAW, VOX) are refused. XI does not tell its sample rate; libsndfile takes it for 44100 Hz.
+
+    An excerpt of a file is the same part of the whole file. Where decoders have a memory, as for MP3, OGG and ADPCM,
+    what comes before `offset` is decoded too. A resampled excerpt differs at its very ends from an excerpt of the
+    resampled file, since the filter does not see what lies outside.
 
     Examples
     --------
@@ -147,12 +162,14 @@ class AudioLoader(TransformerMixin, BaseEstimator):
 
     It goes from paths (the field ``path`` of `Clips`, or a list of paths) to waveforms (the field ``waveform``). The
     field ``path`` stays: it says which clip it is, as ``section`` does, and later steps prefer the waveform. Given
-    waveforms (`Clips` without ``path``, or a 2-D array), it crops or pads them and converts their type.
+    waveforms (`Clips` without ``path``, or a 2-D array), it crops or pads them and converts their type. `Clips` know
+    the sample rate of their waveforms from then on, as the attribute ``sample_rate``.
 
     Parameters
     ----------
     sample_rate : int, default=16000
-        Sample rate of the waveforms in Hz. Waveforms that are given are taken to have it.
+        Sample rate of the waveforms in Hz. Waveforms that are given are not resampled: `Clips` that know another sample
+        rate are an error, and plain arrays, which cannot tell, are taken to have this one.
 
     duration : float or None, default=None
         Length in seconds to which the clips are cropped or padded. None keeps their length, and then all must have the
@@ -260,8 +277,9 @@ class AudioLoader(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If the clips do not have one length and `duration` is None, or if files cannot be read. With a `duration`,
-            files are only opened in `transform`.
+            If the clips do not have one length and `duration` is None, if files cannot be read, or if waveforms are not
+            mono, are known to have another sample rate, or have a type that does not tell its full scale. With a
+            `duration`, files are only opened in `transform`.
         """
         paths, values = self._read(X)
         if paths is None:
@@ -287,12 +305,12 @@ class AudioLoader(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If files cannot be used: their number and the first ten with the reason.
+            If clips cannot be used: their number and the first ten with the reason.
 
         Warns
         -----
         UserWarning
-            If all samples of a file are zero, which can be a real recording.
+            If all samples of a file are zero, which can be a real recording, or if its channels cancel each other.
         """
         check_is_fitted(self)
         paths, values = self._read(X)
@@ -372,8 +390,8 @@ class LevelNormalizer(TransformerMixin, BaseEstimator):
     Parameters
     ----------
     level : float, default=-20.0
-        Root mean square of every clip in dBFS: 0 is that of a square wave at full scale. Peaks may go past full scale;
-        they are not clipped.
+        Root mean square of every clip in dBFS, from -200 to 100: 0 is that of a square wave at full scale. Peaks may go
+        past full scale; they are not clipped.
 
     Attributes
     ----------
@@ -407,7 +425,7 @@ class LevelNormalizer(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : Clips or array-like of shape (n_clips, n_samples)
-            Clips with the field ``waveform``, or waveforms: floats, or int16.
+            Clips with the field ``waveform``, or waveforms: floats, or integers of 8, 16 or 32 bits.
 
         y : None
             Ignored.
@@ -426,7 +444,7 @@ class LevelNormalizer(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : Clips or array-like of shape (n_clips, n_samples)
-            Clips with the field ``waveform``, or waveforms: floats, or int16.
+            Clips with the field ``waveform``, or waveforms: floats, or integers of 8, 16 or 32 bits.
 
         Returns
         -------

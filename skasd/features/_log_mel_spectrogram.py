@@ -24,7 +24,9 @@ class LogMelSpectrogram(TransformerMixin, BaseEstimator):
     Parameters
     ----------
     sample_rate : int, default=16000
-        Sample rate of the waveforms in Hz. Files with another one are resampled by the `loader`.
+        Sample rate of the waveforms in Hz. Files with another one are resampled by the `loader`; `Clips` whose
+        waveforms are known to have another one are an error. Plain arrays cannot tell theirs: a wrong one shifts all
+        bands.
 
     n_fft : int, default=1024
         Length of a frame in samples.
@@ -212,7 +214,8 @@ class LogMelSpectrogram(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If the clips are shorter than a frame, or if files cannot be read or differ in length.
+            If the clips are shorter than a frame, if files cannot be read or differ in length, or if waveforms are not
+            mono, are known to have another sample rate, or have a type that does not tell its full scale.
 
         Warns
         -----
@@ -255,7 +258,7 @@ class LogMelSpectrogram(TransformerMixin, BaseEstimator):
         Warns
         -----
         UserWarning
-            If all samples of a file are zero, which can be a real recording.
+            If all samples of a file are zero, which can be a real recording, or if its channels cancel each other.
         """
         check_is_fitted(self)
         paths, values = self._read(X)
