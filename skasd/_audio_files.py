@@ -23,7 +23,7 @@ _HIGHEST_RATE = 10**7  # Hz
 _LARGEST_RATIO = 128
 _CANCELLED = 1e-3  # of the power of the channels, 30 dB below
 _SEEKABLE = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW")  # subtypes without a memory, and FLAC
-_IN_BLOCKS = ("PAF", "SDS")  # formats of whose last block libsndfile finds no part
+_IN_BLOCKS = ("PAF", "SDS")  # formats of whose last block libsndfile reads no part
 
 
 def as_paths(values):
@@ -41,7 +41,7 @@ def as_paths(values):
     paths = list(values)
     are_paths = [isinstance(path, (str, bytes, os.PathLike)) for path in paths]
     if not any(are_paths) and paths:
-        check_lengths(paths)
+        check_lengths([row for row in paths if getattr(row, "ndim", 1)])
         return None
     if not paths:
         raise ValueError("There are no clips: got an empty sequence of paths.")
@@ -137,6 +137,7 @@ def load_file(path, *, sample_rate, duration, offset, channel, resample, pad_mod
         if rate != file_rate:
             samples = _resample(as_dtype(samples, "float32"), file_rate, rate)
         if duration is not None:
+            _check_rate(rate)
             samples = crop_or_pad(samples, count_samples(duration, rate), pad_mode)
     return as_dtype(samples, dtype or ("int16" if samples.dtype == np.int16 else "float32")), cancelled
 
@@ -217,8 +218,6 @@ def _reason(error):
 
 def _wanted_rate(file_rate, sample_rate, resample):
     rate = sample_rate or file_rate
-    if file_rate > _HIGHEST_RATE:
-        raise ValueError(f"sample rate {file_rate} Hz, which no recorder has; mend the header")
     if rate != file_rate and not resample:
         raise ValueError(
             f"sample rate {file_rate} Hz where {rate} Hz was wanted; set resample=True, or sample_rate to that of the "
@@ -230,6 +229,11 @@ def _wanted_rate(file_rate, sample_rate, resample):
             "or as few samples; mend the header if it is wrong, or set sample_rate closer to that of the files"
         )
     return rate
+
+
+def _check_rate(rate):
+    if rate > _HIGHEST_RATE:
+        raise ValueError(f"sample rate {rate} Hz, at which no recorder works; mend the header, or set sample_rate")
 
 
 def _first_frame(file, offset):
@@ -340,4 +344,7 @@ def crop_or_pad(samples, n_samples, pad_mode):
             f"{samples.shape[-1]} samples, {missing} fewer than the duration asks for; set pad_mode='constant' or "
             "'wrap', or a shorter duration"
         )
-    return np.pad(samples, [(0, 0)] * (samples.ndim - 1) + [(0, missing)], mode=pad_mode)
+    try:
+        return np.pad(samples, [(0, 0)] * (samples.ndim - 1) + [(0, missing)], mode=pad_mode)
+    except MemoryError as error:
+        raise ValueError(f"{n_samples} samples are more than memory holds; set a shorter duration") from error

@@ -87,6 +87,8 @@ def read_waveforms(estimator, X, values, *, reset, check=True):
     waveforms : ndarray of shape (n_clips, n_samples)
     """
     owner = type(estimator).__name__
+    check_plain(values, owner)
+    values = _with_own_type(values)
     waveforms = validate_data(estimator, values, dtype="numeric", reset=reset, ensure_all_finite=False, allow_nd=True)
     scale_of(waveforms.dtype, owner)
     check_mono(waveforms, owner)
@@ -96,6 +98,22 @@ def read_waveforms(estimator, X, values, *, reset, check=True):
         problems = [f"{name}: {what_is_wrong(waveforms[row])}" for name, row in zip(names_of(X, bad), bad, strict=True)]
         raise_problems(list(map(ValueError, problems)), len(waveforms))
     return waveforms
+
+
+def check_plain(values, owner):
+    """Refuse masked arrays, whose masks would be lost without a word, and times, which would become numbers."""
+    if getattr(getattr(values, "dtype", None), "kind", None) in ("m", "M"):
+        raise ValueError(f"{owner} takes numbers; got {values.dtype}.")
+    if np.ma.is_masked(values):
+        raise ValueError(f"{owner} was given an array with masked values, which it cannot leave out. Fill them, as "
+                         "X.filled(...), or leave out these clips.")  # fmt: skip
+
+
+def _with_own_type(values):
+    """Arrays and data frames of objects with the type of these objects, so that integers are not taken for floats."""
+    if hasattr(values, "infer_objects"):
+        return values.infer_objects()
+    return np.asarray(values.tolist()) if getattr(values, "dtype", None) == np.dtype(object) else values
 
 
 def check_mono(waveforms, owner):

@@ -71,8 +71,7 @@ def load_audio(
         The file, or a link to it.
 
     sample_rate : int or None, default=16000
-        Sample rate of the waveform in Hz. None keeps that of the file. Files have up to 10 MHz, and are resampled by a
-        factor of up to 128.
+        Sample rate of the waveform in Hz. None keeps that of the file. Files are resampled by a factor of up to 128.
 
     duration : float or None, default=None
         Length in seconds to which the waveform is cropped or padded. None reads to the end of the file.
@@ -366,8 +365,16 @@ class AudioLoader(TransformerMixin, BaseEstimator):
         )
         return usual
 
+    def _empty(self, n_clips):
+        try:
+            return np.empty((n_clips, self.n_samples_), dtype=self.dtype)
+        except MemoryError as error:
+            raise ValueError(f"{n_clips} clips of {self.n_samples_} samples are more than memory holds. Set a shorter "
+                             "duration or dtype='int16', or give the files to LogMelSpectrogram, which holds no "
+                             "waveforms.") from error  # fmt: skip
+
     def _read_all(self, paths):
-        waveforms = np.empty((len(paths), self.n_samples_), dtype=self.dtype)
+        waveforms = self._empty(len(paths))
         files = Files(paths, self, self.n_samples_, self.dtype)
 
         def read(row):

@@ -381,7 +381,7 @@ def test_sample_rates_that_nobody_uses(tmp_path, rate, options):
         load(path, sample_rate=16000, **options)
     with pytest.raises(ValueError, match=r"rate\.wav: "):
         AudioLoader().fit([path])
-    if rate in (1, 100):
+    if 0 < rate < 2**31:
         assert len(load(path)) == N_SAMPLES
 
 

@@ -178,7 +178,7 @@ class Mixup(TransformerMixin, Augmentation):
         if not isinstance(X, Clips):
             return _mix_array(X, partner, weight)
         dominant = np.where(weight < 0.5, partner, np.arange(len(X)))
-        return Clips({
+        return X.with_fields({
             name: _mix_array(X[name], partner, weight) if name in _SOUND_FIELDS else X[name][dominant] for name in X
         })  # fmt: skip
 
