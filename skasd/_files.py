@@ -92,8 +92,8 @@ def read_csv(path):
     try:
         text = content.decode(encoding)
         if "\0" in text:
-            raise ValueError(f"{printable(path)}: holds NUL characters, as UTF-16 without a mark at its beginning does. "
-                             "Save it as UTF-8.")  # fmt: skip
+            raise ValueError(f"{printable(path)}: holds NUL characters, as UTF-16 without a byte order mark does. Save "
+                             "it as UTF-8.")  # fmt: skip
         return [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text, newline="")) if row]
     except UnicodeDecodeError as error:
         raise ValueError(f"{printable(path)}: is not {encoding.removesuffix('-sig').upper()}: byte {error.start} is "
