@@ -4,6 +4,7 @@ import inspect
 import sys
 import time
 from collections.abc import Mapping
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
@@ -20,7 +21,7 @@ from skasd.datasets import load_dcase
 from skasd.evaluation._evaluation import Evaluation
 from skasd.evaluation._figures import Rules, machine_figures
 from skasd.evaluation._run import Failure, attempt_machine
-from skasd.evaluation._store import ResultsFolder, fingerprints
+from skasd.evaluation._store import NoResults, ResultsFolder
 
 _HIDDEN = ("label", "domain", "attribute")  # what no system is told of the clips that it scores
 
@@ -170,22 +171,13 @@ def evaluate(
     data = _by_machine(data) if isinstance(data, Clips) else data
     machines = _find_machines(data, machines)
     _check_system(system)
-    store = ResultsFolder(results) if results is not None else None
+    store = NoResults() if results is None else ResultsFolder(results)
     jobs, failures = _prepare_all(machines, system, data, ground_truth, rules, store)
-    runs = {machine: store.read(machine, job.fingerprints) for machine, job in jobs.items()} if store else {}
+    runs = {machine: store.read(machine, job.fingerprints, len(job.test)) for machine, job in jobs.items()}
     runs = {machine: run for machine, run in runs.items() if run is not None}
     waiting = {machine: job for machine, job in jobs.items() if machine not in runs}
-    outcomes = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(
-        delayed(attempt_machine)(machine, job.system, job.train, job.test.without(*_hidden(job.test)))
-        for machine, job in waiting.items()
-    )
-    for machine, outcome in _show_progress(outcomes, len(waiting), len(runs), verbose):
-        if isinstance(outcome, Failure):
-            failures[machine] = outcome
-            continue
-        runs[machine] = outcome
-        if store:
-            store.write(machine, jobs[machine].fingerprints, outcome)
+    for machine, outcome in _run_all(waiting, store, len(runs), n_jobs, verbose).items():
+        (failures if isinstance(outcome, Failure) else runs)[machine] = outcome
     _raise_failures(failures, machines, on_error)
     return Evaluation(
         {machine: _with_scores(jobs[machine].test, runs[machine]) for machine in machines if machine in runs},
@@ -205,6 +197,33 @@ class _Job(NamedTuple):
     train: Clips
     test: Clips
     fingerprints: dict
+
+
+def _run_all(jobs, store, n_known, n_jobs, verbose):
+    """The outcome of each machine; a run is stored as soon as it is there."""
+    outcomes = {}
+    with store.open({machine: job.fingerprints for machine, job in jobs.items()}):
+        for machine, outcome in _show_progress(_work(jobs, n_jobs), len(jobs), n_known, verbose):
+            outcomes[machine] = outcome
+            if not isinstance(outcome, Failure):
+                store.keep(machine, jobs[machine].fingerprints, outcome)
+    return outcomes
+
+
+def _work(jobs, n_jobs):
+    unfinished = dict(jobs)
+    try:
+        for machine, outcome in Parallel(n_jobs=n_jobs, return_as="generator_unordered")(
+            delayed(attempt_machine)(machine, job.system, job.train, job.test.without(*_hidden(job.test)))
+            for machine, job in jobs.items()
+        ):
+            del unfinished[machine]
+            yield machine, outcome
+    except BrokenProcessPool as error:  # the work of the other processes is lost with it
+        killed = RuntimeError(f"A worker process was killed, perhaps because memory ran out, while {', '.join(unfinished)} "
+                              "were not finished. Evaluate again, with fewer n_jobs if memory is short.")  # fmt: skip
+        killed.__cause__ = error
+        yield from ((machine, Failure.of(killed)) for machine in list(unfinished))
 
 
 def _by_machine(clips):
@@ -263,7 +282,7 @@ def _prepare(machine, system, data, ground_truth, rules, store):
     if not n_unknown:  # wrong labels or domains shall come up now, not after hours of training
         machine_figures(test.with_fields(anomaly_score=np.zeros(len(test))), rules, 0, np.random)
     system = system if hasattr(system, "fit") else system(machine)
-    return _Job(system, train, test, fingerprints(system, train, test.without(*_hidden(test))) if store else None)
+    return _Job(system, train, test, store.fingerprints(system, train, test.without(*_hidden(test))))
 
 
 def _complete(clips, machine):
