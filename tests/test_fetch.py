@@ -393,7 +393,7 @@ def test_answer_that_does_not_end(fetch, zenodo, tmp_path):
     listed = zenodo.record()
     listed[0]["size"] = 1000
     zenodo.record = lambda: listed
-    with pytest.raises(ValueError, match="dev_fan.zip arrived with the MD5 sum"):
+    with pytest.raises(ValueError, match=r"dev_fan.zip arrived with the MD5 sum"):
         fetch()
     assert left_behind(tmp_path) == []
 

@@ -304,7 +304,7 @@ def test_what_cannot_be_written_is_named_and_leaves_nothing_behind(tmp_path):
     wrong = [
         (clips.without("domain", "label"), "needs the fields domain, label as well"),
         (clips + make("valve"), r"clips of one machine, .* got \['fan', 'valve'\]"),
-        (clips.with_fields(machine=["../fan"] * len(clips)), "whose name can name a folder"),
+        (clips.with_fields(machine=["../fan"] * len(clips)), r"The machine cannot name a file: '\.\./fan'"),
         (clips[:0], "clips of one machine"),
         (clips.with_fields(waveform=loud), r"2 of 28 clips have samples .* in rows 3, 7\."),
         (clips.with_fields(label=[0] * len(clips)), "28 of 28 clips have a section, domain, split, label or attribute"),

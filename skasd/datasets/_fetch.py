@@ -18,7 +18,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from skasd._files import draft_folder, locked, move_new, remove_abandoned
+from skasd._drafts import draft_folder, locked, move_new, remove_abandoned
 from skasd._progress import Progress
 
 __all__ = ["fetch_dcase"]

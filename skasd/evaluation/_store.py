@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.base import clone
 
 import skasd
-from skasd._files import draft_folder, locked, move_new, remove_abandoned
+from skasd._drafts import draft_folder, locked, move_new, remove_abandoned
 from skasd.evaluation._run import MachineRun
 
 _PROBE = 2**16  # bytes for which the disk must have room before anything is trained

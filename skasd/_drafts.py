@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, whatever other processes do, and of which no kill leaves a part."""
+"""Files and folders that appear whole or not at all, whatever other processes do, and after a kill as well."""
 
 import errno
 import os
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from filelock import FileLock
 
-__all__ = ["check_file_name", "draft_folder", "locked", "move_new", "remove_abandoned"]
+__all__ = ["check_file_name", "draft_folder", "locked", "move_new", "refuse_existing", "remove_abandoned"]
 
 _DRAFT = r"[a-z0-9_]{8}"  # what follows the prefix in the name of a draft
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
@@ -57,17 +57,21 @@ def draft_folder(parent, prefix=".writing-"):
             shutil.rmtree(draft, ignore_errors=True)
 
 
+def refuse_existing(target, error=None):
+    """Raise `FileExistsError` if anything has this path: nothing is overwritten."""
+    if os.path.lexists(target):
+        raise FileExistsError(f"{str(target)!r} exists, and is not overwritten. Give another folder, or move it "
+                              "away.") from error  # fmt: skip
+
+
 def move_new(draft, target):
-    """Move a file or folder to its place, or raise `FileExistsError` if anything is there: nothing is overwritten."""
+    """Move a file or folder to its place, or raise `FileExistsError`, even if it is there since a moment ago."""
+    refuse_existing(target)
     is_folder = draft.is_dir()
     try:
-        if os.path.lexists(target):
-            raise FileExistsError
         (os.rename if is_folder else os.link)(draft, target)  # unlike a rename, a link never replaces a file
     except OSError as error:
-        if os.path.lexists(target):
-            message = "It exists, and is not overwritten. Give another folder, or move it away"
-            raise FileExistsError(errno.EEXIST, message, str(target)) from error
+        refuse_existing(target, error)
         if is_folder:
             raise
         os.rename(draft, target)  # where there are no links
