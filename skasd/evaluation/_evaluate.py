@@ -220,8 +220,8 @@ def _work(jobs, n_jobs):
             del unfinished[machine]
             yield machine, outcome
     except BrokenProcessPool as error:  # the work of the other processes is lost with it
-        killed = RuntimeError("A worker process was killed, perhaps because memory ran out, before these machines were "
-                              f"finished: {', '.join(unfinished)}. Evaluate again, with fewer n_jobs if memory is short.")  # fmt: skip
+        killed = RuntimeError("A worker process was killed, perhaps because memory ran out. Not finished were "
+                              f"{', '.join(unfinished)}: evaluate these again, with fewer n_jobs.")  # fmt: skip
         killed.__cause__ = error
         yield from ((machine, Failure.of(killed)) for machine in list(unfinished))
 
