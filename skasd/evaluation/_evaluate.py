@@ -303,7 +303,9 @@ def _hidden(clips):
 
 
 def _with_scores(test, run):
-    kept = [name for name in ("path", "machine", "section", "domain", "attribute", "label") if name in test]
+    kept = [
+        name for name in ("path", "machine", "section", "domain", "attribute", "recording", "label") if name in test
+    ]
     decision = (run.anomaly_score > run.threshold).astype(int)
     return Clips({name: test[name] for name in kept}, anomaly_score=run.anomaly_score, decision=decision)
 
