@@ -242,6 +242,9 @@ def _find_machines(data, machines):
         there = sorted(path.parent.name for path in Path(data).glob("[!.]*/train") if path.is_dir())
     if not there:
         raise ValueError(f"No machine in {str(data)!r}: none of its folders has a folder 'train' in it.")
+    unnamed = [machine for machine in there if not isinstance(machine, str) or not machine]
+    if unnamed:
+        raise ValueError(f"Each machine needs a name, a text that is not empty; got {', '.join(map(repr, unnamed))}.")
     wanted = there if machines is None else list(machines)
     unknown = [machine for machine in wanted if machine not in there]
     if unknown or not wanted or isinstance(machines, str):

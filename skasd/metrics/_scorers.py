@@ -212,12 +212,18 @@ def read_labels(X, y=None):
         raise ValueError("There are no clips to score. Look at how they were chosen.")
     y = as_labels(y, n_clips)
     if y.dtype.kind not in "iuf" or not np.isin(y, (-1, 1)).all():
-        found = list(dict.fromkeys(map(repr, y.tolist())))[:5]
+        found = sorted(list(dict.fromkeys(map(repr, y.tolist())))[:5])
         raise ValueError(
-            f"y must hold +1 (normal) and -1 (anomalous); got [{', '.join(sorted(found))}]. 0 stands for unknown: leave "
+            f"y must hold +1 (normal) and -1 (anomalous); got [{', '.join(found)}]. 0 stands for unknown: leave "
             "such clips out. Labels with 0 for normal and 1 for anomalous are converted by np.where(y == 1, -1, 1)."
         )
     return y
+
+
+def find_threshold(estimator, X, scores):
+    """The score at which the decision function is zero; a pipeline or a search has that, but no ``offset_``."""
+    row = int(np.argmin(np.abs(scores)))  # rounding takes least from it
+    return float(scores[row] - estimator.decision_function(X[row : row + 1])[0])
 
 
 def section_fields(X):
