@@ -95,9 +95,11 @@ def evaluate(
         Labels of an evaluation set, see `skasd.datasets.load_dcase`. Only for a folder of data.
 
     results : path-like, default=None
-        Folder in which the scores of each machine are kept as soon as they are there. Called again with the same
-        folder, machines that are there are not repeated. Those of another system, other parameters, other data or
-        another version of the package are an error, and are not overwritten.
+        Folder in which the scores of each machine are kept as soon as they are there, in one JSON file per machine.
+        Called again with the same folder, machines that are there are not repeated. Those of another system, other
+        parameters, other data or another version of the package are an error, and are not overwritten. Whether the
+        folder can be written is tried before anything is trained; scores that cannot be written later, as on a disk
+        that fills up, are in the result all the same, and a warning names the machines.
 
     name : str, default=None
         Name of the system in tables. None makes one from the parts of the system.
@@ -130,7 +132,10 @@ def evaluate(
     ------
     ValueError
         If there are no such machines, if ``protocol`` does not fit ``year``, or if ``results`` has those of another
-        system or other data.
+        system or other data, or another process is about to write such.
+
+    OSError
+        If ``results`` cannot be made, read or written to.
 
     RuntimeError
         If all machines have failed, or one and ``on_error="raise"``.
@@ -143,13 +148,21 @@ def evaluate(
     Notes
     -----
     The intervals come from clips that are drawn with replacement among those of the same section, label and domain, as
-    in `skasd.metrics.bootstrap_interval`, all figures of a machine from the same draws. They say how far the figures
+    in `skasd.metrics.bootstrap_interval`, all figures of a machine from the same draws. Where clips have the field
+    ``recording``, whole recordings are drawn. They say how far the figures
     would move with other test clips, and nothing of other training runs. Those of the official score are moved so that
     the median of the resamples is the score itself: a harmonic mean of few clips' figures is too low, and
     that of their resamples twice so; without the move the interval of few clips may lie below the score.
 
     Files are known by name, size and time of their last change, and parts of a system by name and parameters: after a
     change in the code of a part of your own, give another results folder.
+
+    Ctrl-C ends the program; it does not count as a failure of the machine that is being trained, of which nothing is
+    kept. A worker process that is killed, as when memory runs out, takes the machines along that are not finished: they
+    are failures.
+
+    The file of a machine has its name, with a number behind it where the name has capitals or characters that not every
+    file system can have or tell apart.
 
     Memory is that of the process: with threads, or ``n_jobs=1`` after other work, it is not the machine's alone.
 
