@@ -20,7 +20,7 @@ from skasd.evaluation._figures import Rules
 _FIELDS = {"anomaly_score": "anomaly_score", "decision_result": "decision"}
 _FILE = re.compile(
     r"(?P<kind>anomaly_score|decision_result)_(?P<machine>.+)_(?:section|id)_(?P<section>\d\d)"
-    r"(?:_(?:source|target))?(?:_test)?\.csv"
+    r"(?:_(?P<domain>source|target))?(?:_test)?\.csv"
 )
 
 
@@ -187,7 +187,7 @@ def read_submission(
     clips = {}
     for machine, fields in tables.items():
         names = list(fields["anomaly_score"])
-        truth = _read_truth(machine, names, ground_truth)
+        truth = _read_truth(machine, names, ground_truth, rules)
         clips[machine] = Clips(
             path=names,
             machine=[machine] * len(names),
@@ -307,7 +307,7 @@ def _read_values(path, match):
     for number, row in enumerate(_read_csv(path), start=1):
         try:
             name, value = row
-            values[_check_name(name, match["section"], values)] = _NUMBERS[match["kind"]](value)
+            values[_check_name(name, match, values)] = _NUMBERS[match["kind"]](value)
         except ValueError as error:
             problems.append(f"row {number} {','.join(row)!r}: {error}")
     if problems or not values:
@@ -316,10 +316,12 @@ def _read_values(path, match):
     return values
 
 
-def _check_name(name, section, seen):
-    found = parse_dcase_filename(name).section
-    if found != section:
-        raise ValueError(f"the clip is of section {found}, the file of section {section}")
+def _check_name(name, match, seen):
+    record = parse_dcase_filename(name)
+    for field in ("section", "domain"):
+        told, wanted = getattr(record, field), match[field]
+        if told and wanted and told != wanted:
+            raise ValueError(f"the clip is of {field} {told}, the file of {field} {wanted}")
     if name in seen:
         raise ValueError("the clip is there twice")
     return name
@@ -356,7 +358,7 @@ def _check_pairs(machine, fields, folder, *, decided):
         )
 
 
-def _read_truth(machine, names, ground_truth):
+def _read_truth(machine, names, ground_truth, rules):
     """{file name: {"section", "domain", "label"}} of the clips of a machine."""
     records = {name: parse_dcase_filename(name) for name in names}
     if ground_truth is not None:
@@ -368,6 +370,11 @@ def _read_truth(machine, names, ground_truth):
     if unknown:
         raise ValueError(f"The names of {len(unknown)} of {len(names)} clips of {machine} do not tell whether they are "
                          f"normal: {first_ten(unknown, ', ')}. Give ground_truth.")  # fmt: skip
+    unknown = [name for name, record in records.items() if record.domain == ""]
+    if unknown and rules.has_domains:
+        raise ValueError(f"Of {len(unknown)} of {len(names)} clips of {machine} nothing tells the domain, by which the "
+                         f"rule of {rules.year} counts: {first_ten(unknown, ', ')}. Give the ground_truth of an "
+                         "evaluator with its ground_truth_domain, or year=2020.")  # fmt: skip
     return {name: record._asdict() for name, record in records.items()}
 
 
