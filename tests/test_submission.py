@@ -170,7 +170,8 @@ class TestRead:
 
 class TestFaults:
     @pytest.mark.parametrize(("rows", "message"), [
-        ("", "must have rows 'file name,value'. It is empty"),
+        ("", "is empty"),
+        ("\n\n", "It is empty"),
         ("{0},loud\n", r"1 are wrong:\nrow 1 .*loud': the score must be a finite number"),
         ("{0},nan\n{1},inf\n", r"2 are wrong:(.|\n)*row 2 .*inf': the score must be a finite number"),
         ("{0},1\n{0},2\n", "row 2 .*the clip is there twice"),

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from skasd.augmentation import Batch
+from skasd.networks._inputs import as_floats
 
 __all__ = [
     "ClipDataset",
@@ -96,9 +97,8 @@ def read_rows(values, rows, loader):
 
 
 def as_floating(x, device):
-    """A batch on the device as float32; 16-bit samples come to [-1, 1)."""
-    x = x.to(device, non_blocking=True)
-    return x.float() / 2**15 if x.dtype == torch.int16 else x.float()
+    """A batch on the device as float32; samples of integers come to [-1, 1]."""
+    return as_floats(x.to(device, non_blocking=True), torch.float32)
 
 
 def autocast(device, mixed_precision):
