@@ -39,19 +39,13 @@ autodoc_member_order = "bysource"
 napoleon_google_docstring = False
 napoleon_use_param = napoleon_use_rtype = False
 napoleon_custom_sections = ["Conventions", "Metrics", ("Attributes", "params_style")]
-suppress_warnings = [
-    "ref.footnote"
-]  # sources that a docstring lists without a number in its text
-nitpick_ignore_regex = [  # all that is said of other packages is code: the pages build offline
-    (
-        "py:obj",
-        r"(sklearn|skorch|torch|numpy|scipy|matplotlib|joblib|librosa|tqdm)\..*",
-    ),
-    (
-        "py:obj",
-        "GridSearchCV|LocalOutlierFactor|NearestNeighbors|Pipeline|cross_validate",
-    ),
-    ("py:obj", r"(?!skasd\.)[a-z_.]+|[A-Z_]+"),  # parameters, fields and attributes
+# Sources that a docstring lists and cites nowhere
+suppress_warnings = ["ref.footnote"]
+# Names of other packages stay code, for the pages build offline, and so do parameters, fields and attributes.
+nitpick_ignore_regex = [
+    ("py:obj", r"(sklearn|skorch|torch|numpy|scipy|matplotlib|joblib|librosa)\..*"),
+    ("py:obj", "GridSearchCV|LocalOutlierFactor|NearestNeighbors|Pipeline"),
+    ("py:obj", r"(?!skasd\.)[a-z_.]+|[A-Z_]+"),
 ]
 
 plot_formats = ["svg"]
