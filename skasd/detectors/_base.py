@@ -33,10 +33,10 @@ class BaseDetector(OutlierMixin, BaseEstimator, metaclass=ABCMeta):
     says with that model how normal each row of an (n, d) array is; both arrays are float64. What the sections share is
     made in `_fit_shared`. It has the parameters ``contamination`` and ``threshold``, as all detectors.
 
-    Clips that are there twice (all windows, section and domain are the same) count once. The threshold ``offset_`` comes
-    from scores by models that have not learned from the clip, nor from any other of its ``recording``: models are fitted
-    again, each without a tenth of the recordings, or of the clips where no recordings are known. This is done when it is
-    first asked for, so that a search which compares scores alone does not pay for it.
+    Clips that are there twice (all windows, section and domain are the same) count once. The threshold ``offset_``
+    comes from scores by models that have not learned from the clip, nor from any other of its ``recording``: models are
+    fitted again, each without a tenth of the recordings, or of the clips where no recordings are known. This is done
+    when it is first asked for, so that a search which compares scores alone does not pay for it.
 
     See Also
     --------
@@ -131,7 +131,7 @@ class BaseDetector(OutlierMixin, BaseEstimator, metaclass=ABCMeta):
         self.machine_ = self._machine(X)
         groups = self._groups(X, windows, normal)
         self._fit_shared(
-            X, windows, {section: np.isin(np.arange(len(X)), clips) for section, (clips, _) in groups.items()}
+            X, windows, {section: np.isin(np.arange(len(windows)), clips) for section, (clips, _) in groups.items()}
         )
         domain, models, scores = _text(X, "domain", len(windows)), {}, []
         for section, (clips, group) in groups.items():
@@ -236,8 +236,8 @@ class BaseDetector(OutlierMixin, BaseEstimator, metaclass=ABCMeta):
     def _score_left_out(self, model, clips, rows):
         n_windows, n_groups = len(rows.X) // len(clips), len(np.unique(rows.group))
         if n_groups < 2:
-            raise ValueError(f"{_named(rows.section)}: no threshold can be set, since all {len(clips)} training clips "
-                             "are the same, and copies count once. Are they silent, or is the network dead?")  # fmt: skip
+            raise ValueError(f"{_named(rows.section)}: no threshold can be set, since all training clips are the same, "
+                             "and copies count once. Are they silent, or is the network dead?")  # fmt: skip
         try:
             with np.errstate(over="ignore", invalid="ignore"):
                 scores = self._score_training(model, rows)
