@@ -11,11 +11,6 @@ from sklearn.utils.estimator_checks import estimator_checks_generator, parametri
 
 import skasd
 
-LEAVES_ITSELF_OUT = dict.fromkeys(
-    ["check_outliers_train", "check_outliers_fit_predict"],
-    "the threshold is set on training scores in which no clip is its own neighbour, so fewer than "
-    "contamination x n_clips are called anomalous when the same clips are scored again",
-)
 HELD_OUT = dict.fromkeys(
     ["check_outliers_train", "check_outliers_fit_predict"],
     "the threshold is set on scores by models that have not learned from the clip, so fewer than contamination x "
@@ -25,14 +20,16 @@ NO_FULL_SCALE = {"check_estimators_dtypes": "it gives int64, which does not tell
 EXPECTED_FAILURES = {
     "AudioLoader": NO_FULL_SCALE,
     "CosineCenterDetector": {"check_estimators_dtypes": "the check has rows of zeros, which have no direction"},
+    "GaussianMixtureDetector": HELD_OUT,
     "LevelNormalizer": NO_FULL_SCALE,
-    "LocalOutlierFactorDetector": LEAVES_ITSELF_OUT,
+    "LocalOutlierFactorDetector": HELD_OUT,
     "LogMelSpectrogram": NO_FULL_SCALE,
+    "MahalanobisDetector": HELD_OUT,
     "Mixup": dict.fromkeys(
         ["check_transformer_general", "check_transformer_data_not_an_array"],
         "fit_transform mixes the clips that train, and transform gives clips back as they are",
     ),
-    "NearestNeighborsDetector": LEAVES_ITSELF_OUT,
+    "NearestNeighborsDetector": HELD_OUT,
     "ScoreEnsemble": HELD_OUT
     | {"check_complex_data": "its y is complex too, and y is looked at before the members look at X"},
 }
