@@ -17,6 +17,7 @@ ROOMS = [
     ("audio",),
     ("features", "augmentation"),
     ("networks", "losses"),
+    ("_versions",),
     ("_training",),
     ("embedders",),
     ("detectors",),

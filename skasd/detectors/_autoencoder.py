@@ -70,10 +70,17 @@ class AutoencoderDetector(NetworkDetector):
         Largest norm of the gradient; longer ones are shortened. None leaves them.
 
     callbacks : list of skorch callbacks, default=None
-        Further callbacks for the net.
+        Further callbacks for the net, which is given copies: those that trained are ``net_.callbacks_``.
 
     net_params : dict, default=None
-        Further arguments of the skorch net, such as ``{"optimizer__weight_decay": 1e-4}``.
+        Further arguments of the skorch net, such as ``{"optimizer__weight_decay": 1e-4}``. They replace those that
+        the other parameters make.
+
+    checkpoint : str or path-like, default=None
+        Folder that keeps the state of the training after every epoch. Where a training was killed, the same call goes
+        on after its last complete epoch and, on the CPU, ends with the weights of one that was not killed; where it
+        had ended, no epoch is trained. A folder that holds another training is an error. Callbacks that only watch
+        may differ.
 
     device : str, default='auto'
         Device to train and score on; 'auto' takes a GPU where there is one.
@@ -170,6 +177,7 @@ class AutoencoderDetector(NetworkDetector):
         max_grad_norm=None,
         callbacks=None,
         net_params=None,
+        checkpoint=None,
         device="auto",
         verbose=0,
         random_state=None,
@@ -191,6 +199,7 @@ class AutoencoderDetector(NetworkDetector):
         self.max_grad_norm = max_grad_norm
         self.callbacks = callbacks
         self.net_params = net_params
+        self.checkpoint = checkpoint
         self.device = device
         self.verbose = verbose
         self.random_state = random_state
