@@ -25,7 +25,6 @@ __all__ = [
     "_fit_context",
     "as_labels",
     "check_is_fitted",
-    "component_log_density",
     "read_field",
     "training_rows",
     "validate_data",
@@ -98,8 +97,3 @@ def _check_y(y, n_clips):
             f"for the others; got {np.unique(y)[:5].tolist()} of dtype {y.dtype}."
         )
     return y
-
-
-def component_log_density(mixture, X):
-    """Log density (n_rows, n_components) of each component of a fitted GaussianMixture, weights left out."""
-    return mixture._estimate_log_prob(X)

@@ -13,10 +13,10 @@ from torch import nn
 from skasd._training import TrainingMixin, seeded
 from skasd._validation import HasMethods, read_field
 from skasd.clips import Clips
-from skasd.detectors._base import BaseDetector
+from skasd.detectors._base import BaseDetector, OwnScoresMixin
 
 
-class NetworkDetector(TrainingMixin, BaseDetector):
+class NetworkDetector(OwnScoresMixin, TrainingMixin, BaseDetector):
     """Base of the detectors whose score is what one network, trained on all sections of the machine, was trained for.
 
     A subclass gives `_make_network`, and `_measure`, the module that says how unusual each row is. Training makes its

@@ -3,10 +3,10 @@
 import numpy as np
 from scipy.special import logsumexp
 
-from skasd.detectors._base import BaseDetector
+from skasd.detectors._base import BaseDetector, OwnScoresMixin
 
 
-class OutlierExposureDetector(BaseDetector):
+class OutlierExposureDetector(OwnScoresMixin, BaseDetector):
     """Detect anomalies as clips that a classifier does not take for one of their own section.
 
     A network that tells the sections of a machine apart gives each clip a probability p of belonging to its section.
