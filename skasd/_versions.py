@@ -50,8 +50,6 @@ class VersionsMixin:
         state = dict(state)
         saved, now = state.pop("_versions", "an unknown version of skasd"), self._versions()
         if saved != now:
-            warning = InconsistentSkasdVersionWarning(
-                estimator_name=type(self).__name__, current=now, original=saved
-            )
+            warning = InconsistentSkasdVersionWarning(estimator_name=type(self).__name__, current=now, original=saved)
             warnings.warn(warning, stacklevel=2)
         super().__setstate__(state)

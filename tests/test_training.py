@@ -4,23 +4,21 @@ import copy
 import os
 import pickle
 import random
-import signal
 import subprocess
 import sys
 import textwrap
 import threading
-import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import joblib
 import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
-from sklearn.pipeline import make_pipeline
 from skorch.callbacks import (
     Callback,
     Checkpoint,
@@ -37,7 +35,7 @@ from skasd._training import copies, groups_of, seeded
 from skasd._training._split import set_aside
 from skasd.augmentation import Augmentation, Mixup, SpecAugment
 from skasd.clips import Clips
-from skasd.detectors import AutoencoderDetector, FlowDetector, MahalanobisDetector
+from skasd.detectors import AutoencoderDetector, FlowDetector
 from skasd.embedders import ClassificationEmbedder
 from skasd.losses import AdaCosLoss, SoftmaxLoss
 from skasd.networks import LogMelLayer, MobileFaceNet, WithFrontEnd
@@ -78,7 +76,11 @@ def make_windows(n_clips=24, seed=0):
 embedder = partial(ClassificationEmbedder, SmallNetwork, **TRAINING)
 autoencoder = partial(AutoencoderDetector, network_params={"n_hidden": (8,), "n_bottleneck": 2}, **TRAINING)
 flow = partial(FlowDetector, transforms=2, hidden_features=(8,), **TRAINING)
-ESTIMATORS = {"embedder": (embedder, make_clips), "autoencoder": (autoencoder, make_windows), "flow": (flow, make_windows)}
+ESTIMATORS = {
+    "embedder": (embedder, make_clips),
+    "autoencoder": (autoencoder, make_windows),
+    "flow": (flow, make_windows),
+}
 each_estimator = pytest.mark.parametrize(("make", "clips"), ESTIMATORS.values(), ids=ESTIMATORS)
 
 
@@ -107,7 +109,7 @@ def assert_same_training(one, other):
 def test_callbacks_of_skorch_work_in_a_real_fit(make, clips, tmp_path):
     writer = pytest.importorskip("torch.utils.tensorboard").SummaryWriter(tmp_path / "board")
     callbacks = [
-        Checkpoint(dirname=tmp_path, load_best=True),
+        Checkpoint(dirname=tmp_path),
         LRScheduler(lr_scheduler.StepLR, step_size=1, gamma=0.5),
         GradientNormClipping(0.1),
         EarlyStopping(patience=3),
@@ -191,16 +193,11 @@ def test_the_network_is_no_argument_of_the_net(make, clips, name):
 # What the user gets wrong
 
 
-def fail_in_forward(self, x):
-    return self.no_such_layer(x)
-
-
 class Broken(SmallNetwork):
     """A network of a user with a slip of the pen."""
 
     def forward(self, x):
-        hidden = super().forward(x)
-        return hiden  # noqa: F821
+        return self.hiden(x)
 
 
 class NoForward(nn.Module):
@@ -208,23 +205,22 @@ class NoForward(nn.Module):
 
 
 def test_a_fault_in_the_network_is_shown_as_what_it_is():
-    with pytest.raises(NameError, match="hiden") as caught:
+    with pytest.raises(AttributeError, match="hiden") as caught:
         embedder().set_params(network=Broken).fit(make_clips())
-    assert "return hiden" in "".join(traceback.format_exception(caught.value))
+    assert "return self.hiden(x)" in "".join(traceback.format_exception(caught.value))
     assert any("Broken" in note for note in caught.value.__notes__)
     with pytest.raises(NotImplementedError, match="forward"):
         embedder().set_params(network=NoForward).fit(make_clips())
-    with pytest.raises(NameError, match="hiden"):
-        autoencoder(network=Broken, network_params=None).fit(make_windows())
+    with pytest.raises(AttributeError, match="hiden"):
+        autoencoder().set_params(network=Broken, network_params=None).fit(make_windows())
 
 
 @pytest.mark.parametrize(
     ("params", "message"),
     [
         ({"network": MobileFaceNet()}, "network=MobileFaceNet"),
-        ({"network": len}, None),
         ({"network": lambda: 3}, "torch.nn.Module"),
-        ({"network": nn.Identity}, r"\(48?2?, 8, 12\)|\(2, 8, 12\)"),
+        ({"network": nn.Identity}, r"\(2, 8, 12\)"),
         ({"loss": nn.CrossEntropyLoss}, "SoftmaxLoss"),
         ({"loss": nn.CrossEntropyLoss()}, "loss=CrossEntropyLoss"),
         ({"loss": nn.CrossEntropyLoss, "targets": ("section", "attribute")}, "SoftmaxLoss"),
@@ -246,16 +242,16 @@ def test_what_cannot_train_says_why(params, message):
         embedder().set_params(**params).fit(make_clips())
 
 
-@pytest.mark.parametrize(("network", "fits"), [(SmallNetwork, False), (partial(nn.LazyConv1d, 4, 12), None)])
-def test_batches_of_one_clip(network, fits):
-    """Without batch norm they train; with it torch cannot, and we say so."""
-    if fits is None:
-        network = partial(nn.Sequential, nn.LazyConv1d(4, 12), nn.Flatten())
-        assert np.isfinite(output(embedder(batch_size=1).set_params(network=network).fit(make_clips()), make_clips())).all()
-    else:
-        narrow = partial(nn.Sequential, nn.Flatten(), nn.LazyLinear(4), nn.BatchNorm1d(4))
-        with pytest.raises(ValueError, match="batch_size=1"):
-            embedder(batch_size=1).set_params(network=narrow).fit(make_clips())
+def test_batches_of_one_clip_train_a_network_without_batch_norm():
+    clips, network = make_clips(8), partial(nn.Sequential, nn.LazyConv1d(4, 12), nn.Flatten())
+    assert np.isfinite(output(embedder(batch_size=1).set_params(network=network).fit(clips), clips)).all()
+
+
+@pytest.mark.parametrize(("make", "clips"), [(embedder, make_clips), (autoencoder, make_windows)])
+def test_batches_of_one_clip_are_nothing_for_batch_norm(make, clips):
+    network = partial(nn.Sequential, nn.Flatten(), nn.LazyLinear(5), nn.BatchNorm1d(5))
+    with pytest.raises(ValueError, match="batch_size=1"):
+        make(batch_size=1).set_params(network=network, network_params=None).fit(clips())
 
 
 # Ctrl-C
@@ -279,7 +275,7 @@ class Interrupts(Callback):
 
 
 @each_estimator
-@pytest.mark.parametrize("where", ["on_epoch_begin", "on_batch_begin", "on_grad_computed", "on_batch_end", "on_epoch_end"])
+@pytest.mark.parametrize("where", ["on_epoch_begin", "on_grad_computed", "on_batch_end", "on_epoch_end"])
 def test_ctrl_c_leaves_fit_and_nothing_half_trained(make, clips, where):
     fitted = make().fit(clips())
     interrupted = fitted.set_params(callbacks=[Interrupts(where)], validation_fraction=0.25, patience=2)
@@ -296,26 +292,33 @@ def test_a_fit_that_fails_leaves_nothing_of_an_earlier_one(make, clips):
     assert [name for name in vars(fitted) if name.endswith("_")] == []
 
 
+def run(code, *arguments):
+    """A process of its own, in which all that is here is there."""
+    tests = Path(__file__).parent
+    paths = os.pathsep.join([str(tests.parent), str(tests)])
+    code = f"from test_training import *\n{textwrap.dedent(code)}"
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+    )
+
+
 def test_a_real_signal_ends_the_program():
-    code = """
-        import os, signal, sys, threading
-        from tests.test_training import *
-        class Slow(Callback):
+    done = run("""
+        import signal
+
+        class Types(Callback):
             def on_batch_end(self, net, **kwargs):
                 if len(net.history) == 2:
                     os.kill(os.getpid(), signal.SIGINT)
-        embedder(callbacks=[Slow()], max_epochs=50).fit(make_clips())
+
+        embedder(callbacks=[Types()], max_epochs=50).fit(make_clips())
         print("went on")
-    """
-    done = run(code)
-    assert done.returncode != 0 and "KeyboardInterrupt" in done.stderr and "went on" not in done.stdout
-
-
-def run(code, *arguments):
-    root = Path(__file__).parents[1]
-    environment = {**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{root / 'tests'}"}
-    code = textwrap.dedent(code).replace("from tests.test_training", "from test_training")
-    return subprocess.run([sys.executable, "-c", code, *map(str, arguments)], env=environment, capture_output=True, text=True)
+    """)
+    assert done.returncode != 0
+    assert "KeyboardInterrupt" in done.stderr and "went on" not in done.stdout
 
 
 def test_early_stopping_of_the_user_ends_training_as_if_all_epochs_were_done():
@@ -348,61 +351,67 @@ class Dies(Callback):
             raise OSError("the power is gone") if self.end is None else self.end(9)
 
 
+def scheduled(policy, **params):
+    return {"callbacks": [LRScheduler(policy, **params)]}
+
+
 CHECKPOINTED = {
     "plain": {},
-    "augmented": {"augmentations": (Mixup(target_share=0.5), SpecAugment(freq_mask=2, time_mask=4)), "loss": AdaCosLoss},
-    "windows": {"window": 8, "hop": 2},
+    "augmented": {
+        "augmentations": (Mixup(target_share=0.5), SpecAugment(freq_mask=2, time_mask=4)),
+        "loss": AdaCosLoss,
+        "window": 8,
+        "hop": 2,
+    },
     "schedule": {"lr_schedule": "cosine", "max_grad_norm": 0.5},
-    "own schedules": {"callbacks": [LRScheduler(lr_scheduler.OneCycleLR, max_lr=0.1, total_steps=50, step_every="batch")]},
-    "milestones": {"callbacks": [LRScheduler(lr_scheduler.MultiStepLR, milestones=[1, 3, 4], gamma=0.3)]},
+    "of every batch": scheduled(lr_scheduler.OneCycleLR, max_lr=0.1, total_steps=50, step_every="batch"),
+    "milestones": scheduled(lr_scheduler.MultiStepLR, milestones=[1, 3, 4], gamma=0.3),
     "plateau": {
-        "callbacks": [LRScheduler(lr_scheduler.ReduceLROnPlateau, monitor="valid_loss", patience=0, threshold=0.9)],
+        **scheduled(lr_scheduler.ReduceLROnPlateau, monitor="valid_loss", patience=0, threshold=0.9),
         "validation_fraction": 0.25,
     },
-    "validation": {"validation_fraction": 0.25, "patience": 3},
-    "stops early": {"validation_fraction": 0.25, "patience": 1, "lr": 0.3},
+    "stops early": {"validation_fraction": 0.25, "patience": 2, "lr": 0.3, "max_epochs": 30},
     "momentum": {"optimizer": torch.optim.SGD, "net_params": {"optimizer__momentum": 0.9}, "lr": 0.05},
     "pretrained": {"pretrain": ClassificationEmbedder(SmallNetwork, **TRAINING)},
     "workers": {"num_workers": 1},
-    "any seed": {"random_state": None},
 }
 
 
-@pytest.mark.parametrize("params", CHECKPOINTED.values(), ids=CHECKPOINTED)
 @pytest.mark.parametrize("where", ["on_epoch_end", "on_batch_end"])
+@pytest.mark.parametrize("params", CHECKPOINTED.values(), ids=CHECKPOINTED)
 def test_a_killed_embedder_ends_with_the_weights_of_one_that_was_not(params, where, tmp_path):
-    clips = make_clips()
-    params = {"max_epochs": 6, "checkpoint": tmp_path / "killed"} | params
-    whole = embedder().set_params(**(params | {"checkpoint": tmp_path / "whole"}))
-    if params.get("random_state", 0) is None:
-        whole.set_params(random_state=None)
-        state = np.random.get_state()
-    dies = [*params.get("callbacks", []), Dies(3, where)]
+    clips, params = make_clips(), {"max_epochs": 5} | params
+    whole = embedder().set_params(**params).fit(clips)
+    own = params.get("callbacks", [])
     with pytest.raises(OSError, match="power"):
-        embedder().set_params(**(params | {"callbacks": dies})).fit(clips)
-    if params.get("random_state", 0) is None:
-        seed = torch.load(tmp_path / "killed" / "training.pt", weights_only=True)["seed"]
-        whole.set_params(random_state=Fixed(seed))
-        del state
-    whole.fit(clips)
-    resumed = embedder().set_params(**params).fit(clips)
+        embedder(checkpoint=tmp_path).set_params(**(params | {"callbacks": [*own, Dies(3, where)]})).fit(clips)
+    resumed = embedder(checkpoint=tmp_path).set_params(**params).fit(clips)
     assert_same_training(whole, resumed)
     np.testing.assert_array_equal(output(whole, clips), output(resumed, clips))
 
 
-class Fixed(np.random.RandomState):
-    """A random state that draws a seed that is known."""
+class Draws(np.random.RandomState):
+    """A random state that draws what it is told."""
 
     def __init__(self, seed):
         super().__init__(0)
-        self.known = seed
+        self.seed_drawn = seed
 
     def randint(self, *args, **kwargs):
-        return self.known
+        return self.seed_drawn
+
+
+def test_a_training_with_any_seed_goes_on_with_its_own(tmp_path):
+    clips = make_clips()
+    with pytest.raises(OSError, match="power"):
+        embedder(checkpoint=tmp_path, callbacks=[Dies(2)]).set_params(random_state=None).fit(clips)
+    resumed = embedder(checkpoint=tmp_path).set_params(random_state=None).fit(clips)
+    seed = torch.load(tmp_path / "training.pt", weights_only=True)["seed"]
+    assert_same_training(embedder().set_params(random_state=Draws(seed)).fit(clips), resumed)
 
 
 @pytest.mark.parametrize("make", [autoencoder, flow], ids=["autoencoder", "flow"])
-@pytest.mark.parametrize("params", [{}, {"augmentation": Mixup()}, {"validation_fraction": 0.25, "patience": 2}], ids=str)
+@pytest.mark.parametrize("params", [{"augmentation": Mixup()}, {"validation_fraction": 0.25, "patience": 3}], ids=str)
 def test_a_killed_detector_ends_with_the_weights_of_one_that_was_not(make, params, tmp_path):
     clips = make_windows()
     params = {"max_epochs": 6, "threshold": "quantile"} | params
@@ -414,21 +423,22 @@ def test_a_killed_detector_ends_with_the_weights_of_one_that_was_not(make, param
     np.testing.assert_array_equal(whole.decision_function(clips), resumed.decision_function(clips))
 
 
-@each_estimator
-def test_a_process_that_is_killed_goes_on_in_another(make, clips, tmp_path, request):
-    name = request.node.callspec.id
-    code = """
-        import os, sys
-        from tests.test_training import *
-        make, clips = ESTIMATORS[sys.argv[1]]
-        make(max_epochs=6, checkpoint=sys.argv[2], callbacks=[Dies(4, end=os._exit)]).fit(clips())
-    """
-    assert run(code, name, tmp_path).returncode == 9
-    epochs = []
-    count = EpochScoring(lambda net, X, y: epochs.append(0) or 0.0, name="n", on_train=True, use_caching=False)
-    resumed = make(max_epochs=6, checkpoint=tmp_path, callbacks=[count]).fit(clips())
-    assert len(epochs) == 3
-    assert_same_training(make(max_epochs=6).fit(clips()), resumed)
+def test_a_process_that_is_killed_goes_on_in_another(tmp_path):
+    done = run("""
+        for name, (make, clips) in ESTIMATORS.items():
+            pid = os.fork()
+            if pid == 0:
+                make(max_epochs=6, checkpoint=f"{sys.argv[1]}/{name}", callbacks=[Dies(4, end=os._exit)]).fit(clips())
+            assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9
+    """, tmp_path)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for name, (make, clips) in ESTIMATORS.items():
+        epochs = []
+        count = EpochScoring(lambda net, X, y, seen=epochs: len(seen.append(0) or []), name="n", on_train=True,
+                             use_caching=False)  # fmt: skip
+        resumed = make(max_epochs=6, checkpoint=tmp_path / name, callbacks=[count]).fit(clips())
+        assert len(epochs) == 3
+        assert_same_training(make(max_epochs=6).fit(clips()), resumed)
 
 
 @each_estimator
@@ -479,8 +489,11 @@ def test_a_broken_checkpoint_and_a_folder_that_cannot_be_are_named(tmp_path):
 
 
 def test_checkpoints_leave_no_rests_behind(tmp_path):
-    embedder(checkpoint=tmp_path / "a" / "b").fit(make_clips())
-    assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == ["training.pt"]
+    folder = tmp_path / "a" / "b"
+    embedder(checkpoint=folder).fit(make_clips())
+    (folder / "training.pt.1234.part").write_bytes(b"of a process that was killed while it wrote")
+    embedder(checkpoint=folder).fit(make_clips())
+    assert [path.name for path in folder.iterdir()] == ["training.pt"]
 
 
 class Noise(Augmentation):
@@ -544,8 +557,8 @@ def test_scoring_leaves_what_was_fitted_and_copies_it_once(make, clips, monkeypa
     fitted.network_.train()
     before = {name: id(value) for name, value in vars(fitted).items()}
     n_copies = []
-    deepcopy = copy.deepcopy
-    monkeypatch.setattr("skasd._training._ready.copy.deepcopy", lambda module: n_copies.append(0) or deepcopy(module))
+    counted = SimpleNamespace(deepcopy=lambda module: n_copies.append(0) or copy.deepcopy(module))
+    monkeypatch.setattr("skasd._training._ready.copy", counted)
     first, second = output(fitted, clips()), output(fitted, clips())
     np.testing.assert_array_equal(first, second)
     assert len(n_copies) <= 1

@@ -3,6 +3,6 @@
 from skasd._training._mixin import TrainingMixin
 from skasd._training._net import TrainingNet
 from skasd._training._randomness import seeded
-from skasd._training._split import copies, groups_of
+from skasd._training._split import copies, groups_of, set_aside
 
-__all__ = ["TrainingMixin", "TrainingNet", "copies", "groups_of", "seeded"]
+__all__ = ["TrainingMixin", "TrainingNet", "copies", "groups_of", "seeded", "set_aside"]

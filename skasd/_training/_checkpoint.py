@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -59,8 +60,13 @@ class TrainingCheckpoint:
         if names:
             differ = "; ".join(f"{name}: {_short(saved.get(name))} there, {_short(fingerprint.get(name))} here"
                                for name in names[:3])  # fmt: skip
-            raise ValueError(f"The checkpoint {self.path} is of another training. What differs is {', '.join(names)} "
-                             f"({differ}). Give the same parameters and clips, or another folder as checkpoint.")  # fmt: skip
+            raise ValueError(
+                f"The checkpoint {self.path} is of another training. What differs is {', '.join(names)} ({differ}). "
+                "Give the same parameters and clips, or another folder as checkpoint."
+            )
+
+        for part in self.path.parent.glob(f"{_NAME}.*.part"):  # what a kill has left behind
+            part.unlink(missing_ok=True)
 
     def restore(self, net):
         """Bring a net that begins to train to where the last one was; whether there is anything left to train."""
@@ -97,7 +103,7 @@ class TrainingCheckpoint:
     def _read(self):
         try:
             return torch.load(self.path, map_location="cpu", weights_only=True)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
             raise ValueError(f"The checkpoint {self.path} cannot be read: {error} Delete it to train from the "
@@ -113,7 +119,8 @@ class TrainingCheckpoint:
                 os.fsync(file.fileno())
             os.replace(part, self.path)
         except OSError as error:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):
+                part.unlink()
             raise OSError(f"The checkpoint {self.path} cannot be written: {error}. Give a folder that can, or "
                           "checkpoint=None.") from error  # fmt: skip
 

@@ -81,8 +81,10 @@ class TrainingMixin(VersionsMixin):
         except ValueError as error:
             if _NORM_OF_ONE not in str(error):
                 raise
-            raise ValueError(f"Batch norm cannot learn from one row at a time: {len(train)} train, with batch_size="
-                             f"{self.batch_size}. Set batch_size to 2 or more, and give more clips.") from error  # fmt: skip
+            raise ValueError(
+                f"Batch norm cannot learn from one row at a time: {len(train)} train, with batch_size="
+                f"{self.batch_size}. Set batch_size to 2 or more, and give more clips."
+            ) from error
         finally:
             progress.close()
         names = ("epoch", "train_loss", "valid_loss", "dur")
@@ -143,8 +145,8 @@ class TrainingMixin(VersionsMixin):
     def _dry(self, module, x):
         """The output for one batch, which gives lazy modules their sizes.
 
-        What is said of shapes becomes an error that names the network and the shape of the clips; any other fault is the
-        network's own, and left as it is.
+        What is said of shapes becomes an error that names the network and the shape of the clips; any other fault is
+        the network's own, and left as it is.
         """
         shape = tuple(x.shape[1:])
         try:
@@ -163,8 +165,8 @@ class TrainingMixin(VersionsMixin):
             return self._nothing_aside(groups)
         n_aside = round(self.validation_fraction * n_groups)
         if not n_aside:
-            raise ValueError(f"validation_fraction={self.validation_fraction} of {n_groups} recordings (or clips, "
-                             f"where these are not known) is none. Give at least {1 / n_groups:.2g}, or 0.")  # fmt: skip
+            raise ValueError(f"validation_fraction={self.validation_fraction} of {n_groups} recordings (or clips, if "
+                             f"these are not known) is none. Give at least {1 / n_groups:.2g}, or 0.")  # fmt: skip
         aside = set_aside(groups, labels, n_aside, seed)
         if not aside.any():
             raise ValueError("No class has clips of two recordings, so that none can be set aside to watch the loss. "

@@ -40,7 +40,7 @@ def ready(owner, name, device, dtype=None):
     module, device = getattr(owner, name), torch.empty(0, device=device).device
     if _is_ready(module, device, dtype):
         return module
-    signature = [(str(device), dtype), *((tensor.data_ptr(), tensor._version) for tensor in _tensors(module))]
+    signature = [str(device), dtype, *_state(module)]
     kept = _COPIES.get(owner, {}).get(name)
     if kept is None or kept.of is not module or kept.signature != signature:
         kept = _Copy(module, signature, copy.deepcopy(module).to(device, dtype).eval())
@@ -60,6 +60,13 @@ def _is_ready(module, device, dtype):
         and (dtype is None or dtypes <= {dtype})
         and not any(one.training for one in module.modules())
     )
+
+
+def _state(module):
+    """Numbers that are others as soon as the weights are, even by ``parameter.data``, of which torch keeps no count."""
+    tensors = list(_tensors(module))
+    sums = torch.stack([tensor.detach().sum().double().cpu() for tensor in tensors]).tolist() if tensors else []
+    return [*((tensor.data_ptr(), tensor._version) for tensor in tensors), *sums]
 
 
 def _tensors(module):

@@ -10,7 +10,7 @@ __all__ = ["copies", "groups_of", "set_aside"]
 
 
 def copies(values, rows):
-    """Number of each of these rows of an array, the same for rows that are equal; read one by one, as they are large."""
+    """Number of each of these rows of an array, the same for rows that are equal; read one by one."""
     if values.dtype.kind == "U":
         return np.unique(values[rows], return_inverse=True)[1]
     return np.unique([hash(np.ascontiguousarray(values[row]).tobytes()) for row in rows], return_inverse=True)[1]
@@ -28,7 +28,7 @@ def groups_of(*numbers):
 
 
 def set_aside(groups, labels, n_aside, seed):
-    """Mask of the clips of `n_aside` groups, alike the others in their labels; fewer where a label would have none left.
+    """Mask of the clips of some groups, alike the others in their labels.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def set_aside(groups, labels, n_aside, seed):
         Of each value of each label, some clips are left.
 
     n_aside : int
-        How many groups are wanted.
+        How many groups are wanted; they are fewer where a label would have none left.
 
     seed : int
         Seed of what is random.

@@ -434,7 +434,7 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
         return values
 
     def _encode_targets(self, X, y, normal):
-        """Classes of each target, and class numbers (n_clips,) or (n_clips, n_targets); any where clips do not train."""
+        """Classes of each target, and their numbers (n_clips,) or (n_clips, n_targets): any where clips do not train."""
         if isinstance(X, Clips):
             columns = {name: read_field(X, name, owner=type(self).__name__)[1] for name in self.targets}
         elif y is None:
@@ -492,9 +492,9 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
 
     def _check_embedding(self, embedding, n_clips):
         if not isinstance(embedding, torch.Tensor) or embedding.ndim != 2 or len(embedding) != n_clips:
-            made = getattr(embedding, "shape", type(embedding).__name__)
+            made = tuple(embedding.shape) if isinstance(embedding, torch.Tensor) else type(embedding).__name__
             raise ValueError(f"The network {self.network!r} must make vectors, a tensor of shape (n_clips, d); of "
-                             f"{n_clips} clips it made {tuple(made) if isinstance(made, torch.Size) else made}.")  # fmt: skip
+                             f"{n_clips} clips it made {made}.")  # fmt: skip
 
     def _make_loss(self, embedding_size):
         if isinstance(self.loss, type) and not hasattr(self.loss, "logits"):

@@ -75,7 +75,7 @@ class SplitNetwork(nn.Module):
 
 
 class ClipDataset(torch.utils.data.Dataset):
-    """Some rows of clips, ``{"x": clip, "domain": its domain}``, and their class numbers; whole batches are read at once.
+    """Some rows of clips, as ``{"x": clip, "domain": its domain}``, and class numbers; whole batches are read at once.
 
     Parameters
     ----------
