@@ -434,7 +434,7 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
         return values
 
     def _encode_targets(self, X, y, normal):
-        """Classes of each target, and their numbers (n_clips,) or (n_clips, n_targets): any where clips do not train."""
+        """Classes of each target, and their numbers (n_clips,) or (n_clips, n_targets): any for others."""
         if isinstance(X, Clips):
             columns = {name: read_field(X, name, owner=type(self).__name__)[1] for name in self.targets}
         elif y is None:
