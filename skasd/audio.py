@@ -7,7 +7,6 @@ Conventions
 - What is wrong with one file never hides what is wrong with the others: the error counts them and shows the first ten.
 """
 
-import math
 import os
 from numbers import Integral, Real
 from statistics import mode
@@ -17,36 +16,28 @@ from sklearn.base import BaseEstimator, TransformerMixin
 
 from skasd._audio_files import (
     Files,
-    as_dtype,
     as_paths,
     count_samples,
     crop_or_pad,
-    first_frame,
-    first_ten,
+    length_at,
     load_file,
     open_audio,
-    raise_problems,
     run_rows,
+    warn_of_cancelling,
     warn_of_silence,
     wrong_length,
 )
-from skasd._validation import (
-    Interval,
-    StrOptions,
-    _fit_context,
-    check_is_fitted,
-    read_field,
-    validate_data,
-    validate_params,
-)
-from skasd.clips import Clips, hand_on
+from skasd._problems import first_ten, names_of, raise_problems
+from skasd._samples import as_dtype, check_sample_rate, read_waveforms
+from skasd._validation import Interval, StrOptions, _fit_context, check_is_fitted, read_field, validate_params
+from skasd.clips import hand_on
 
 __all__ = ["AudioLoader", "LevelNormalizer", "load_audio"]
 
 _CONSTRAINTS = {
-    "sample_rate": [Interval(Integral, 1, None, closed="left")],
-    "duration": [Interval(Real, 0, None, closed="neither"), None],
-    "offset": [Interval(Real, 0, None, closed="left")],
+    "sample_rate": [Interval(Integral, 1, 2**31 - 1, closed="both")],
+    "duration": [Interval(Real, 0, 1e9, closed="right"), None],
+    "offset": [Interval(Real, 0, 1e9, closed="both")],
     "channel": [StrOptions({"mix", "mono"}), Interval(Integral, 0, None, closed="left")],
     "resample": ["boolean"],
     "pad_mode": [StrOptions({"constant", "wrap", "error"})],
@@ -55,7 +46,7 @@ _CONSTRAINTS = {
 
 
 @validate_params(
-    _CONSTRAINTS | {"path": [str, os.PathLike], "sample_rate": [*_CONSTRAINTS["sample_rate"], None]},
+    _CONSTRAINTS | {"path": [str, bytes, os.PathLike], "sample_rate": [*_CONSTRAINTS["sample_rate"], None]},
     prefer_skip_nested_validation=True,
 )
 def load_audio(
@@ -136,7 +127,7 @@ def load_audio(
     ...     load_audio(path, sample_rate=8000, duration=0.5).shape
     (4000,)
     """
-    waveform = load_file(
+    waveform, cancelled = load_file(
         path,
         sample_rate=sample_rate,
         duration=duration,
@@ -147,6 +138,7 @@ def load_audio(
         dtype=dtype,
     )
     warn_of_silence([path], [not waveform.any()])
+    warn_of_cancelling([path], [cancelled])
     return waveform
 
 
@@ -271,10 +263,9 @@ class AudioLoader(TransformerMixin, BaseEstimator):
             If the clips do not have one length and `duration` is None, or if files cannot be read. With a `duration`,
             files are only opened in `transform`.
         """
-        _, values = read_field(X, "path", "waveform", owner="AudioLoader")
-        paths = as_paths(values)
+        paths, values = self._read(X)
         if paths is None:
-            waveforms = validate_data(self, values, dtype="numeric")
+            waveforms = read_waveforms(self, X, values, reset=True)
             self.n_samples_ = self._wanted_samples() or self._after_offset(waveforms).shape[1]
         else:
             self.n_samples_ = self._wanted_samples() or self._common_length(paths)
@@ -304,19 +295,25 @@ class AudioLoader(TransformerMixin, BaseEstimator):
             If all samples of a file are zero, which can be a real recording.
         """
         check_is_fitted(self)
-        _, values = read_field(X, "path", "waveform", owner="AudioLoader")
-        paths = as_paths(values)
+        paths, values = self._read(X)
         if paths is None:
-            waveforms = self._after_offset(validate_data(self, values, dtype="numeric", reset=False))
+            waveforms = self._after_offset(read_waveforms(self, X, values, reset=False))
             waveforms = as_dtype(self._to_length(waveforms), self.dtype)
         else:
             waveforms = self._read_all(paths)
-        return hand_on(X, "waveform", waveforms, consumed=())
+        return hand_on(X, "waveform", waveforms, consumed=(), attrs={"sample_rate": self.sample_rate})
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = [self.dtype]
         return tags
+
+    def _read(self, X):
+        """Paths and None, or None and waveforms."""
+        name, values = read_field(X, "path", "waveform", owner="AudioLoader")
+        if name == "waveform":
+            check_sample_rate(X, self.sample_rate, "AudioLoader")
+        return as_paths(values), values
 
     def _wanted_samples(self):
         return None if self.duration is None else count_samples(self.duration, self.sample_rate)
@@ -338,22 +335,21 @@ class AudioLoader(TransformerMixin, BaseEstimator):
     def _common_length(self, paths):
         def length(row):
             with open_audio(paths[row]) as file:
-                return math.ceil((file.frames - first_frame(file, self.offset)) * self.sample_rate / file.samplerate)
+                return length_at(file, self.offset, self.sample_rate, self.resample)
 
         lengths = run_rows(lambda: length, len(paths), self.n_jobs)
         usual = mode([length for length in lengths if not isinstance(length, ValueError)] or [0])
         raise_problems(
-            paths,
             [
                 length if isinstance(length, ValueError) or length == usual else wrong_length(path, length, usual)
                 for path, length in zip(paths, lengths, strict=True)
             ],
+            len(paths),
         )
         return usual
 
     def _read_all(self, paths):
         waveforms = np.empty((len(paths), self.n_samples_), dtype=self.dtype)
-
         files = Files(paths, self, self.n_samples_, self.dtype)
 
         def read(row):
@@ -361,8 +357,9 @@ class AudioLoader(TransformerMixin, BaseEstimator):
             return not waveforms[row].any()
 
         silent = run_rows(lambda: read, len(paths), self.n_jobs)
-        raise_problems(paths, silent)
+        raise_problems(silent, len(paths))
         warn_of_silence(paths, silent)
+        warn_of_cancelling(paths, files.cancelled)
         return waveforms
 
 
@@ -398,7 +395,7 @@ class LevelNormalizer(TransformerMixin, BaseEstimator):
            [ 0.   ,  0.   ,  1.732]], dtype=float32)
     """
 
-    _parameter_constraints: dict = {"level": [Interval(Real, None, None, closed="neither")]}
+    _parameter_constraints: dict = {"level": [Interval(Real, -200, 100, closed="both")]}
 
     def __init__(self, *, level=-20.0):
         self.level = level
@@ -419,8 +416,8 @@ class LevelNormalizer(TransformerMixin, BaseEstimator):
         -------
         self : LevelNormalizer
         """
-        _, waveforms = read_field(X, "waveform", owner="LevelNormalizer")
-        validate_data(self, waveforms, dtype="numeric")
+        _, values = read_field(X, "waveform", owner="LevelNormalizer")
+        read_waveforms(self, X, values, reset=True)
         return self
 
     def transform(self, X):
@@ -442,12 +439,13 @@ class LevelNormalizer(TransformerMixin, BaseEstimator):
             If all samples of a clip are zero: it has no level. The message tells the rows, or the paths.
         """
         check_is_fitted(self)
-        _, waveforms = read_field(X, "waveform", owner="LevelNormalizer")
-        waveforms = as_dtype(validate_data(self, waveforms, dtype="numeric", reset=False), "float32")
-        power = np.array([np.mean(np.square(waveform, dtype=np.float64)) for waveform in waveforms])
-        _refuse_silence(X, np.flatnonzero(power == 0))
-        gain = 10 ** (self.level / 20) / np.sqrt(power)
-        return hand_on(X, "waveform", waveforms * gain.astype(np.float32)[:, None], consumed=())
+        _, values = read_field(X, "waveform", owner="LevelNormalizer")
+        waveforms = read_waveforms(self, X, values, reset=False)
+        levelled = np.empty(waveforms.shape, dtype=np.float32)
+        for samples, place in zip(waveforms, levelled, strict=True):
+            place[:] = _at_level(as_dtype(samples, "float64"), 10 ** (self.level / 20))
+        _refuse_silence(X, np.flatnonzero(~levelled.any(axis=1)), len(waveforms))
+        return hand_on(X, "waveform", levelled, consumed=())
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -455,10 +453,18 @@ class LevelNormalizer(TransformerMixin, BaseEstimator):
         return tags
 
 
-def _refuse_silence(X, silent):
+def _at_level(samples, level):
+    """Samples with another root mean square, by way of their peak, whose square would overflow; silence stays."""
+    peak = np.abs(samples).max()
+    if peak == 0:
+        return samples
+    samples = samples / peak
+    return samples * (level / np.sqrt(np.mean(np.square(samples))))
+
+
+def _refuse_silence(X, silent, n_clips):
     if silent.size:
-        names = X["path"][silent] if isinstance(X, Clips) and "path" in X else [f"row {row}" for row in silent]
         raise ValueError(
-            f"{len(silent)} of {len(X)} clips have no level, all their samples are zero: {first_ten(names, ', ')}. "
-            "Leave these clips out, or leave out the LevelNormalizer."
+            f"{len(silent)} of {n_clips} clips have no level, all their samples are zero: "
+            f"{first_ten(names_of(X, silent), ', ')}. Leave these clips out, or leave out the LevelNormalizer."
         )

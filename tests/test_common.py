@@ -60,10 +60,13 @@ HELD_OUT = dict.fromkeys(
     "the threshold is set on scores by models that have not learned from the clip, so fewer than contamination x "
     "n_clips are called anomalous when the same clips are scored again",
 )
+NO_FULL_SCALE = {"check_estimators_dtypes": "it gives int64, which does not tell what full scale is"}
 EXPECTED_FAILURES = {
+    "AudioLoader": NO_FULL_SCALE,
     "CosineCenterDetector": {"check_estimators_dtypes": "the check has rows of zeros, which have no direction"},
-    "LevelNormalizer": {"check_estimators_dtypes": "one of its rows is all zeros, and silence has no level"},
+    "LevelNormalizer": NO_FULL_SCALE,
     "LocalOutlierFactorDetector": LEAVES_ITSELF_OUT,
+    "LogMelSpectrogram": NO_FULL_SCALE,
     "Mixup": dict.fromkeys(
         ["check_transformer_general", "check_transformer_data_not_an_array"],
         "fit_transform mixes the clips that train, and transform gives clips back as they are",

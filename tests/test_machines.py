@@ -263,7 +263,10 @@ def test_what_is_written_is_read_back(tmp_path, machine):
 
 
 def test_names_and_attributes_are_those_of_the_challenge(tmp_path):
-    folder = write_dcase(make("bearing", n_sections=1, domain_shift="speed"), str(tmp_path), sample_rate=8000)
+    clips = make("bearing", n_sections=1, domain_shift="speed", sample_rate=8000)
+    folder = write_dcase(clips, str(tmp_path), sample_rate=8000)
+    with pytest.raises(ValueError, match="8000 Hz"):
+        write_dcase(clips, tmp_path / "new")
     name = "section_00_source_train_normal_0002_vel_22"
     assert soundfile.info(folder / "train" / f"{name}.wav").samplerate == 8000
     assert (folder / "test" / "section_00_target_test_anomaly_0001_vel_26.wav").exists()

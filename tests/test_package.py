@@ -11,9 +11,11 @@ import skasd
 
 PACKAGE = Path(skasd.__file__).parent
 ROOMS = [
+    ("_fields",),
     ("clips",),
-    ("_validation", "_progress"),
-    ("datasets", "_audio_files"),
+    ("_validation", "_progress", "_problems"),
+    ("_files", "_samples"),
+    ("datasets", "_audio_files", "_audio_headers"),
     ("audio",),
     ("features", "augmentation"),
     ("networks", "losses"),

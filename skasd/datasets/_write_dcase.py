@@ -9,7 +9,8 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import soundfile
 
-from skasd._audio_files import as_dtype, first_ten
+from skasd._problems import first_ten
+from skasd._samples import as_dtype, check_sample_rate, scale_of
 from skasd._validation import Interval, validate_params
 from skasd.clips import Clips
 from skasd.datasets._dcase import DcaseFilename, parse_dcase_filename
@@ -31,15 +32,15 @@ def write_dcase(clips, folder, *, sample_rate=16000):
     Parameters
     ----------
     clips : Clips
-        With ``waveform`` (float in [-1, 1], or int16), ``machine``, ``section`` (two digits), ``domain`` (``source`` or
-        ``target``), ``attribute``, ``split`` (``train`` or ``test``) and ``label`` (+1 or -1). Other fields are not
-        written.
+        With ``waveform`` (floats in [-1, 1], or integers of 8, 16 or 32 bits), ``machine``, ``section`` (two digits),
+        ``domain`` (``source`` or ``target``), ``attribute``, ``split`` (``train`` or ``test``) and ``label`` (+1 or
+        -1). Other fields are not written.
 
     folder : str or pathlib.Path
         Where the machine's folder is made. Missing folders are made as well.
 
     sample_rate : int, default=16000
-        Of the waveforms, in Hz.
+        Of the waveforms, in Hz. Clips that know another one are an error.
 
     Returns
     -------
@@ -75,6 +76,7 @@ def write_dcase(clips, folder, *, sample_rate=16000):
     True
     """
     _check_writable(clips)
+    check_sample_rate(clips, sample_rate, "write_dcase")
     names = _name_files(clips)
     folder, machine = Path(folder), clips["machine"][0]
     if (folder / machine).exists():
@@ -98,6 +100,7 @@ def _check_writable(clips):
     machines = np.unique(clips["machine"]).tolist()
     if len(machines) != 1 or Path(machines[0]).name != machines[0]:
         raise ValueError(f"write_dcase writes clips of one machine, whose name can name a folder; got {machines}.")
+    scale_of(clips["waveform"].dtype, "write_dcase")
     if clips["waveform"].dtype.kind == "f":
         _report(
             clips, ~(np.abs(clips["waveform"]).max(axis=1) <= 1), "have samples that are not finite or exceed [-1, 1]"

@@ -1,12 +1,13 @@
 """Embeddings from a network that learns to tell sections or attributes apart."""
 
-from numbers import Integral
+from numbers import Integral, Real
 from pathlib import Path
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 
+from skasd._samples import read_waveforms
 from skasd._training import TrainingMixin, copies, groups_of, seeded
 from skasd._validation import (
     HasMethods,
@@ -165,6 +166,9 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
 
     loader_ : AudioLoader or None
         What reads the files, where the clips have only ``path``.
+
+    sample_rate_ : float or None
+        Sample rate in Hz of the waveforms that were learned from, where clips, loader or front end tell it.
 
     net_ : skorch.NeuralNet
         The net that did the training, with optimizer and callbacks. ``net_.predict`` takes clips as plain arrays and
@@ -341,6 +345,7 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
             with seeded(seed, self._device()):
                 aside = self._clips_aside(X, values, normal, labels, seed)
                 self._make_modules(values, np.flatnonzero(normal), start)
+                self._check_parts_rate(self._sample_rate(X, values))
                 domain = X["domain"] if isinstance(X, Clips) and "domain" in X else None
                 rows = np.flatnonzero(normal & ~aside), np.flatnonzero(aside)
                 self._train(values, rows, labels, domain, seed, checkpoint)
@@ -361,12 +366,16 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         values, device = self._check_values(X, reset=False), self._device()
+        rate = self._sample_rate(X, values)
+        if None not in (rate, self.sample_rate_) and rate != self.sample_rate_:
+            raise ValueError(f"The network was fitted on waveforms of {self.sample_rate_} Hz; these have {rate} Hz. "
+                             f"Make waveforms of {self.sample_rate_} Hz, as AudioLoader does of files.")  # fmt: skip
         split, loss = SplitNetwork(self._ready("network_")), self._ready("loss_")
         parts = []
         with torch.inference_mode(), autocast(device, self.mixed_precision):
             for start in range(0, len(values), self.batch_size):
                 rows = np.arange(start, min(start + self.batch_size, len(values)))
-                x = torch.from_numpy(read_rows(values, rows, self.loader_)).to(device)
+                x = read_rows(values, rows, self.loader_).to(device)
                 parts.append(self._embed(split, loss, split.front(x)).float().cpu().numpy())
         made, array = "logits" if self.output == "logits" else "embedding", np.concatenate(parts)
         attrs = self._names_of_logits(array.shape[-1]) if self.output == "logits" else {}
@@ -414,14 +423,16 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
 
     def _check_values(self, X, *, reset):
         """Waveforms, spectrograms or paths, as they are stored; numbers are finite and of the shape seen in fit."""
-        _, values = read_field(X, *_INPUTS, owner=type(self).__name__)
+        name, values = read_field(X, *_INPUTS, owner=type(self).__name__)
         if isinstance(values, np.ndarray) and values.dtype.kind == "U" and values.ndim == 1:
             if not reset and self.loader_ is None:
                 raise ValueError("The network was fitted on spectrograms, and these clips have only paths. Put "
                                  "LogMelSpectrogram before it, as in fit.")  # fmt: skip
             return values
-        dtypes = [np.float32, np.float64, np.int16]
-        values = validate_data(self, values, reset=reset, allow_nd=True, dtype=dtypes)
+        if np.ndim(values) == 2 and name != "log_mel":
+            values = read_waveforms(self, X, values, reset=reset)
+        else:
+            values = validate_data(self, values, reset=reset, allow_nd=True, dtype=[np.float32, np.float64])
         if reset:
             self.input_shape_ = values.shape[1:]
         elif values.ndim != 1 + len(self.input_shape_):
@@ -455,6 +466,22 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
         ]
         return classes, numbers[0] if len(numbers) == 1 else np.stack(numbers, axis=1)
 
+    def _sample_rate(self, X, values):
+        """Sample rate in Hz of the waveforms that the network gets, None where nobody knows."""
+        if values.ndim == 1:
+            return self.loader_.sample_rate
+        return X.attrs.get("sample_rate") if values.ndim == 2 and isinstance(X, Clips) else None
+
+    def _check_parts_rate(self, rate):
+        """Refuse parts, such as a front end, that are made for another sample rate."""
+        parts = {type(part).__name__: part.sample_rate for part in (*self.network_.modules(), *self.augmentations)
+                 if isinstance(getattr(part, "sample_rate", None), Real)}  # fmt: skip
+        self.sample_rate_ = next(iter(parts.values()), None) if rate is None else rate
+        for name, own in parts.items():
+            if own != self.sample_rate_:
+                raise ValueError(f"{name} has sample_rate={own} Hz, and the waveforms have {self.sample_rate_} Hz. Set "
+                                 "the one that is wrong: of the network, the augmentation, or the loader.")  # fmt: skip
+
     def _first_stage(self):
         """The embedder that is fitted first; its checkpoint lies inside that of this one, unless it has its own."""
         first = clone(self.pretrain)
@@ -475,7 +502,7 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
         """Network and loss, with the sizes that one batch shows."""
         self.network_ = self._make_module("network").eval()
         split = SplitNetwork(self.network_)
-        x = as_floating(torch.from_numpy(read_rows(values, rows[:2], self.loader_)))
+        x = as_floating(read_rows(values, rows[:2], self.loader_))
         self._check_augmentations(x, split)
         with torch.no_grad():
             x = self._dry(split.front, x)

@@ -11,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from skasd._training import TrainingNet
 from skasd.augmentation import Batch
+from skasd.networks._inputs import as_floats
 
 __all__ = [
     "ClipDataset",
@@ -111,22 +112,23 @@ class ClipDataset(torch.utils.data.Dataset):
 
     def __getitems__(self, indices):
         rows = self.rows[indices]
-        X = {"x": torch.from_numpy(read_rows(self.values, rows, self.loader))}
+        X = {"x": read_rows(self.values, rows, self.loader)}
         if self.domain is not None:
             X["domain"] = torch.from_numpy(self.domain[rows])
         return X, torch.from_numpy(self.labels[rows])
 
 
 def read_rows(values, rows, loader):
-    """These rows as a new array; paths are read."""
+    """These rows as a new tensor; paths are read."""
     if values.dtype.kind == "U":
-        return loader.transform(values[rows])
-    return values[rows]
+        return torch.from_numpy(loader.transform(values[rows]))
+    own = values.dtype.newbyteorder("=")
+    return torch.from_numpy(values[rows].astype(np.float64 if own == np.longdouble else own, copy=False))
 
 
 def as_floating(x):
-    """A batch as float32; 16-bit samples come to [-1, 1)."""
-    return x.float() / 2**15 if x.dtype == torch.int16 else x.float()
+    """A batch as float32; samples of integers come to [-1, 1]."""
+    return as_floats(x, torch.float32)
 
 
 def autocast(device, mixed_precision):

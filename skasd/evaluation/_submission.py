@@ -9,11 +9,12 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from skasd._audio_files import first_ten
+from skasd._files import read_csv
+from skasd._problems import first_ten
 from skasd._validation import Interval, Options, StrOptions, validate_params
 from skasd.clips import Clips
 from skasd.datasets import parse_dcase_filename
-from skasd.datasets._dcase import _read_csv, _read_evaluation_list, _read_flags
+from skasd.datasets._dcase import _read_evaluation_list, _read_flags, challenge_name
 from skasd.evaluation._evaluation import Evaluation
 from skasd.evaluation._figures import Rules
 
@@ -84,7 +85,7 @@ def write_submission(evaluation, folder):
         parts = [
             _place(machine, *row, evaluation.rules.year) for row in zip(clips["section"], clips["domain"], strict=True)
         ]
-        names = [Path(path).name for path in clips["path"].tolist()]
+        names = [challenge_name(path) for path in clips["path"].tolist()]
         for kind, field in _FIELDS.items():
             for part, name, value in zip(parts, names, clips[field].tolist(), strict=True):
                 files.setdefault(f"{kind}_{part}.csv", []).append((name, value))
@@ -238,7 +239,7 @@ def _place(machine, section, domain, year):
 def _machines_of(source):
     """The machines that a ground truth names."""
     if source.is_file():
-        return [row[0] for row in _read_csv(source) if not any(row[1:])]
+        return [row[0] for row in read_csv(source) if not any(row[1:])]
     files = sorted(source.glob("ground_truth_data/*.csv")) or sorted(source.glob("*.csv"))
     matches = [re.fullmatch(r"ground_truth_(.+)_section_\d\d(?:_source|_target)?_test\.csv", f.name) for f in files]
     machines = list(dict.fromkeys(match[1] for match in matches if match))
@@ -273,7 +274,7 @@ def _read_tables(folder, machines):
 def _read_values(path, match):
     """{file name: value} of one file."""
     values, problems = {}, []
-    for number, row in enumerate(_read_csv(path), start=1):
+    for number, row in enumerate(read_csv(path), start=1):
         try:
             name, value = row
             values[_check_name(name, match["section"], values)] = _NUMBERS[match["kind"]](value)
