@@ -2,7 +2,14 @@
 
 import numpy as np
 from sklearn.base import _fit_context
-from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions, validate_params
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Interval,
+    InvalidParameterError,
+    Options,
+    StrOptions,
+    validate_params,
+)
 from sklearn.utils._repr_html.estimator import _VisualBlock
 from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
 
@@ -11,6 +18,7 @@ from skasd.clips import Clips
 __all__ = [
     "HasMethods",
     "Interval",
+    "InvalidParameterError",
     "Options",
     "StrOptions",
     "_VisualBlock",

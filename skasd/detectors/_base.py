@@ -20,13 +20,14 @@ from skasd._validation import (
     training_rows,
     validate_data,
 )
+from skasd._versions import VersionsMixin
 from skasd.clips import Clips, recording_numbers
 from skasd.detectors._held_out import first_copies, first_in_domain, joined, rows_of_windows, score_left_out, take
 from skasd.detectors._numbers import VALUES_AT_ONCE, RowError, as_numbers, check_finite, listed
 from skasd.detectors._threshold import Threshold, score_at
 
 
-class BaseDetector(OutlierMixin, BaseEstimator, metaclass=ABCMeta):
+class BaseDetector(VersionsMixin, OutlierMixin, BaseEstimator, metaclass=ABCMeta):
     """Base of the detectors: sections, windows, known anomalies and the threshold, once for all of them.
 
     A subclass gives `_fit`, which makes the model of one section from an ordinary (n, d) array, and `_score`, which
