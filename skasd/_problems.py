@@ -4,7 +4,7 @@ import os
 
 from skasd.clips import Clips
 
-__all__ = ["first_ten", "names_of", "printable", "raise_problems"]
+__all__ = ["encodable", "first_ten", "names_of", "printable", "raise_problems"]
 
 _N_SHOWN = 10
 
@@ -13,6 +13,11 @@ def printable(path):
     """A path as text that every terminal and log can take: what cannot be printed is written out."""
     text = os.fsdecode(path) if isinstance(path, bytes) else str(path)
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text) or "''"
+
+
+def encodable(text):
+    """Text that can be written as UTF-8 and drawn: bytes of a file name that are no text are written out."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def names_of(X, rows):

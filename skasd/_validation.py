@@ -2,7 +2,14 @@
 
 import numpy as np
 from sklearn.base import _fit_context
-from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions, validate_params
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Interval,
+    InvalidParameterError,
+    Options,
+    StrOptions,
+    validate_params,
+)
 from sklearn.utils._repr_html.estimator import _VisualBlock
 from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
 
@@ -11,13 +18,13 @@ from skasd.clips import Clips
 __all__ = [
     "HasMethods",
     "Interval",
+    "InvalidParameterError",
     "Options",
     "StrOptions",
     "_VisualBlock",
     "_fit_context",
     "as_labels",
     "check_is_fitted",
-    "component_log_density",
     "read_field",
     "training_rows",
     "validate_data",
@@ -90,8 +97,3 @@ def _check_y(y, n_clips):
             f"for the others; got {np.unique(y)[:5].tolist()} of dtype {y.dtype}."
         )
     return y
-
-
-def component_log_density(mixture, X):
-    """Log density (n_rows, n_components) of each component of a fitted GaussianMixture, weights left out."""
-    return mixture._estimate_log_prob(X)

@@ -31,6 +31,7 @@ from skasd._audio_files import (
 from skasd._problems import first_ten, names_of, raise_problems
 from skasd._samples import as_dtype, check_sample_rate, read_waveforms
 from skasd._validation import Interval, StrOptions, _fit_context, check_is_fitted, read_field, validate_params
+from skasd._versions import VersionsMixin
 from skasd.clips import hand_on
 
 __all__ = ["AudioLoader", "LevelNormalizer", "load_audio"]
@@ -156,7 +157,7 @@ def load_audio(
     return waveform
 
 
-class AudioLoader(TransformerMixin, BaseEstimator):
+class AudioLoader(VersionsMixin, TransformerMixin, BaseEstimator):
     """Read audio files as waveforms of one length, in parallel.
 
     It goes from paths (the field ``path`` of `Clips`, or a list of paths) to waveforms (the field ``waveform``). The
@@ -388,7 +389,7 @@ class AudioLoader(TransformerMixin, BaseEstimator):
         return waveforms
 
 
-class LevelNormalizer(TransformerMixin, BaseEstimator):
+class LevelNormalizer(VersionsMixin, TransformerMixin, BaseEstimator):
     """Bring every clip to the same level.
 
     Some faults are simply louder, and some recordings too. After this step the loudness of a clip cannot be what a

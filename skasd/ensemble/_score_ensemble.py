@@ -9,12 +9,13 @@ from sklearn.model_selection import PredefinedSplit
 from sklearn.utils import Bunch
 
 from skasd._validation import Interval, StrOptions, _fit_context, _VisualBlock, check_is_fitted, training_rows
+from skasd._versions import VersionsMixin
 from skasd.clips import Clips
 from skasd.detectors._base import _named, _text
 from skasd.ensemble._errors import named_errors
 
 
-class ScoreEnsemble(OutlierMixin, BaseEstimator):
+class ScoreEnsemble(VersionsMixin, OutlierMixin, BaseEstimator):
     """Score clips with several systems at once.
 
     Every member learns from the same clips. Their scores, which may be distances, log-likelihoods or log-odds, are

@@ -6,10 +6,11 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from skasd._problems import first_ten, names_of
 from skasd._samples import check_plain
 from skasd._validation import HasMethods, _fit_context, check_is_fitted, read_field, training_rows, validate_data
+from skasd._versions import VersionsMixin
 from skasd.clips import hand_on
 
 
-class FieldTransformer(TransformerMixin, BaseEstimator):
+class FieldTransformer(VersionsMixin, TransformerMixin, BaseEstimator):
     """Any scikit-learn transformer, applied to one field of `Clips`: a scaler, a PCA, a normaliser.
 
     It is fitted on normal clips only. Windows are rows to it like any others. A plain array is transformed as it is.

@@ -7,10 +7,11 @@ from sklearn.base import BaseEstimator, TransformerMixin
 
 from skasd._samples import check_plain
 from skasd._validation import Interval, _fit_context, check_is_fitted, read_field, validate_data
+from skasd._versions import VersionsMixin
 from skasd.clips import hand_on
 
 
-class FrameStacker(TransformerMixin, BaseEstimator):
+class FrameStacker(VersionsMixin, TransformerMixin, BaseEstimator):
     """Windows of consecutive frames as vectors, as the autoencoder baselines of DCASE take them.
 
     Parameters

@@ -10,12 +10,13 @@ from skasd._audio_files import Files, as_paths, run_rows, warn_of_cancelling, wa
 from skasd._problems import names_of, raise_problems
 from skasd._samples import check_sample_rate, precision_of, read_waveforms, what_is_wrong
 from skasd._validation import Interval, StrOptions, _fit_context, check_is_fitted, read_field
+from skasd._versions import VersionsMixin
 from skasd.audio import AudioLoader
 from skasd.clips import hand_on
 from skasd.features._spectrograph import Spectrograph, mel_filter_bank
 
 
-class LogMelSpectrogram(TransformerMixin, BaseEstimator):
+class LogMelSpectrogram(VersionsMixin, TransformerMixin, BaseEstimator):
     """Log-mel spectrograms, with librosa's names and values, from waveforms or straight from files.
 
     From files it goes one by one and never holds all waveforms. The defaults are those of the DCASE Task 2 baselines,
