@@ -227,7 +227,7 @@ def test_masked_values_are_refused():
     "key", [np.array([True]), [40], [-41], [0.5], np.zeros((2, 2), int), np.array(["a"]), np.ones(41, bool)]
 )
 def test_rows_that_are_not_there_are_refused(clips, key):
-    with pytest.raises(IndexError, match="clips|Clips|clip,"):
+    with pytest.raises(IndexError, match=r"[Cc]lips|clip,"):
         clips[key]
 
 
