@@ -12,8 +12,8 @@ from sklearn.model_selection import BaseCrossValidator, StratifiedGroupKFold, St
 from sklearn.utils import check_consistent_length
 
 from skasd.clips import Clips
-from skasd.metrics._scorers import read_labels, section_names
-from skasd.metrics._scores import join_names
+from skasd.metrics._scorers import read_labels, section_fields
+from skasd.metrics._scores import kinds_of
 
 __all__ = ["DevelopmentSplit", "NormalOnlyKFold"]
 
@@ -169,11 +169,11 @@ class NormalOnlyKFold(BaseCrossValidator):
             normal and anomalous clips of every section.
         """
         normal = read_labels(X, y) == 1
-        kinds = self._kinds(X, normal, groups)
+        kinds, names = self._kinds(X, normal, groups)
         splitter = StratifiedKFold if groups is None else StratifiedGroupKFold
         folds = splitter(self.n_splits, shuffle=self.shuffle, random_state=self.random_state)
         for train, test in folds.split(np.zeros(len(kinds)), kinds, groups):
-            absent = sorted(set(kinds) - set(kinds[test]))
+            absent = [names[kind] for kind in np.setdiff1d(kinds, kinds[test])]
             if absent:
                 raise ValueError(
                     f"With these groups a fold is left without the clips {absent[:5]}. A group that has clips of "
@@ -204,21 +204,23 @@ class NormalOnlyKFold(BaseCrossValidator):
         return self.n_splits
 
     def _kinds(self, X, normal, groups):
-        """The kind of each clip, after a check that every fold can have clips of every kind."""
+        """The kind of each clip and the names of the kinds, after a check that every fold can have clips of each."""
         check_consistent_length(normal, groups)
         groups = np.arange(len(normal)) if groups is None else np.asarray(groups)
-        sections = section_names(X)
-        for section in [None] if sections is None else np.unique(sections).tolist():
-            part = normal if section is None else normal[sections == section]
+        columns = list(section_fields(X).values())
+        sections, names = kinds_of(len(normal), *columns)
+        for section, name in enumerate(names):
+            part = normal[sections == section]
             if part.all() or not part.any():
-                where = "There are" if section is None else f"Section {section!r} has"
+                where = f"Section {' '.join(name)!r} has" if name else "There are"
                 raise ValueError(f"{where} only {'normal' if part.all() else 'anomalous'} clips; a fold needs both to "
                                  "validate. Leave the section out, or add clips.")  # fmt: skip
-        domain = X["domain"] if isinstance(X, Clips) and "domain" in X else None
-        kinds = join_names(np.where(normal, "normal", "anomalous"), sections, domain)
-        for kind in np.unique(kinds):
+        domain = [X["domain"]] if isinstance(X, Clips) and "domain" in X else []
+        kinds, names = kinds_of(len(normal), np.where(normal, "normal", "anomalous"), *columns, *domain)
+        names = [" ".join(name).strip() for name in names]
+        for kind, name in enumerate(names):
             n_groups = len(np.unique(groups[kinds == kind]))
             if n_groups < self.n_splits:
                 raise ValueError(f"n_splits={self.n_splits} needs as many clips or groups of every kind; there are "
-                                 f"{n_groups} of '{kind}'. Use fewer splits, or leave a field out.")  # fmt: skip
-        return kinds
+                                 f"{n_groups} of '{name}'. Use fewer splits, or leave a field out.")  # fmt: skip
+        return kinds, names

@@ -112,8 +112,8 @@ def select_systems(systems, clips, *, scorer, cv, n_jobs=None):
     Raises
     ------
     ValueError
-        If there are no systems, if a field is missing, or if the scorer gives something that is not finite. What a
-        system raises is raised: no candidate drops out unseen.
+        If there are no systems or no clips, if a field is missing, or if the scorer gives something that is not finite.
+        What a system raises is raised: no candidate drops out unseen.
 
     See Also
     --------
@@ -136,9 +136,9 @@ def select_systems(systems, clips, *, scorer, cv, n_jobs=None):
     {'fan': 'mahalanobis'}
     """
     missing = [name for name in ("machine", "label") if name not in clips]
-    if missing or not systems:
+    if missing or not systems or not len(clips):
         raise ValueError("select_systems needs at least one system, and clips with the fields 'machine' and 'label'; "
-                         f"got {len(systems)} systems, and the clips have {', '.join(clips)}.")  # fmt: skip
+                         f"got {len(systems)} systems and {len(clips)} clips with {', '.join(clips)}.")  # fmt: skip
     candidates = [(machine, name) for machine in np.unique(clips["machine"]).tolist() for name in systems]
     reached = Parallel(n_jobs=n_jobs)(
         delayed(_try_system)(

@@ -42,7 +42,8 @@ class Table(NamedTuple):
 
     def markdown(self):
         """The table as Markdown."""
-        cells = [[str(cell).replace("|", "\\|") for cell in row] for row in [self.header, *self.rows]]
+        cells = [[" ".join(str(cell).splitlines()).replace("|", "\\|") for cell in row]
+                 for row in [self.header, *self.rows]]  # fmt: skip
         if self.first_is_ours:
             cells[1] = [f"**{cell}**" if cell else "" for cell in cells[1]]
         lines = ["| " + " | ".join(row) + " |" for row in cells]
@@ -156,7 +157,7 @@ def _sections(evaluation):
 def _costs(evaluation):
     rows = [
         [machine, run.n_train, len(run.anomaly_score), f"{run.fit_seconds:.1f}", f"{run.score_seconds:.1f}",
-         f"{len(run.anomaly_score) / run.score_seconds:.1f}", f"{run.peak_memory / 2**20:.0f}",
+         f"{len(run.anomaly_score) / max(run.score_seconds, 1e-9):.1f}", f"{run.peak_memory / 2**20:.0f}",
          f"{run.peak_gpu_memory / 2**20:.0f}" if run.peak_gpu_memory else ""]
         for machine, run in evaluation.runs.items()
     ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skasd.plotting._style import add_colorbar, axes_for
+from skasd.plotting._style import add_colorbar, axes_for, plain
 
 
 class SpectrogramDisplay:
@@ -230,7 +230,7 @@ class SpectrogramDisplay:
         self.colorbar_ = add_colorbar(self.image_, self.ax_, "level (dB)")
         positions, labels = self._ticks()
         self.ax_.set_yticks(positions, labels)
-        self.ax_.set(xlabel="time (s)", ylabel="frequency (Hz)", title=self.name)
+        self.ax_.set(xlabel="time (s)", ylabel="frequency (Hz)", title=plain(self.name))
         return self
 
     def _band_frequencies(self):

@@ -17,6 +17,11 @@ def axes_for(ax, owner):
     return ax
 
 
+def plain(text):
+    """Text that matplotlib shows as it is: no ``$`` begins a formula."""
+    return (text or "").replace("$", r"\$")
+
+
 def add_colorbar(image, ax, label):
     """A bar that says what the colours of an image mean, with text in the colour of the text of the axes."""
     bar = ax.figure.colorbar(image, ax=ax)
