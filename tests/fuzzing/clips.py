@@ -89,7 +89,7 @@ class Case(Sparing):
 
 def cases():
     """Fields of which some values are strange, in holders of all kinds."""
-    values = st.sampled_from(["'00'"] * 40 + list(VALUES))
+    values = st.sampled_from(["'00'"] * 120 + list(VALUES))
     rows = st.one_of(
         st.lists(st.integers(-3, 2), max_size=4).map(tuple),
         st.lists(st.booleans(), min_size=3, max_size=3).map(tuple),
