@@ -18,6 +18,7 @@ __all__ = [
     "StrOptions",
     "_VisualBlock",
     "_fit_context",
+    "_num_samples",
     "as_labels",
     "check_is_fitted",
     "component_log_density",
