@@ -200,6 +200,8 @@ class ScoreEnsemble(OutlierMixin, BaseEstimator):
         _doubt_zeros_and_ones(X, y)
         if not normal.all():
             X, y = _take(X, normal), None if y is None else np.asarray(y)[normal]
+        units = training_units(X, np.count_nonzero(normal))
+        part = units.deal_out(self.cv)
         fits = (delayed(_fit_member)(name, member, X, y) for name, member in self.estimators)
         self.estimators_ = Parallel(n_jobs=self.n_jobs)(fits)
         self.named_estimators_ = Bunch(
@@ -208,8 +210,7 @@ class ScoreEnsemble(OutlierMixin, BaseEstimator):
         for attribute in ("n_features_in_", "feature_names_in_"):
             if hasattr(self.estimators_[0], attribute):
                 setattr(self, attribute, getattr(self.estimators_[0], attribute))
-        rows = training_units(X, np.count_nonzero(normal))
-        scores, sections = self._cross_score_members(X, y, rows)[rows.once], rows.section[rows.once]
+        scores, sections = self._cross_score_members(X, y, part)[units.once], units.section[units.once]
         self._learn_scale(scores, sections)
         self.offset_ = float(np.quantile(self._merge(scores, sections), self.contamination))
         return self
@@ -307,15 +308,15 @@ class ScoreEnsemble(OutlierMixin, BaseEstimator):
             raise ValueError(f"weights must be {len(names)} numbers, one for each of {', '.join(names)}, none of them "
                              f"negative and not all 0; got {self.weights}.")  # fmt: skip
 
-    def _cross_score_members(self, X, y, rows):
-        """Scores (n_clips, n_members) by members that have not learned from the clip."""
-        splits = list(PredefinedSplit(rows.deal_out(self.cv)).split())
+    def _cross_score_members(self, X, y, part):
+        """Scores (n_clips, n_members) by members that have not learned from clips of the same part."""
+        splits = list(PredefinedSplit(part).split())
         parts = Parallel(n_jobs=self.n_jobs)(
             delayed(_fit_and_score)(name, member, X, y, train, test)
             for train, test in splits
             for name, member in self.estimators
         )
-        scores = np.empty((len(rows.section), len(self.estimators)))
+        scores = np.empty((len(part), len(self.estimators)))
         for index, part in enumerate(parts):
             fold, column = divmod(index, len(self.estimators))
             scores[splits[fold][1], column] = part
@@ -341,7 +342,8 @@ class ScoreEnsemble(OutlierMixin, BaseEstimator):
                 name = self.estimators[np.argmax(flat)][0]
                 raise ValueError(
                     f"The member {name!r} gives half of the training clips of {_named(section)} one and the same "
-                    "score, so that there is nothing to scale its scores by. Leave it out, or give it clips that differ."
+                    "score, so that there is nothing to scale its scores by. Leave it out, or give it clips that "
+                    "differ."
                 )
             self.center_[section], self.scale_[section] = middle, high - low
 
@@ -360,8 +362,8 @@ class ScoreEnsemble(OutlierMixin, BaseEstimator):
             merged = scaled.min(axis=1) if self.combine == "min" else np.average(scaled, axis=1, weights=self.weights)
         wrong = np.flatnonzero(~np.isfinite(merged))
         if len(wrong):
-            raise ValueError(f"Clip {wrong[0]} cannot be scored in float64: the members give it {scores[wrong[0]]}, too "
-                             "far from their training scores. Is it in the same units?")  # fmt: skip
+            raise ValueError(f"Clip {wrong[0]} cannot be scored in float64: the members give it {scores[wrong[0]]}, "
+                             "too far from their training scores. Is it in the same units?")  # fmt: skip
         return merged
 
 

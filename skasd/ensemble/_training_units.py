@@ -58,9 +58,9 @@ def _first_copies(X, n_clips):
     if isinstance(X, Clips):
         X = next((X[name] for name in _CONTENTS if name in X), np.arange(n_clips))
     values = np.asarray(X)
-    if values.dtype.kind in "biuf":
+    if values.dtype.kind in "biuf" and values.size:
         return first_copies(values)
-    if values.ndim > 1:
+    if values.ndim != 1:  # what no member takes
         return np.arange(n_clips)
     _, first, inverse = np.unique(values.astype(str), return_index=True, return_inverse=True)
     return first[inverse]
