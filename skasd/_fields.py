@@ -34,7 +34,7 @@ def as_field(name, values):
     if isinstance(values, (Mapping, Set)):
         raise ValueError(f"The field {name!r} needs one value per clip, in their order; got a {type(values).__name__}. "
                          "Give a list.")  # fmt: skip
-    if np.ma.is_masked(values):
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):  # arrays of pandas have a mask, too
         raise ValueError(f"The field {name!r} has masked values, which an array cannot keep. Fill them, as "
                          "values.filled(...), or leave these clips out.")  # fmt: skip
     values = _as_text(name, values) if name in _TEXT_FIELDS else _as_array(name, values)

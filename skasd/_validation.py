@@ -67,7 +67,7 @@ def training_rows(X, y=None):
 
 def as_labels(y, n_clips):
     """``y`` as an array of one number or name per clip, if neither words nor bools in it mean what -1 says."""
-    if np.ma.is_masked(y):
+    if isinstance(y, np.ma.MaskedArray) and np.ma.is_masked(y):
         raise ValueError("y has masked values, and nothing says what these clips are. Leave them out, or fill them.")
     y = np.asarray(y) if hasattr(y, "dtype") else np.asarray(y, dtype=object)
     if y.shape == (n_clips, 1):
