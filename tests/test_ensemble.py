@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from skasd.clips import Clips
 from skasd.detectors import GaussianMixtureDetector, MahalanobisDetector, NearestNeighborsDetector
 from skasd.embedders import StatisticsEmbedder
-from skasd.ensemble import ScoreEnsemble, select_systems
+from skasd.ensemble import ScoreEnsemble, SystemSelection, select_systems
 from skasd.features import LogMelSpectrogram
 from skasd.metrics import auc_score, auc_scorer, pauc_scorer
 from skasd.model_selection import DevelopmentSplit
@@ -428,9 +428,19 @@ class TestSelectSystems:
         with pytest.raises(ValueError, match=r"does not fit embeddings(.|\n)*raised by narrow on fan"):
             select_systems(systems, development, scorer=auc_scorer, cv=DevelopmentSplit())
 
-    def test_scores_must_be_finite(self, development):
-        with pytest.raises(ValueError, match="The scorer gave nan for first on fan"):
-            select_systems(self.systems, development, scorer=lambda *_: np.nan, cv=DevelopmentSplit())
+    @pytest.mark.parametrize("score", [np.nan, np.inf, None, "0.5", [0.5, 0.6], np.array([0.5])])
+    def test_scores_must_be_finite(self, development, score):
+        with pytest.raises(ValueError, match=r"scorer gave .*(nan|inf|None|'0.5'|0.5)(.|\n)*first on fan"):
+            select_systems(self.systems, development, scorer=lambda *_: score, cv=DevelopmentSplit())
+
+    def test_no_clips(self, development):
+        with pytest.raises(ValueError, match="0 clips"):
+            select_systems(self.systems, development[:0], scorer=auc_scorer, cv=DevelopmentSplit())
+
+    @pytest.mark.parametrize("scores", [{"fan": {}}, {"fan": {"one": np.nan}}, {"fan": {"two": 1.0}}])
+    def test_a_selection_of_nothing(self, scores):
+        with pytest.raises(ValueError, match="'fan' has"):
+            SystemSelection({"one": Column()}, scores)
 
     def test_machine_that_was_not_among_the_clips(self, development):
         selection = select_systems({"one": Column()}, development, scorer=auc_scorer, cv=DevelopmentSplit())
