@@ -268,7 +268,9 @@ def _read_channel(file, offset, duration, channel):
             raise ValueError(f"has more than {_MOST_SAMPLES} samples; read it in parts, by offset and duration")
     samples = parts[0] if len(parts) == 1 else np.concatenate(parts)
     if math.isfinite(file.length) and len(samples) < wanted:
-        raise ValueError(f"is cut off, {wanted} samples are wanted and {len(samples)} could be read")
+        raise ValueError(
+            f"is cut off or cannot be decoded: {wanted} samples are wanted and {len(samples)} could be read"
+        )
     if not len(samples):
         raise _past_the_end(file, offset)
     return samples, powers[0] < _CANCELLED * powers[1]
@@ -290,7 +292,8 @@ def _blocks_from(file, start, n_frames):
 def _blocks(file, n_frames):
     """The next frames, in blocks (n, n_channels), until there are so many or no more."""
     # libsndfile takes ten times as long to make floats of 16-bit samples as numpy does.
-    dtype = {"PCM_16": "int16", "DOUBLE": "float64"}.get(file.subtype, "float32")
+    exact = {"PCM_16": "int16", "DOUBLE": "float64"} if file.format not in _IN_BLOCKS else {}
+    dtype = exact.get(file.subtype, "float32")
     while n_frames > 0:
         block = np.empty((min(n_frames, max(1, _BLOCK_SIZE // file.channels)), file.channels), dtype=dtype)
         n_read = file.buffer_read_into(block, dtype)

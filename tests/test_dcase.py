@@ -512,6 +512,25 @@ def test_tables_of_the_challenge_fit_compressed_clips(tmp_path, evaluation):
     assert load_dcase(bearing, split="test", ground_truth=table)["label"].tolist() == [-1] * 6
 
 
+def test_names_of_2020_come_again_in_the_test(tmp_path):
+    folder = make(tmp_path / "pump", "train/normal_id_00_00000000.wav", "test/normal_id_00_00000000.wav")
+    assert len(load_dcase(folder)) == len(load_dcase(compressed(folder))) == 2
+
+
+@pytest.mark.parametrize("parameters", [{"section": 0}, {"split": None}, {"domain": [1]}, {"section": [b"00"]}])
+def test_what_is_no_text(fan, parameters):
+    (name,) = parameters
+    with pytest.raises(ValueError, match=f"{name} must be"):
+        load_dcase(fan, **parameters)
+
+
+@pytest.mark.filterwarnings("ignore:1 of 1 names")
+def test_no_clip_is_a_file(tmp_path):
+    (tmp_path / "fan" / "train" / "section_00_source_train_normal_0000.wav").mkdir(parents=True)
+    with pytest.raises(ValueError, match="none of them is a file"):
+        load_dcase(tmp_path / "fan")
+
+
 def test_clip_that_is_there_twice(fan):
     make(fan, "train/section_00_source_train_normal_0000_n_A.flac")
     with pytest.raises(ValueError, match=r"1 clips .* twice.*section_00_source_train_normal_0000_n_A.wav"):

@@ -13,7 +13,7 @@ PACKAGE = Path(skasd.__file__).parent
 ROOMS = [
     ("_fields",),
     ("clips",),
-    ("_validation", "_progress", "_problems"),
+    ("_validation", "_progress", "_problems", "_drafts"),
     ("_files", "_samples", "_versions"),
     ("datasets", "_audio_files", "_audio_headers"),
     ("audio",),
