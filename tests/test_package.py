@@ -14,7 +14,7 @@ ROOMS = [
     ("_fields",),
     ("clips",),
     ("_validation", "_progress", "_problems"),
-    ("_files", "_samples", "_versions"),
+    ("_drafts", "_files", "_samples", "_versions"),
     ("datasets", "_audio_files", "_audio_headers"),
     ("audio",),
     ("features", "augmentation"),
