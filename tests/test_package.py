@@ -71,5 +71,5 @@ def test_every_public_name_is_there(name):
 
 
 def test_unknown_names_are_refused():
-    with pytest.raises(AttributeError, match="no attribute 'detector'"):
+    with pytest.raises(AttributeError, match="'detector'"):
         skasd.detector  # noqa: B018
