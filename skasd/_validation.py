@@ -4,7 +4,14 @@ from numbers import Real
 
 import numpy as np
 from sklearn.base import _fit_context
-from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions, validate_params
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Interval,
+    InvalidParameterError,
+    Options,
+    StrOptions,
+    validate_params,
+)
 from sklearn.utils._repr_html.estimator import _VisualBlock
 from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
 
@@ -14,6 +21,7 @@ from skasd.clips import Clips
 __all__ = [
     "HasMethods",
     "Interval",
+    "InvalidParameterError",
     "Options",
     "StrOptions",
     "_VisualBlock",
@@ -21,7 +29,6 @@ __all__ = [
     "_num_samples",
     "as_labels",
     "check_is_fitted",
-    "component_log_density",
     "read_field",
     "training_rows",
     "validate_data",
@@ -123,8 +130,3 @@ def _check_y(y, n_clips):
             f"for the others; got {np.unique(y[wrong])[:5].tolist()} in {wrong.size} rows, the first one {wrong[0]}."
         )
     return y
-
-
-def component_log_density(mixture, X):
-    """Log density (n_rows, n_components) of each component of a fitted GaussianMixture, weights left out."""
-    return mixture._estimate_log_prob(X)

@@ -827,6 +827,18 @@ class TestReports:
         text = evaluate(MahalanobisDetector(), machines, name="a|b", n_resamples=0, verbose=0).to_markdown()
         assert "a\\|b | measured here" in text
 
+    def test_any_name_can_be_in_a_report(self, tmp_path):
+        names = ["a|b", "<b>", "$x_{", "new\nline", "\udcff", "é"]
+        clips = make_clips()
+        evaluation = evaluate(
+            MahalanobisDetector(), {name: clips.with_fields(section=[name] * 120) for name in names},
+            name="two\nlines\udcff", n_resamples=0, verbose=0,
+        )  # fmt: skip
+        for report in (evaluation.to_markdown(), evaluation.to_html(), evaluation._repr_html_()):
+            (tmp_path / "report").write_text(report, encoding="utf-8")
+        lines = evaluation.to_markdown().splitlines()
+        assert {line.replace("\\|", "").count("|") for line in lines if line.startswith("| ")} == {9, 10, 12}
+
     def test_html_stands_alone(self, evaluation):
         from matplotlib import pyplot
 

@@ -4,6 +4,7 @@ import csv
 import errno
 import io
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -170,7 +171,8 @@ class TestRead:
 
 class TestFaults:
     @pytest.mark.parametrize(("rows", "message"), [
-        ("", "must have rows 'file name,value'. It is empty"),
+        ("", "is empty"),
+        ("\n\n", "It is empty"),
         ("{0},loud\n", r"1 are wrong:\nrow 1 .*loud': the score must be a finite number"),
         ("{0},nan\n{1},inf\n", r"2 are wrong:(.|\n)*row 2 .*inf': the score must be a finite number"),
         ("{0},1\n{0},2\n", "row 2 .*the clip is there twice"),
@@ -185,6 +187,32 @@ class TestFaults:
         path.write_text(rows.format(*make_names("00")))
         with pytest.raises(ValueError, match=rf"{path.name}(.|\n)*{message}"):
             read_submission(folder)
+
+    @pytest.mark.parametrize("content", ["é,1\n".encode("cp1252"), b"\xff\xfe\x00", b'"' + b"x" * 200_000])
+    def test_files_that_are_no_csv_in_utf_8(self, folder, content):
+        path = folder / "anomaly_score_fan_section_00_test.csv"
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=path.name):
+            read_submission(folder)
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+    def test_files_that_are_none(self, folder):
+        path = folder / "decision_result_fan_section_00_test.csv"
+        os.mkfifo(path)
+        with pytest.raises(ValueError, match=rf"{path.name}.*named pipe"):
+            read_submission(folder)
+
+    def test_clips_in_the_file_of_the_other_domain(self, tmp_path):
+        write_scores(tmp_path / "team", suffix="_source_test")
+        with pytest.raises(ValueError, match="the clip is of domain target, the file of domain source"):
+            read_submission(tmp_path / "team", year=2021)
+
+    def test_ground_truth_without_domains(self, blind):
+        team, truth = blind
+        shutil.rmtree(truth / "ground_truth_domain")
+        with pytest.raises(ValueError, match=r"Of 12 of 12 clips of fan nothing tells the domain"):
+            read_submission(team, ground_truth=truth)
+        assert read_submission(team, ground_truth=truth, year=2020, n_resamples=0).machines == ["fan", "pump"]
 
     @pytest.mark.parametrize("value", ["2", "0.5", "-1", "True"])
     def test_decisions_must_be_0_or_1(self, folder, value):

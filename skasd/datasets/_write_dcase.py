@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from skasd._audio_files import as_dtype, first_ten
 from skasd._drafts import check_file_name, draft_folder, move_new, refuse_existing
+from skasd._problems import first_ten
+from skasd._samples import as_dtype, check_sample_rate, scale_of
 from skasd._validation import Interval, validate_params
 from skasd.clips import Clips
 from skasd.datasets._dcase import DcaseFilename, parse_dcase_filename
@@ -21,10 +22,10 @@ _LABELS = {1: "normal", -1: "anomaly", 0: "unknown"}
 
 
 @validate_params(
-    {"clips": [Clips], "folder": [str, Path], "sample_rate": [Interval(Integral, 1, None, closed="left"), None]},
+    {"clips": [Clips], "folder": [str, Path], "sample_rate": [Interval(Integral, 1, None, closed="left")]},
     prefer_skip_nested_validation=True,
 )
-def write_dcase(clips, folder, *, sample_rate=None):
+def write_dcase(clips, folder, *, sample_rate=16000):
     """Write clips of one machine as a folder of WAV files, named as in DCASE Task 2 of 2022.
 
     `load_dcase` reads it back. The folder appears when all of it is written, or not at all.
@@ -32,15 +33,15 @@ def write_dcase(clips, folder, *, sample_rate=None):
     Parameters
     ----------
     clips : Clips
-        With ``waveform`` (float in [-1, 1], or int16), ``machine``, ``section`` (two digits), ``domain`` (``source`` or
-        ``target``), ``attribute``, ``split`` (``train`` or ``test``) and ``label`` (+1 or -1). Other fields are not
-        written.
+        With ``waveform`` (floats in [-1, 1], or integers of 8, 16 or 32 bits), ``machine``, ``section`` (two digits),
+        ``domain`` (``source`` or ``target``), ``attribute``, ``split`` (``train`` or ``test``) and ``label`` (+1 or
+        -1). Other fields are not written.
 
     folder : str or pathlib.Path
         Where the machine's folder is made. Missing folders are made as well.
 
-    sample_rate : int, default=None
-        Of the waveforms, in Hz. None takes that which the clips know, or else 16000.
+    sample_rate : int, default=16000
+        Of the waveforms, in Hz. Clips that know another one are an error.
 
     Returns
     -------
@@ -77,7 +78,7 @@ def write_dcase(clips, folder, *, sample_rate=None):
     True
     """
     _check_writable(clips)
-    sample_rate = _sample_rate(clips, sample_rate)
+    check_sample_rate(clips, sample_rate, "write_dcase")
     names = _name_files(clips)
     target = Path(folder, clips["machine"][0])
     refuse_existing(target)
@@ -102,18 +103,11 @@ def _check_writable(clips):
     check_file_name(machines[0], "The machine")
     if not clips["waveform"].shape[-1]:
         raise ValueError("write_dcase needs waveforms with at least one sample; the clips have none.")
+    scale_of(clips["waveform"].dtype, "write_dcase")
     if clips["waveform"].dtype.kind == "f":
         _report(
             clips, ~(np.abs(clips["waveform"]).max(axis=1) <= 1), "have samples that are not finite or exceed [-1, 1]"
         )
-
-
-def _sample_rate(clips, wanted):
-    known = clips.attrs.get("sample_rate", wanted or 16000)
-    if wanted not in (None, known):
-        raise ValueError(f"sample_rate={wanted} is not that of the clips, {known} Hz. Leave it out, or resample the "
-                         "clips.")  # fmt: skip
-    return known
 
 
 def _report(clips, bad, problem):

@@ -18,6 +18,7 @@ from skasd._validation import (
     check_is_fitted,
     training_rows,
 )
+from skasd._versions import VersionsMixin
 from skasd.clips import Clips
 from skasd.detectors._base import _doubt_zeros_and_ones, _named, _text
 from skasd.ensemble._errors import named_errors
@@ -26,7 +27,7 @@ from skasd.ensemble._training_units import training_units
 _ROUNDING = 1e-12  # what is less in scores near one, such as cosines, is rounding
 
 
-class ScoreEnsemble(OutlierMixin, BaseEstimator):
+class ScoreEnsemble(VersionsMixin, OutlierMixin, BaseEstimator):
     """Score clips with several systems at once.
 
     Every member learns from the same clips. Their scores, which may be distances, log-likelihoods or log-odds, are

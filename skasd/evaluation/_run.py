@@ -10,7 +10,7 @@ import numpy as np
 import psutil
 from sklearn.base import clone
 
-from skasd._audio_files import first_ten
+from skasd._problems import first_ten
 from skasd.metrics import anomaly_predictions
 from skasd.metrics._scorers import find_threshold
 

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from skasd._audio_files import first_ten
 from skasd._drafts import check_file_name, draft_folder, move_new, refuse_existing
+from skasd._files import read_csv
+from skasd._problems import first_ten
 from skasd._validation import Interval, Options, StrOptions, validate_params
 from skasd.clips import Clips
 from skasd.datasets import parse_dcase_filename
-from skasd.datasets._dcase import _read_csv, _read_evaluation_list, _read_flags
+from skasd.datasets._dcase import _read_evaluation_list, _read_flags, challenge_name
 from skasd.evaluation._evaluation import Evaluation
 from skasd.evaluation._figures import Rules
 
@@ -210,7 +211,7 @@ def _check_complete(evaluation):
             raise ValueError(f"The clips of {machine} lack {' and '.join(map(repr, missing))}: a submission needs the "
                              "file name of each clip, and whether it is an alarm.")  # fmt: skip
         counts = Counter(
-            (section, Path(path).name) for section, path in zip(clips["section"], clips["path"], strict=True)
+            (section, challenge_name(path)) for section, path in zip(clips["section"], clips["path"], strict=True)
         )
         twice = [name for (_, name), count in counts.items() if count > 1]
         if twice:
@@ -227,7 +228,7 @@ def _check_complete(evaluation):
 def _check_values(machine, clips):
     wrong = np.flatnonzero(~np.isfinite(clips["anomaly_score"]) | ~np.isin(clips["decision"], (0, 1)))
     if wrong.size:
-        names = first_ten([Path(path).name for path in clips["path"][wrong]], ", ")
+        names = first_ten([challenge_name(path) for path in clips["path"][wrong]], ", ")
         raise ValueError(f"{wrong.size} clips of {machine} have a score that is NaN or infinite, or a decision that is "
                          f"neither 0 nor 1: {names}.")  # fmt: skip
 
@@ -240,7 +241,7 @@ def _files_of(evaluation):
         for section, domain, path, *values in zip(*columns, strict=True):
             for kind, value in zip(_FIELDS, values, strict=True):
                 place = (kind, machine, section, domain if year == 2021 else "")
-                files.setdefault(place, []).append((Path(path).name, value))
+                files.setdefault(place, []).append((challenge_name(path), value))
     names = {place: _name_file(*place, year) for place in files}
     _check_file_names(names)
     return {names[place]: rows for place, rows in files.items()}
@@ -269,7 +270,7 @@ def _name_file(kind, machine, section, domain, year):
 def _machines_of(source):
     """The machines that a ground truth names."""
     if source.is_file():
-        return [row[0] for row in _read_csv(source) if not any(row[1:])]
+        return [row[0] for row in read_csv(source) if not any(row[1:])]
     files = sorted(source.glob("ground_truth_data/*.csv")) or sorted(source.glob("*.csv"))
     matches = [re.fullmatch(r"ground_truth_(.+)_section_\d\d(?:_source|_target)?_test\.csv", f.name) for f in files]
     machines = list(dict.fromkeys(match[1] for match in matches if match))
@@ -304,7 +305,7 @@ def _read_tables(folder, machines):
 def _read_values(path, match):
     """{file name: value} of one file."""
     values, problems = {}, []
-    for number, row in enumerate(_read_csv(path), start=1):
+    for number, row in enumerate(read_csv(path), start=1):
         try:
             name, value = row
             values[_check_name(name, match, values)] = _NUMBERS[match["kind"]](value)

@@ -1,5 +1,7 @@
 """What all displays share: colours, and where to draw."""
 
+from skasd._problems import encodable
+
 NORMAL, ANOMALOUS, NEUTRAL = "#0072B2", "#E69F00", "0.5"
 
 
@@ -19,7 +21,7 @@ def axes_for(ax, owner):
 
 def plain(text):
     """Text that matplotlib shows as it is: no ``$`` begins a formula."""
-    return (text or "").replace("$", r"\$")
+    return encodable(text or "").replace("$", r"\$")
 
 
 def add_colorbar(image, ax, label):
