@@ -29,7 +29,7 @@ from skasd.ensemble import ScoreEnsemble
 from skasd.features import FieldTransformer, FrameStacker, LogMelSpectrogram
 from skasd.losses import SoftmaxLoss
 
-TRAINING = {"max_epochs": 3, "batch_size": 64, "device": "cpu", "threshold": "quantile"}
+TRAINING = {"max_epochs": 3, "batch_size": 64, "device": "cpu", "threshold": "quantile", "validation_fraction": 0.0}
 ESTIMATORS = [
     AudioLoader(),
     LevelNormalizer(),
@@ -63,6 +63,7 @@ HELD_OUT = dict.fromkeys(
 NO_FULL_SCALE = {"check_estimators_dtypes": "it gives int64, which does not tell what full scale is"}
 EXPECTED_FAILURES = {
     "AudioLoader": NO_FULL_SCALE,
+    "ClassificationEmbedder": NO_FULL_SCALE,
     "CosineCenterDetector": {"check_estimators_dtypes": "the check has rows of zeros, which have no direction"},
     "LevelNormalizer": NO_FULL_SCALE,
     "LocalOutlierFactorDetector": LEAVES_ITSELF_OUT,
