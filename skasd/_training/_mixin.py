@@ -62,7 +62,7 @@ class TrainingMixin(VersionsMixin):
     def _forget_fit(self):
         forget_ready(self)
         for name in [name for name in vars(self) if name.endswith("_") and not name.startswith("__")]:
-            delattr(self, name)
+            del self.__dict__[name]  # a property, such as offset_, has none to delete
 
     def _begin_training(self):
         """The checkpoint, if there is to be one, and the seed: that of the training that goes on."""

@@ -166,7 +166,7 @@ class NetworkDetector(OwnScoresMixin, TrainingMixin, BaseDetector):
     def _forget_fit(self):
         super()._forget_fit()
         for name in {"_aside", "_threshold"} & set(vars(self)):
-            delattr(self, name)
+            del self.__dict__[name]
 
 
 _SHARE_ASIDE = 0.1
