@@ -51,7 +51,7 @@ class NetworkDetector(OwnScoresMixin, TrainingMixin, BaseDetector):
             super().fit(X, y)
             if self._aside.any():
                 held_out = map(np.concatenate, zip(*self._held_out, strict=True))
-                self._threshold = Threshold(partial(score_held_out, *held_out, self.contamination, self.threshold))
+                self.offset_ = Threshold(partial(score_held_out, *held_out, self.contamination, self.threshold))
             for name in _IN_FIT:
                 delattr(self, name)
         return self
@@ -101,6 +101,9 @@ class NetworkDetector(OwnScoresMixin, TrainingMixin, BaseDetector):
     def _clips_aside(self, X, windows, number, used, seed):
         """Mask of those of the used clips that watch the loss and set the threshold."""
         copy = first_copies(take(windows, used))
+        if not copy.any():
+            raise ValueError("All training clips are the same, and copies count once: a network needs clips that "
+                             "differ. Are they silent?")  # fmt: skip
         groups = joined(recording_numbers(X, len(windows))[used], copy)
         for own in (number[used] == section for section in range(len(self.sections_))):
             if len(set(groups[own].tolist())) == 1:  # all of one recording, of which fit has warned
