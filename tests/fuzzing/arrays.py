@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.preprocessing import StandardScaler
 
+from fuzzing.drawing import mostly
 from fuzzing.judging import Sparing, check, must
 from fuzzing.layouts import DTYPES, LAYOUTS, lay_out
 from skasd.audio import AudioLoader, LevelNormalizer
@@ -78,10 +79,10 @@ def cases():
     return st.builds(
         Case,
         st.sampled_from(list(TAKERS)),
-        st.sampled_from(["ordinary"] * 6 + list(VALUES)),
-        st.sampled_from(["float64"] * 2 + list(DTYPES)),
-        st.sampled_from(["c"] * 4 + list(LAYOUTS)),
-        st.sampled_from(["as it is"] * 12 + list(RESHAPED)),
+        mostly(["ordinary"], VALUES, 0.75),
+        mostly(["float64"], DTYPES, 0.75),
+        mostly(["c"], LAYOUTS, 0.75),
+        mostly(["as it is"], RESHAPED, 0.75),
         st.booleans(),
         st.integers(0, 9),
     )
@@ -98,6 +99,7 @@ def law(case):
     else:
         made = clone(taker).fit_transform(given)
     made = np.asarray(made)
+    check(made.dtype.kind in "fiu", f"a result of dtype {made.dtype}")
     check(np.isfinite(made).all(), f"{np.count_nonzero(~np.isfinite(made))} of {made.size} numbers are not finite")
     if case.reshaped not in ("as it is", "one row") or not _comparable(case):
         return
@@ -130,7 +132,7 @@ def _comparable(case):
 def _tolerance(case, scale):
     """Single precision; of levels, which are logarithms, more, since near silence they hang on the last digits."""
     if case.taker.startswith("LogMel"):
-        return 0.02 if case.values in ("ordinary", "constant") else np.inf
+        return 0.02 if case.values == "ordinary" else np.inf
     return (2e-3 if case.dtype == "float16" and case.taker != "FieldTransformer" else 1e-5) * max(scale, 1e-3)
 
 

@@ -255,7 +255,10 @@ def _check_cut(case, wanted, waveform, reading):
 def _compare_ways(case, path, reading, waveform):
     """Among others, and by its path inside a spectrogram: always the same samples."""
     if reading["sample_rate"] is None:
-        reading = reading | {"sample_rate": soundfile.info(path).samplerate}
+        try:
+            reading = reading | {"sample_rate": soundfile.info(path).samplerate}
+        except soundfile.SoundFileError:  # the package reads more than libsndfile
+            return
     with must("AudioLoader on a file that load_audio reads"):
         rows = AudioLoader(**reading).fit_transform([path, path])
     check(np.array_equal(rows, [waveform, waveform]), "AudioLoader gives other samples than load_audio")
