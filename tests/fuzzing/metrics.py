@@ -131,8 +131,8 @@ def _two_names(y_true, y_score, section=None, domain=None):
 
 def _compare(case, plain, scores, parameters, figures):
     if case.metric == "auc" and case.section in ("none", "one"):
-        pairs = scores[plain][:, np.newaxis] - scores[~plain]
-        wanted = np.mean((pairs > 0) + 0.5 * (pairs == 0))
+        anomalous, normal = scores[plain][:, np.newaxis], scores[~plain]
+        wanted = np.mean((anomalous > normal) + 0.5 * (anomalous == normal))
         check(abs(figures[0] - wanted) < 1e-12, f"AUC {figures[0]}, counted {wanted}")
     order = np.random.default_rng(case.seed + 1).permutation(len(plain))
     moved = {name: value if value is None or isinstance(value, (str, int, float)) else np.asarray(value)[order]
