@@ -24,6 +24,7 @@ from skasd.losses import (
     SubspaceLoss,
 )
 
+
 def in_halves(make, **params):
     """A loss for a network with two branches."""
     return lambda size, n_classes: make(size, n_classes, branch_sizes=(size // 2, size // 2), **params)
@@ -259,7 +260,9 @@ def test_feature_exchange_loss_adds_a_second_head_in_training_only():
     embedding, target = torch.randn(7, 8), torch.randint(3, (7,))
     assert loss.exchanged.weight.shape == (2 * 3 * 4, 8)
     assert (loss.whole.weight.requires_grad, loss.exchanged.weight.requires_grad) == (False, True)
-    torch.testing.assert_close(loss(embedding, target), loss.whole(embedding, target) + loss.exchanged(embedding, target))
+    torch.testing.assert_close(
+        loss(embedding, target), loss.whole(embedding, target) + loss.exchanged(embedding, target)
+    )
     assert loss.eval()(embedding, target) == loss.whole(embedding, target)
 
 

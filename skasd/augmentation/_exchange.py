@@ -9,9 +9,7 @@ __all__ = ["FeatureExchange", "StatisticsExchange"]
 class _Exchange(Augmentation):
     """Some clips get parts of others, and a soft target that says where each part is from."""
 
-    def _draw_exchange(self, batch, generator, n_partners):
-        random_state = self._random_state(batch, generator)
-        n_clips = len(batch.x)
+    def _draw_exchange(self, random_state, n_clips, n_partners):
         partners = np.stack([random_state.permutation(n_clips) for _ in range(n_partners)])
         exchanged = random_state.uniform(size=n_clips) < self.probability
         return {"partners": torch.from_numpy(partners), "exchanged": torch.from_numpy(exchanged)}
@@ -75,11 +73,11 @@ class FeatureExchange(_Exchange):
         return tuple(number * (len(self.branch_sizes) + 1) for number in n_classes)
 
     def draw(self, batch, generator):
-        sizes = tuple(self.branch_sizes)
+        random_state, sizes = self._random_state(batch, generator), tuple(self.branch_sizes)
         if len(sizes) < 2 or batch.x.ndim != 2 or sum(sizes) != batch.x.shape[1]:
             raise ValueError(f"FeatureExchange wants embeddings (batch, d) of at least two parts with d the sum of "
                              f"branch_sizes={sizes}; got shape {tuple(batch.x.shape)}.")  # fmt: skip
-        return self._draw_exchange(batch, generator, len(sizes) - 1)
+        return self._draw_exchange(random_state, len(batch.x), len(sizes) - 1)
 
     def apply(self, batch, params):
         partners, exchanged = params["partners"].to(batch.x.device), params["exchanged"].to(batch.x.device)
@@ -143,10 +141,11 @@ class StatisticsExchange(_Exchange):
         return tuple(3 * number for number in n_classes)
 
     def draw(self, batch, generator):
+        random_state = self._random_state(batch, generator)
         if batch.x.ndim < 3:
             raise ValueError(f"StatisticsExchange wants spectrograms of shape (batch, n_bands, n_frames); "
                              f"got {tuple(batch.x.shape)}.")  # fmt: skip
-        return self._draw_exchange(batch, generator, 1)
+        return self._draw_exchange(random_state, len(batch.x), 1)
 
     def apply(self, batch, params):
         x = batch.x
