@@ -209,12 +209,11 @@ def test_adaproj_scale_conventions():
 
 
 def test_adaproj_is_the_cosine_with_the_projection_onto_the_subspace_of_each_class():
-    """Three dimensions, the subspaces of two classes are the x-y plane and, from vectors 60 degrees apart, the y-z plane."""
+    """The subspaces of two classes are the x-y plane and, from vectors that are 60 degrees apart, the y-z plane."""
     plane, oblique = torch.eye(3)[:2], torch.tensor([[0.0, 1.0, 0.0], [0.0, 0.5, math.sqrt(0.75)]])
     loss = with_centers(AdaProjLoss(3, 2, subspace_size=2, initial_scale=2.0), torch.cat([5 * plane, oblique]))
     embedding = torch.tensor([[3.0, 0.0, 4.0]])  # unit vector (0.6, 0, 0.8)
-    share = 0.8 * math.sqrt(0.75)  # the first vector of the second class has none
-    assert share * 0.5 > 0  # so the sum is share * (0, 0.5, 0.75 ** 0.5), and its cosine with the embedding share
+    share = 0.8 * math.sqrt(0.75)  # of the second vector of the second class; the first has none
     torch.testing.assert_close(loss.logits(embedding), torch.tensor([[2 * 0.6, 2 * share]]))
 
 
@@ -605,7 +604,7 @@ def test_targets_that_do_not_match_the_heads_are_named():
 
 
 def test_focal_loss_refuses_a_loss_with_several_heads():
-    with pytest.raises(TypeError, match="must be a ClassificationLoss.*got SubspaceLoss"):
+    with pytest.raises(TypeError, match=r"must be a ClassificationLoss.*got SubspaceLoss"):
         FocalLoss(8, 2, loss=SubspaceLoss, loss_params={"branch_sizes": (4, 4)})
 
 

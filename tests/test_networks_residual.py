@@ -72,7 +72,7 @@ def test_published_sizes_of_the_spectrograms(n_fft, hop_length, shape):
 
 @torch.no_grad()
 def test_magnitudes_of_a_tone_by_hand():
-    """A tone of amplitude 1 in the middle of bin 32: half its amplitude times the sum of the window, over its energy."""
+    """A tone of amplitude 1 in the middle of bin 32: half the sum of the window, over the root of its energy."""
     time = torch.arange(16_000, dtype=torch.float64) / 16_000
     magnitudes = MultiResolutionNetwork(resolutions=((1024, 512),), fmin=0).branches[0].magnitudes
     found = magnitudes(torch.sin(2 * torch.pi * 500 * time).float()[None])[0, :, 10]
@@ -133,7 +133,7 @@ def test_the_resnet_takes_any_size_but_keeps_to_its_bands():
         network = SpectrogramResNet().eval()
         assert network(batch(2, *size)).isfinite().all()
         assert network(batch(2, size[0], 40)).shape == (2, 128)
-        with pytest.raises(ValueError, match=rf"built on spectrograms of shape \(1, {size[0]}, 'any'\)"):
+        with pytest.raises(ValueError, match=rf"built on clips of shape \(1, {size[0]}, 'any'\)"):
             network(batch(2, size[0] + 1, 40))
     with pytest.raises(ValueError, match="built for 1 input channel"):
         SpectrogramResNet()(batch(2, 2, 16, 16))

@@ -23,7 +23,7 @@ class FeatureExchange(_Exchange):
 
     Of an embedding with M parts, those after the first are permuted over the batch, each with a permutation of its own.
     The network then has to keep in each branch what tells clips apart, instead of leaving it to the easiest one. This
-    belongs behind the network, where `skasd.losses.FeatureExchangeLoss` puts it.
+    belongs behind the network, which is where `skasd.losses.FeatureExchangeLoss` puts it.
 
     Parameters
     ----------
@@ -40,8 +40,8 @@ class FeatureExchange(_Exchange):
 
     Notes
     -----
-    C classes become C (M + 1): class k of a clip that stays as it is is still k, and a clip of parts has the share 1 / M
-    in each of the classes k + C m, with k the class of the clip that part m = 1, ..., M is from.
+    C classes become C (M + 1): a clip that stays as it is keeps its class k, and a clip of parts has the share 1 / M in
+    each of the classes k + C m, with k the class of the clip that part m = 1, ..., M is from.
 
     References
     ----------
@@ -109,9 +109,9 @@ class StatisticsExchange(_Exchange):
 
     Notes
     -----
-    C classes become 3 C: class k of a clip that stays as it is is still k, and a clip of two has the share 1 / 2 in
-    k + C, with k its own class, and in j + 2 C, with j the class of the other clip. A band that is constant over time
-    becomes the other clip's mean.
+    C classes become 3 C: a clip that stays as it is keeps its class k, and a clip of two has the share 1 / 2 in k + C,
+    with k its own class, and in j + 2 C, with j the class of the other clip. A band that is constant over time becomes
+    the other clip's mean.
 
     References
     ----------

@@ -14,8 +14,8 @@ _SIZE = Interval(Integral, 0, None, closed="left")
 class SpecAugment(Augmentation):
     """Mask stripes of a spectrogram: some bands over all frames, some frames over all bands.
 
-    Each mask has a width drawn uniformly from 0 to the widest and a place drawn uniformly, for each clip anew. By default
-    about a fifth of a clip is masked on average, whatever its size.
+    Each mask has a width drawn uniformly from 0 to the widest and a place drawn uniformly, for each clip anew. By
+    default about a fifth of a clip is masked on average, whatever its size.
 
     Parameters
     ----------
@@ -27,12 +27,12 @@ class SpecAugment(Augmentation):
         Number of time masks. 0 leaves the frames alone, as suits short windows.
 
     max_time_share : float, default=1.0
-        Widest time mask as a share of the frames, in [0, 1], where `time_mask` is a number of frames; the smaller of the
-        two limits holds.
+        Widest time mask as a share of the frames, in [0, 1], where `time_mask` is a number of frames; the smaller of
+        the two limits holds.
 
     freq_mask : float or int, default=0.125
-        Widest frequency mask: as a float in [0, 1] a share of the bands, as an int a number of bands. A spectrogram with
-        fewer bands limits it to their number.
+        Widest frequency mask: as a float in [0, 1] a share of the bands, as an int a number of bands. A spectrogram
+        with fewer bands limits it to their number.
 
     n_freq_masks : int, default=2
         Number of frequency masks. 0 leaves the bands alone.
@@ -49,8 +49,8 @@ class SpecAugment(Augmentation):
 
     Notes
     -----
-    The paper's policies are made for speech of many seconds, and mask most of a clip of machine sound: "LD" is
-    ``freq_mask=27, time_mask=100`` without its time warping, "LB" the same with one mask of each kind, "SM" ``freq_mask=15,
+    The paper's policies are made for long utterances and mask most of a small spectrogram: "LD" is ``freq_mask=27,
+    time_mask=100`` without its time warping, "LB" the same with one mask of each kind, "SM" ``freq_mask=15,
     time_mask=70, max_time_share=0.2``, "SS" ``freq_mask=27, time_mask=70, max_time_share=0.2``.
 
     References

@@ -78,8 +78,8 @@ class SubspaceLoss(_BranchLoss):
 
     References
     ----------
-    .. [1] T. Fujimura, K. Wilkinghoff, K. Imoto and T. Toda, "ASDKit: A Toolkit for Comprehensive Evaluation of Anomalous
-       Sound Detection Methods", DCASE 2025 Workshop, arXiv:2507.10264.
+    .. [1] T. Fujimura, K. Wilkinghoff, K. Imoto and T. Toda, "ASDKit: A Toolkit for Comprehensive Evaluation of
+       Anomalous Sound Detection Methods", DCASE 2025 Workshop, arXiv:2507.10264.
 
     Examples
     --------

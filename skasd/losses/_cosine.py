@@ -324,8 +324,9 @@ class AdaProjLoss(_AdaptiveScaleLoss):
 
     Notes
     -----
-    The vectors are drawn at random and not made orthogonal, so the sum is a projection only in expectation. An embedding
-    that is at right angles to all vectors of a class has the cosine 0. Scales are at least 0.98, see `AdaCosLoss`.
+    The vectors are drawn at random and not made orthogonal, so the sum is a projection only in expectation. An
+    embedding that is at right angles to all vectors of a class has the cosine 0. Apart from a number that is given, the
+    scale is at least 0.98, see `AdaCosLoss`.
 
     References
     ----------

@@ -20,8 +20,8 @@ class MultiResolutionNetwork(nn.Module):
     systems without pretrained weights this one, with `SubclusterAdaCosLoss` and `Mixup` of waveforms, was the best on
     the data of DCASE 2022 and 2023 [1]_.
 
-    The network serves clips of one length, which comes from the first batch: the same bin of a longer clip's spectrum is
-    another frequency.
+    The network serves clips of one length, which comes from the first batch: the same bin of a longer clip's spectrum
+    is another frequency.
 
     Parameters
     ----------
@@ -63,14 +63,14 @@ class MultiResolutionNetwork(nn.Module):
 
     Notes
     -----
-    Magnitudes are linear, divided by the root of the window's energy, and enter through a batch norm over the bins. Then
-    come a stem, two residual blocks with squeeze-excitation per number of channels, the maximum over time, and a linear
-    layer over channels and bands. The spectrum passes three convolutions and six linear layers. There are no biases, and
-    batch norms have no weights. With the defaults and clips of 10 s there are 5 000 432 parameters, as published; a
-    single spectrogram ``resolutions=((1024, 512),)`` has 2 495 568 with the spectrum.
+    Magnitudes are linear, divided by the root of the window's energy, and enter through a batch norm over the bins.
+    Then come a stem, two residual blocks with squeeze-excitation per number of channels, the maximum over time, and a
+    linear layer over channels and bands. The spectrum passes three convolutions and six linear layers. There are no
+    biases, and batch norms have no weights. With the defaults and clips of 10 s there are 5 000 432 parameters, as
+    published; a single spectrogram, ``resolutions=((1024, 512),)``, and the spectrum have 2 495 568.
 
-    The convolutions along the spectrum are made for 10 s; what is shorter is padded with zeros where a kernel is longer
-    than what it meets. On a CPU, ``channels=(8, 16, 32, 64), spectrum_channels=32`` trains several times as fast.
+    The convolutions along the spectrum are made for 10 s; of a shorter clip, what a kernel would be longer than is
+    padded with zeros. On a CPU, ``channels=(8, 16, 32, 64), spectrum_channels=32`` needs a fraction of the work.
 
     References
     ----------
@@ -140,12 +140,18 @@ class MultiResolutionNetwork(nn.Module):
         -------
         parts : list of Tensor of shape (batch, branch_size)
             In the order of ``branch_sizes``; side by side they are the embedding.
+
+        Raises
+        ------
+        ValueError
+            If ``x`` is not a batch of waveforms, or has another length than those that the network was built on.
         """
         x = as_waveforms(x, next(self.parameters()).dtype, "MultiResolutionNetwork")
         self.n_samples = self.n_samples or x.shape[1]
         if x.shape[1] != self.n_samples:
-            raise ValueError(f"This MultiResolutionNetwork was built on clips of {self.n_samples} samples; got clips of "
-                             f"{x.shape[1]}. Crop or pad the clips to one length, or build a new network.")  # fmt: skip
+            raise ValueError(f"This MultiResolutionNetwork was built on clips of {self.n_samples} samples; got clips "
+                             f"of {x.shape[1]}. Crop or pad the clips to one length, or build a new "
+                             "network.")  # fmt: skip
         return [branch(x) for branch in self.branches]
 
 

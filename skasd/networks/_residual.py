@@ -1,6 +1,7 @@
 """What the residual networks share: a trunk that keeps bands and frames apart, and a head without biases."""
 
-import torch
+from itertools import pairwise
+
 from torch import nn
 from torch.nn import functional as F
 
@@ -23,7 +24,7 @@ class ResidualTrunk(nn.Module):
         conv = nn.Conv2d(in_channels, first, 7, stride=2, bias=False)
         stages = [nn.Sequential(conv, batch_norm(2, first), nn.ReLU(), nn.MaxPool2d(3, stride=2))]
         stages.append(nn.Sequential(_Block(first, first), _Block(first, first)))
-        for narrow, wide in zip(channels, channels[1:], strict=False):
+        for narrow, wide in pairwise(channels):
             stages.append(nn.Sequential(_Block(narrow, wide, stride=2), _Block(wide, wide)))
         self.stages = nn.ModuleList(stages)
 

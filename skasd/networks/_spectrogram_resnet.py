@@ -38,8 +38,8 @@ class SpectrogramResNet(nn.Module):
 
     Notes
     -----
-    The blocks are those of `MultiResolutionNetwork`, without biases and with batch norms without weights. Stages are the
-    stem, each pair of blocks, and the embedding. Inputs of less than 11 bands or frames are padded with zeros.
+    The blocks are those of `MultiResolutionNetwork`, without biases and with batch norms without weights. Stages are
+    the stem, each pair of blocks, and the embedding. Inputs of less than 11 bands or frames are padded with zeros.
 
     Examples
     --------

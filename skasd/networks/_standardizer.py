@@ -77,8 +77,8 @@ class BandStandardizer(LazyModuleMixin, nn.Module):
             If the number of bands or channels is not that of the first batch.
         """
         if x.shape[1:-1] != self.mean.shape[:-1]:
-            raise ValueError(f"This BandStandardizer was built on spectrograms of shape {(*self.mean.shape[:-1], 'any')} "
-                             f"per clip; got {tuple(x.shape[1:])}. Make spectrograms with as many bands, or build a new "
+            raise ValueError(f"This BandStandardizer was built on clips of shape {(*self.mean.shape[:-1], 'any')}; got "
+                             f"{tuple(x.shape[1:])}. Make spectrograms with as many bands, or build a new "
                              "network.")  # fmt: skip
         return (x - self.mean) / self.std
 
