@@ -9,20 +9,24 @@ from skasd.networks._lazy import LazyBatchNorm1d
 
 __all__ = ["ResidualTrunk", "SqueezeExcitation", "batch_norm", "flat_head", "pad_to"]
 
-_SMALLEST = 11  # bands and frames that the stem makes one of
+_SMALLEST = {2: 7, 4: 11}  # bands and frames that the stem makes one of
 
 
 class ResidualTrunk(nn.Module):
-    """A stem that halves the map twice, and two residual blocks per number of channels, each after the first halving.
+    """A stem that narrows the map, and two residual blocks per number of channels, each after the first halving.
 
     No biases, and batch norms without weights.
     """
 
-    def __init__(self, channels, in_channels=1):
+    def __init__(self, channels, in_channels=1, stem_stride=4):
         super().__init__()
+        if stem_stride not in _SMALLEST:
+            raise ValueError(f"stem_stride must be 2 or 4; got {stem_stride!r}.")
+        self.smallest = _SMALLEST[stem_stride]
         first = channels[0]
         conv = nn.Conv2d(in_channels, first, 7, stride=2, bias=False)
-        stages = [nn.Sequential(conv, batch_norm(2, first), nn.ReLU(), nn.MaxPool2d(3, stride=2))]
+        pool = nn.MaxPool2d(3, stride=2) if stem_stride == 4 else nn.Identity()
+        stages = [nn.Sequential(conv, batch_norm(2, first), nn.ReLU(), pool)]
         stages.append(nn.Sequential(_Block(first, first), _Block(first, first)))
         for narrow, wide in pairwise(channels):
             stages.append(nn.Sequential(_Block(narrow, wide, stride=2), _Block(wide, wide)))
@@ -33,7 +37,7 @@ class ResidualTrunk(nn.Module):
 
     def forward_stages(self, x):
         """The map of every stage, of (batch, in_channels, n_bands, n_frames)."""
-        maps = [pad_to(x, _SMALLEST, _SMALLEST)]
+        maps = [pad_to(x, self.smallest, self.smallest)]
         for stage in self.stages:
             maps.append(stage(maps[-1]))
         return maps[1:]

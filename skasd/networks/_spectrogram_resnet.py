@@ -27,8 +27,17 @@ class SpectrogramResNet(nn.Module):
     channels : sequence of int, default=(16, 32, 64, 128)
         Channels of the stages; each after the first halves bands and frames.
 
+    stem_stride : {2, 4}, default=2
+        By how much the first layers narrow bands and frames: 2 by a convolution, 4 with a max-pool behind it, at about
+        a quarter of the work. Short faults in few bands need the finer map.
+
     embedding_size : int, default=128
         Length of the embedding.
+
+    Raises
+    ------
+    ValueError
+        If ``stem_stride`` is neither 2 nor 4.
 
     See Also
     --------
@@ -39,7 +48,8 @@ class SpectrogramResNet(nn.Module):
     Notes
     -----
     The blocks are those of `MultiResolutionNetwork`, without biases and with batch norms without weights. Stages are
-    the stem, each pair of blocks, and the embedding. Inputs of less than 11 bands or frames are padded with zeros.
+    the stem, each pair of blocks, and the embedding. Inputs of less than 7 bands or frames (11 with
+    ``stem_stride=4``) are padded with zeros.
 
     Examples
     --------
@@ -52,11 +62,11 @@ class SpectrogramResNet(nn.Module):
     [16, 16, 32, 64, 128, 128]
     """
 
-    def __init__(self, *, in_channels=1, channels=(16, 32, 64, 128), embedding_size=128):
+    def __init__(self, *, in_channels=1, channels=(16, 32, 64, 128), stem_stride=2, embedding_size=128):
         super().__init__()
         self.in_channels = in_channels
         self.standardizer = BandStandardizer()
-        self.trunk = ResidualTrunk(channels, in_channels)
+        self.trunk = ResidualTrunk(channels, in_channels, stem_stride)
         self.head = flat_head(embedding_size)
 
     def forward(self, x):
