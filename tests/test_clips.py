@@ -260,3 +260,15 @@ def test_clips_of_one_recording_share_its_number():
     assert numbers[0] == numbers[3]
     assert len(set(numbers.tolist())) == 4
     np.testing.assert_array_equal(recording_numbers(np.zeros((3, 2)), 3), [0, 1, 2])
+
+
+def test_missing_numbers_of_pandas_are_unknown():
+    pandas = pytest.importorskip("pandas")
+    recording = pandas.array([1, pandas.NA, 1], dtype="Int64")
+    assert Clips(recording=recording)["recording"].tolist() == ["1", "", "1"]
+
+
+@pytest.mark.parametrize("values", [{"a": 1}, {"a", "b"}, {"a": 1}.keys()], ids=["dict", "set", "keys"])
+def test_what_has_no_order_is_no_field(values):
+    with pytest.raises(ValueError, match="'section'"):
+        Clips(section=values)

@@ -1,5 +1,8 @@
 import csv
+import errno
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -263,7 +266,10 @@ def test_what_is_written_is_read_back(tmp_path, machine):
 
 
 def test_names_and_attributes_are_those_of_the_challenge(tmp_path):
-    folder = write_dcase(make("bearing", n_sections=1, domain_shift="speed"), str(tmp_path), sample_rate=8000)
+    clips = make("bearing", n_sections=1, domain_shift="speed", sample_rate=8000)
+    folder = write_dcase(clips, str(tmp_path), sample_rate=8000)
+    with pytest.raises(ValueError, match="8000 Hz"):
+        write_dcase(clips, tmp_path / "new")
     name = "section_00_source_train_normal_0002_vel_22"
     assert soundfile.info(folder / "train" / f"{name}.wav").samplerate == 8000
     assert (folder / "test" / "section_00_target_test_anomaly_0001_vel_26.wav").exists()
@@ -303,8 +309,8 @@ def test_what_cannot_be_written_is_named_and_leaves_nothing_behind(tmp_path):
     loud[3, 5], loud[7, 0] = 1.5, np.nan
     wrong = [
         (clips.without("domain", "label"), "needs the fields domain, label as well"),
-        (clips + make("valve"), r"clips of one machine, .* got \['fan', 'valve'\]"),
-        (clips.with_fields(machine=["../fan"] * len(clips)), "whose name can name a folder"),
+        (clips + make("valve"), r"clips of one machine; got \['fan', 'valve'\]"),
+        (clips.with_fields(machine=["../fan"] * len(clips)), r"The machine cannot name a file: '\.\./fan'"),
         (clips[:0], "clips of one machine"),
         (clips.with_fields(waveform=loud), r"2 of 28 clips have samples .* in rows 3, 7\."),
         (clips.with_fields(label=[0] * len(clips)), "28 of 28 clips have a section, domain, split, label or attribute"),
@@ -315,6 +321,26 @@ def test_what_cannot_be_written_is_named_and_leaves_nothing_behind(tmp_path):
     for bad, message in wrong:
         with pytest.raises(ValueError, match=message):
             write_dcase(bad, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("machine", ["..", ".", "a/b", "CON", "x" * 300, "a\0b", " "])
+def test_machines_that_cannot_name_a_folder(tmp_path, machine):
+    clips = make()
+    with pytest.raises(ValueError, match="The machine cannot name a file"):
+        write_dcase(clips.with_fields(machine=[machine] * len(clips)), tmp_path)
+    with pytest.raises(ValueError, match="at least one sample"):
+        write_dcase(clips.with_fields(waveform=np.zeros((len(clips), 0))), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    with pytest.raises(OSError, match=rf"No space left on device: '{tmp_path}'"):
+        write_dcase(make(), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

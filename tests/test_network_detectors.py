@@ -220,8 +220,9 @@ class Scaled(TransformerMixin, BaseEstimator):
 def test_the_network_learns_from_augmented_clips_and_the_threshold_from_the_others(make):
     clips, test = make_clips(), make_clips(seed=1)
     mixup = Mixup(target_share=0.5, random_state=7)
-    detector = make(augmentation=mixup, threshold="quantile", contamination=0.25).fit(clips)
-    by_hand = make(threshold="quantile").fit(mixup.fit_transform(clips))
+    own = {"threshold": "quantile", "validation_fraction": 0.0}
+    detector = make(augmentation=mixup, contamination=0.25, **own).fit(clips)
+    by_hand = make(**own).fit(mixup.fit_transform(clips))
     np.testing.assert_array_equal(detector.score_samples(test), by_hand.score_samples(test))
     assert detector.offset_ == np.quantile(detector.score_samples(clips), 0.25)
 
@@ -248,7 +249,7 @@ def test_an_augmentation_gives_back_the_windows_that_it_got():
     with pytest.raises(
         ValueError, match=r"augmentation=Scaled\(n_windows=9\) must .* \(24, 10, 6\); it made \(24, 9, 6\)"
     ):
-        flow(augmentation=Scaled(n_windows=9)).fit(make_clips())
+        flow(augmentation=Scaled(n_windows=9), validation_fraction=0.0).fit(make_clips())
 
 
 # Answers of another library
@@ -266,6 +267,7 @@ def test_a_linear_autoencoder_finds_the_subspace_of_pca():
     basis = rng.normal(size=(2, 6))
     X, test = (rng.normal(size=(n, 2)) @ basis + 0.1 * rng.normal(size=(n, 6)) for n in (600, 200))
     params = TRAINING | {"network_params": {"n_features": 6, "n_components": 2}, "max_epochs": 200, "lr": 0.02}
+    params |= {"validation_fraction": 0.0}
     detector = AutoencoderDetector(LinearAutoencoder, lr_schedule="cosine", threshold="quantile", **params).fit(X)
     pca = PCA(2).fit(X)
     wanted = -np.square(test - pca.inverse_transform(pca.transform(test))).mean(axis=1)
@@ -295,7 +297,8 @@ def squared_distance(X, Y):
 
 def test_mahalanobis_weighs_the_errors_of_frames_by_section_and_domain():
     clips, test = make_clips(), make_clips(seed=1)
-    detector = AutoencoderDetector(Nothing, error="mahalanobis", n_frames=2, **TRAINING).fit(clips)
+    params = {"error": "mahalanobis", "validation_fraction": 0.0, **TRAINING}
+    detector = AutoencoderDetector(Nothing, n_frames=2, **params).fit(clips)
     for section in ("00", "01"):
         own, rows = clips[clips["section"] == section], test["section"] == section
         distances = [
@@ -310,7 +313,8 @@ def test_mahalanobis_weighs_the_errors_of_frames_by_section_and_domain():
 def test_mahalanobis_goes_without_the_domain_that_a_section_lacks():
     clips, test = make_clips(), make_clips(seed=1)
     no_target = clips[(clips["section"] == "00") | (clips["domain"] == "source")]
-    both, one = (AutoencoderDetector(Nothing, error="mahalanobis", **TRAINING).fit(some) for some in (clips, no_target))
+    params = {"error": "mahalanobis", "validation_fraction": 0.0, **TRAINING}
+    both, one = (AutoencoderDetector(Nothing, **params).fit(some) for some in (clips, no_target))
     rows = test["section"] == "00"
     np.testing.assert_allclose(both.score_samples(test)[rows], one.score_samples(test)[rows], rtol=1e-6)
     assert [len(model) for model in one.models_.values()] == [2, 1]
@@ -335,7 +339,7 @@ def test_bands_that_never_vary_do_not_make_the_covariance_singular():
         (autoencoder(network=partial(nn.Linear, 6, 5), network_params=None), r"it made \(2, 5\) of \(2, 6\)"),
         (autoencoder(network=partial(nn.Linear, 7, 7), network_params=None), r"cannot take clips of shape \(6,\)"),
         (autoencoder(lr=1e30, optimizer=torch.optim.SGD), "Training diverged: the loss is .* Lower lr"),
-        (autoencoder(patience=2), "patience=2 needs validation_fraction"),
+        (autoencoder(patience=2, validation_fraction=0.0), "patience=2 needs validation_fraction"),
         (flow(lr=1e30), "Training diverged|not finite"),
         (flow(lr=1.0, transforms=5, max_grad_norm=None), "Training diverged"),
         (flow(hidden_features=(8, 0)), r"numbers of units above 0; got \(8, 0\)"),
@@ -350,9 +354,9 @@ def test_what_cannot_train_says_why(detector, message):
 def test_a_covariance_needs_more_frames_than_features():
     clips = make_clips(4, n_windows=1).without("domain")
     with pytest.raises(ValueError, match=r"section '00': error='mahalanobis' needs more frames than the 6 .* got 2"):
-        autoencoder(error="mahalanobis").fit(clips)
+        autoencoder(error="mahalanobis", validation_fraction=0.0).fit(clips)
     with pytest.raises(ValueError, match="of the domain 'target'"):
-        autoencoder(error="mahalanobis").fit(make_clips(12, n_windows=3))
+        autoencoder(error="mahalanobis", validation_fraction=0.0).fit(make_clips(12, n_windows=3))
 
 
 def test_what_is_beyond_single_precision_is_scored_in_double():

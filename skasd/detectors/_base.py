@@ -1,12 +1,15 @@
 """What all detectors share. Think twice before adding anything: a detector's own maths goes into its own file."""
 
+import copy
 import warnings
 from abc import ABCMeta, abstractmethod
+from contextlib import contextmanager
+from functools import partial
 from numbers import Real
 
 import numpy as np
-from scipy.stats import gamma
 from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.utils import gen_batches
 
 from skasd._validation import (
     Interval,
@@ -17,15 +20,24 @@ from skasd._validation import (
     training_rows,
     validate_data,
 )
-from skasd.clips import Clips
+from skasd._versions import VersionsMixin
+from skasd.clips import Clips, recording_numbers
+from skasd.detectors._held_out import first_copies, first_in_domain, joined, rows_of_windows, score_left_out, take
+from skasd.detectors._numbers import VALUES_AT_ONCE, RowError, as_numbers, check_finite, listed
+from skasd.detectors._threshold import Threshold, score_at
 
 
-class BaseDetector(OutlierMixin, BaseEstimator, metaclass=ABCMeta):
+class BaseDetector(VersionsMixin, OutlierMixin, BaseEstimator, metaclass=ABCMeta):
     """Base of the detectors: sections, windows, known anomalies and the threshold, once for all of them.
 
     A subclass gives `_fit`, which makes the model of one section from an ordinary (n, d) array, and `_score`, which
-    says with that model how normal each row of an (n, d) array is. What the sections share is made in `_fit_shared`.
-    It has the parameters ``contamination`` and ``threshold``, as all detectors.
+    says with that model how normal each row of an (n, d) array is; both arrays are float64. What the sections share is
+    made in `_fit_shared`. It has the parameters ``contamination`` and ``threshold``, as all detectors.
+
+    Clips that are there twice (all windows, section and domain are the same) count once. The threshold ``offset_``
+    comes from scores by models that have not learned from the clip, nor from any other of its ``recording``: models are
+    fitted again, each without a tenth of the recordings, or of the clips where no recordings are known. This is done
+    when it is first asked for, so that a search which compares scores alone does not pay for it.
 
     See Also
     --------
@@ -68,15 +80,21 @@ class BaseDetector(OutlierMixin, BaseEstimator, metaclass=ABCMeta):
     def _score(self, model, X):
         """How normal each row of X (n, d) is under the model of its section; higher is more normal.
 
-        A model may give several scores a row, (n, n_scores); the one that is best on average over a clip counts.
+        A model may give several scores for each row, (n, n_scores); the one that is best on average over a clip counts.
         """
 
-    def _score_training(self, model, X, domain, section, clip):
-        """Scores of the rows that made the model; overridden where a row must not meet itself.
+    def _fit_rows(self, rows):
+        """Model of one section; overridden where rows of one group must not be compared with each other."""
+        return self._fit(rows.X, rows.domain, rows.section)
 
-        `clip` has the number of the clip of each row (n,), which count up from 0.
-        """
-        return self._score(model, X)
+    def _score_training(self, model, rows):
+        """Scores of the rows that made the model, by models without their group; overridden where there is a way."""
+        return score_left_out(partial(self._score_parts, model, rows), rows)
+
+    def _score_parts(self, model, rows, part):
+        """Scores of the rows of each part by a model of the others; overridden where that costs less than a fit."""
+        scores = [self._score(self._fit_rows(rows[part != out]), rows.X[part == out]) for out in range(part.max() + 1)]
+        return np.concatenate(scores)[np.argsort(np.argsort(part, kind="stable"), kind="stable")]
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
@@ -112,25 +130,29 @@ class BaseDetector(OutlierMixin, BaseEstimator, metaclass=ABCMeta):
         normal = training_rows(X, y)
         _doubt_zeros_and_ones(X, y)
         self.machine_ = self._machine(X)
-        sections, domains = _text(X, "section", len(windows)), _text(X, "domain", len(windows))
-        clips = {str(section): normal & (sections == section) for section in np.unique(sections[normal])}
-        for section, rows in clips.items():
-            if np.count_nonzero(rows) < 2:
-                raise ValueError(f"{_named(section)} has n_samples=1 normal clip to train on; at least 2 are needed. "
-                                 "Add normal clips of that section or leave the section out.")  # fmt: skip
-        self._fit_shared(X, windows, clips)
-        self.models_, scores = {}, np.empty(len(windows))
-        for section, rows in clips.items():
-            flat, domain = _rows(windows, rows), np.repeat(domains[rows], windows.shape[1])
-            clip = np.repeat(np.arange(np.count_nonzero(rows)), windows.shape[1])
-            try:
-                self.models_[section] = self._fit(flat, domain, section)
-            except ValueError as error:
-                raise ValueError(f"{_named(section)}: {error}") from error
-            trained = self._score_training(self.models_[section], flat, domain, section, clip)
-            scores[rows] = _of_clips(_by_clip(trained, windows.shape[1]))
-        self.offset_ = self._offset(scores[normal])
+        groups = self._groups(X, windows, normal)
+        self._fit_shared(
+            X, windows, {section: np.isin(np.arange(len(windows)), clips) for section, (clips, _) in groups.items()}
+        )
+        domain, models, scores = _text(X, "domain", len(windows)), {}, []
+        for section, (clips, group) in groups.items():
+            rows = self._training_rows(windows, section, clips, domain, group)
+            with _naming(section, clips, windows.shape[1]):
+                models[section] = self._fit_rows(rows)
+            scores.append(self._training_scores(models[section], windows, clips, rows))
+        self.models_ = models
+        self.offset_ = Threshold(partial(_score_at, scores, self.contamination, self.threshold))
         return self
+
+    @property
+    def offset_(self):
+        """Threshold on `score_samples`, made when it is first asked for; it can be replaced."""
+        check_is_fitted(self)
+        return vars(self)["offset_"].value()
+
+    @offset_.setter
+    def offset_(self, value):
+        vars(self)["offset_"] = value if isinstance(value, Threshold) else Threshold(lambda: value)
 
     def score_samples(self, X):
         """Say how normal each clip is: higher = more normal.
@@ -182,6 +204,56 @@ class BaseDetector(OutlierMixin, BaseEstimator, metaclass=ABCMeta):
         """
         return np.where(self.decision_function(X) >= 0, 1, -1)
 
+    def _groups(self, X, windows, normal):
+        """For each section its training clips, each once, and the number of the group of each."""
+        sections, recording = _text(X, "section", len(windows)), recording_numbers(X, len(windows))
+        domain = _text(X, "domain", len(windows))
+        groups = {}
+        for section in np.unique(sections[normal]).tolist():
+            clips = np.flatnonzero(normal & (sections == section))
+            if len(clips) < 2:
+                raise ValueError(f"{_named(section)} has n_samples=1 normal clip to train on; at least 2 are needed. "
+                                 "Add normal clips of that section or leave the section out.")  # fmt: skip
+            copy_of = first_copies(take(windows, clips))
+            group = joined(recording[clips], copy_of)
+            if copy_of.any() and not group.any():
+                _warn_of_one_recording(section, len(clips))
+                group = copy_of
+            once = first_in_domain(copy_of, domain[clips]) == np.arange(len(clips)) if copy_of.any() else slice(None)
+            groups[section] = clips[once], group[once]
+        return groups
+
+    def _training_rows(self, windows, section, clips, domain, group):
+        """The training rows of a section, in float64; a copy, since the caller's array may change."""
+        X = windows[clips].astype(np.float64, copy=False)
+        return rows_of_windows(section, X, domain[clips], group)
+
+    def _training_scores(self, model, windows, clips, rows):
+        """Function that gives the scores of the training clips, by this detector as it now is."""
+        frozen = copy.copy(self)
+        vars(frozen).pop("offset_", None)  # of an earlier fit, with its rows
+        return partial(frozen._score_left_out, model, clips, rows)
+
+    def _score_left_out(self, model, clips, rows):
+        n_windows, n_groups = len(rows.X) // len(clips), len(np.unique(rows.group))
+        if n_groups < 2:
+            raise ValueError(f"{_named(rows.section)}: no threshold can be set, since all training clips are the same, "
+                             "and copies count once. Are they silent, or is the network dead?")  # fmt: skip
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):
+                scores = self._score_training(model, rows)
+        except ValueError as error:
+            if n_groups == len(clips):
+                raise ValueError(f"{_named(rows.section)}: no threshold can be set, since without some of the "
+                                 f"{len(clips)} training clips there is no model: {error} Add normal clips, or set "
+                                 "offset_ yourself.") from error  # fmt: skip
+            _warn_of_few_recordings(rows.section, error)
+            rows = rows._replace(group=np.repeat(np.arange(len(clips)), n_windows))
+            return self._score_left_out(model, clips, rows)
+        scores = _of_clips(_by_clip(scores, n_windows))
+        _check_scores(scores, clips, rows.X.reshape(len(clips), -1))
+        return scores
+
     def _score_sections(self, X, summary):
         """What `summary` makes of the scores (n_clips, n_windows, n_scores) of each section, in the order of X."""
         check_is_fitted(self)
@@ -193,21 +265,33 @@ class BaseDetector(OutlierMixin, BaseEstimator, metaclass=ABCMeta):
             raise ValueError(f"No model for {', '.join(map(_named, unknown))}: fit has seen "
                              f"{', '.join(map(_named, self.models_))}. Fit with normal clips of that section, or "
                              "leave these clips out.")  # fmt: skip
-        clips = {section: sections == section for section in np.unique(sections).tolist()}
-        parts = [self._score(self.models_[section], _rows(windows, rows)) for section, rows in clips.items()]
-        parts = [summary(_by_clip(part, windows.shape[1])) for part in parts]
-        scores = np.empty((len(windows), *parts[0].shape[1:]))
-        for rows, part in zip(clips.values(), parts, strict=True):
-            scores[rows] = part
-        return scores
+        clips = [np.flatnonzero(sections == section) for section in np.unique(sections)]
+        parts = [
+            self._score_clips(self.models_[sections[own[0]]], windows, own, sections[own[0]], summary) for own in clips
+        ]
+        return np.concatenate(parts)[np.argsort(np.concatenate(clips))]
+
+    def _score_clips(self, model, windows, clips, section, summary):
+        """What `summary` makes of the scores of these clips, in float64, block by block."""
+        _, n_windows, n_features = windows.shape
+        scores = []
+        for block in gen_batches(len(clips), max(1, VALUES_AT_ONCE // (n_windows * n_features))):
+            X = windows[clips[block]].astype(np.float64, copy=False)
+            with _naming(section, clips[block], n_windows):
+                scored = self._score(model, X.reshape(-1, n_features))
+            scores.append(summary(_by_clip(scored, n_windows)))
+            _check_scores(scores[-1], clips[block], X)
+        return np.concatenate(scores)
 
     def _check_windows(self, X, *, reset):
         """Embeddings as a finite (n_clips, n_windows, n_features) array."""
         _, values = read_field(X, self._field, owner=type(self).__name__)
-        if getattr(values, "ndim", 2) != 3:
-            return validate_data(self, values, reset=reset, dtype=[np.float64, np.float32])[:, np.newaxis]
-        flat = validate_data(self, _flatten(values), reset=reset, dtype=[np.float64, np.float32])
-        return flat.reshape(values.shape)
+        values = as_numbers(values, self._field)
+        flat = values.reshape(-1, values.shape[2]) if np.ndim(values) == 3 else values
+        flat = validate_data(self, flat, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite=False)
+        windows = flat.reshape(len(values), -1, flat.shape[1])
+        check_finite(windows, self._field)
+        return windows
 
     def _machine(self, X):
         machines = np.unique(_text(X, "machine", len(X))) if isinstance(X, Clips) else [""]
@@ -221,26 +305,58 @@ class BaseDetector(OutlierMixin, BaseEstimator, metaclass=ABCMeta):
         if machine and self.machine_ and machine != self.machine_:
             raise ValueError(f"Fitted on clips of the machine {self.machine_!r}; cannot score clips of {machine!r}.")
 
-    def _offset(self, scores):
-        if self.threshold == "quantile":
-            return float(np.quantile(scores, self.contamination))
-        if np.ptp(scores) == 0:
-            raise ValueError("threshold='gamma' needs training scores that differ; all of them are the same. "
-                             "Use threshold='quantile'.")  # fmt: skip
-        offset = -float(gamma.ppf(1 - self.contamination, *gamma.fit(-scores)))
-        share = np.mean(scores < offset)
-        if not _is_plausible(share, self.contamination, len(scores)):
-            warnings.warn(f"The gamma distribution does not fit the training scores: {share:.1%} of the clips would be "
-                          f"anomalous where contamination={self.contamination} asks for {self.contamination:.1%}. "
-                          "offset_ is their quantile instead; set threshold='quantile'.", stacklevel=3)  # fmt: skip
-            return float(np.quantile(scores, self.contamination))
-        return offset
+
+class OwnScoresMixin:
+    """For detectors whose one model serves all sections, and costs too much to be made again without some clips.
+
+    Their training clips are scored by it, at once, so that no copy of them is kept.
+    """
+
+    def _training_rows(self, windows, section, clips, domain, group):
+        return rows_of_windows(section, take(windows, clips), domain[clips], group)
+
+    def _training_scores(self, model, windows, clips, rows):
+        scores = self._score_clips(model, windows, clips, rows.section, _of_clips)
+        return lambda: scores
 
 
-def _is_plausible(share, wanted, n_clips):
-    """Whether a share of clips is near the wanted one, as far as the number of clips can tell."""
-    chance = 3 * np.sqrt(wanted * (1 - wanted) / n_clips)  # three standard deviations
-    return abs(share - wanted) <= max(chance, 0.9 * wanted)
+def _score_at(scores, contamination, threshold):
+    return score_at(np.concatenate([later() for later in scores]), contamination, threshold)
+
+
+@contextmanager
+def _naming(section, clips, n_windows):
+    """Errors inside name the section and, where they know the row, the clip; numbers may overflow, and are checked."""
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            yield
+    except RowError as error:
+        raise ValueError(f"{_named(section)}, clip {clips[error.row // n_windows]}: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"{_named(section)}: {error}") from error
+
+
+def _check_scores(scores, clips, values):
+    """Refuse scores that are not finite, by the numbers of their clips."""
+    wrong = np.flatnonzero(~np.isfinite(scores.reshape(len(scores), -1)).all(axis=1))
+    if len(wrong):
+        raise ValueError(f"{listed(clips[wrong])} cannot be scored in float64: the embedding, with values up to "
+                         f"{np.abs(values[wrong[0]]).max():.3g}, lies too far from those of training. Is it in the "
+                         "same units?")  # fmt: skip
+
+
+def _warn_of_one_recording(section, n_clips):
+    warnings.warn(f"{_named(section)}: all {n_clips} training clips come from one recording, so that none can be "
+                  "scored by a model of other recordings. For the threshold single clips are left out instead: do not "
+                  "trust it, it will be an alarm for too many clips of other recordings. Train with several "
+                  "recordings, or set offset_ by clips of others.", stacklevel=5)  # fmt: skip
+
+
+def _warn_of_few_recordings(section, error):
+    warnings.warn(f"{_named(section)}: leaving out whole recordings leaves too few clips for a model ({error}). For "
+                  "the threshold single clips are left out instead: do not trust it, it will be an alarm for too many "
+                  "clips of other recordings. Train with more recordings, or set offset_ by clips of others.",
+                  stacklevel=2)  # fmt: skip
 
 
 def _doubt_zeros_and_ones(X, y):
@@ -263,11 +379,6 @@ def _named(section):
     return f"section {str(section)!r}" if section else "the one unnamed section"
 
 
-def _rows(windows, rows):
-    """The windows of these clips as one (n, d) array, copied only where some clips are left out."""
-    return _flatten(windows if rows.all() else windows[rows])
-
-
 def _by_clip(scores, n_windows):
     """Scores (n_rows,) or (n_rows, n_scores) as (n_clips, n_windows, n_scores)."""
     return scores.reshape(len(scores) // n_windows, n_windows, -1)
@@ -275,7 +386,3 @@ def _by_clip(scores, n_windows):
 
 def _of_clips(scores):
     return scores.mean(axis=1).max(axis=1)
-
-
-def _flatten(windows):
-    return windows.reshape(-1, windows.shape[-1])

@@ -3,6 +3,7 @@
 import numpy as np
 
 from skasd.detectors._base import BaseDetector
+from skasd.detectors._numbers import directions, lengths
 
 
 class CosineCenterDetector(BaseDetector):
@@ -63,17 +64,18 @@ class CosineCenterDetector(BaseDetector):
         self.threshold = threshold
 
     def _fit(self, X, domain, section):
-        directions = X / _lengths(X)
-        centers = np.stack([directions[domain == name].mean(axis=0) for name in np.unique(domain)])
-        return centers / _lengths(centers)
+        rows, names = directions(X), np.unique(domain)
+        centers = np.stack([rows[domain == name].mean(axis=0) for name in names])
+        cancelled = lengths(centers)[:, 0] < _CANCELLED
+        if cancelled.any():
+            raise ValueError(f"The directions of the training rows of the domain {str(names[np.argmax(cancelled)])!r} "
+                             "cancel out, so that their centre has none.")  # fmt: skip
+        return directions(centers)
 
     def _score(self, model, X):
-        return ((X @ model.T) / _lengths(X)).max(axis=1)
+        # a cosine near 1 is told by the distance of the two points, where a product would be rounded
+        rows = directions(X)
+        return np.max([1 - np.sum((rows - center) ** 2, axis=1) / 2 for center in model], axis=0)
 
 
-def _lengths(X):
-    lengths = np.sqrt(np.einsum("ij,ij->i", X, X))[:, np.newaxis]
-    if not lengths.all():
-        raise ValueError("An embedding (or the mean of those of a domain) is all zeros, so it has no direction: its "
-                         "cosine is undefined. Is the clip silent, or the network dead?")  # fmt: skip
-    return lengths
+_CANCELLED = 1e-12

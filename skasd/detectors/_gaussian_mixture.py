@@ -2,15 +2,21 @@
 
 from numbers import Integral, Real
 
+import numpy as np
+from scipy.special import logsumexp, softmax
 from sklearn.mixture import GaussianMixture
 
-from skasd._validation import Interval, StrOptions, component_log_density
+from skasd._validation import Interval, StrOptions
 from skasd.detectors._base import BaseDetector
-from skasd.detectors._held_out import HeldOutMixin
-from skasd.detectors._oversampling import oversample_target
+from skasd.detectors._gaussian import moments, pooled, products, squares, whitening
+from skasd.detectors._held_out import first_copies
+from skasd.detectors._numbers import RowError
+from skasd.detectors._oversampling import as_seed, oversample_target
+
+_LARGEST = 1e150  # whose square float64 can hold
 
 
-class GaussianMixtureDetector(HeldOutMixin, BaseDetector):
+class GaussianMixtureDetector(BaseDetector):
     """Detect anomalies as clips to which a Gaussian mixture gives a low density.
 
     One mixture is fitted per section. Few components and a shrunk or diagonal covariance suit the small number of
@@ -80,9 +86,10 @@ class GaussianMixtureDetector(HeldOutMixin, BaseDetector):
     Notes
     -----
     A Gaussian of many dimensions fits the clips that made it far better than new ones. For the threshold, training
-    clips are therefore scored by models of the others: the clips of a section are dealt into ten parts in turn, and
-    each part is scored by a model of the other nine. Where these are too few for a model, or where there are a hundred
-    clips and more for each feature, so that one hardly matters, the clips' own model scores them.
+    clips are therefore scored by models of the others: recordings, or clips where no recordings are known, are dealt
+    into ten parts, and each part is scored by a mixture of the other nine. It is the mixture that the shares of the
+    rows in the components of the whole mixture make without that part; with one component that is a new fit. Target
+    rows that were made up of rows of that part are left out too, and so are components to which nothing is left.
 
     References
     ----------
@@ -141,22 +148,101 @@ class GaussianMixtureDetector(HeldOutMixin, BaseDetector):
         """Number of EM steps of the section that took most."""
         return max(model.n_iter_ for model in self.models_.values())
 
+    def _fit_shared(self, X, windows, clips):
+        self._seed = as_seed(self.random_state)
+
     def _fit(self, X, domain, section):
-        if len(X) < self.n_components:
-            raise ValueError(f"n_components={self.n_components} needs at least as many training rows, got "
-                             f"n_samples={len(X)}. Lower n_components or add normal clips.")  # fmt: skip
-        if self.target_ratio is not None:
-            X, _ = oversample_target(X, domain, ratio=self.target_ratio, random_state=self.random_state)
-        return GaussianMixture(
+        n_distinct = len(np.unique(first_copies(X)))
+        if n_distinct < self.n_components:
+            raise ValueError(f"n_components={self.n_components} needs at least as many training rows, got n_samples="
+                             f"{n_distinct} that differ. Lower n_components or add normal clips.")  # fmt: skip
+        too_large = np.abs(X).max(axis=1) > _LARGEST
+        if too_large.any():
+            raise RowError(np.argmax(too_large), f"the embedding has values above {_LARGEST:g}, the squares of which "
+                           "float64 cannot hold. Scale embeddings down.")  # fmt: skip
+        X, _ = self._oversampled(X, domain)
+        center = X.mean(axis=0)
+        mixture = GaussianMixture(
             self.n_components,
             covariance_type=self.covariance_type,
             reg_covar=self.reg_covar,
             max_iter=self.max_iter,
             n_init=self.n_init,
-            random_state=self.random_state,
-        ).fit(X)
+            random_state=self._seed,
+        ).fit(X - center)  # squares of large offsets would cancel
+        mixture.means_ += center
+        return mixture
+
+    def _oversampled(self, X, domain):
+        """The rows with those that are made up, and the numbers (n, 2) of the rows that each comes from."""
+        if self.target_ratio is None:
+            return X, np.repeat(np.arange(len(X))[:, np.newaxis], 2, axis=1)
+        X, _, parents = oversample_target(X, domain, ratio=self.target_ratio, random_state=self._seed)
+        return X, parents
 
     def _score(self, model, X):
+        return self._density(model.weights_, _log_densities(X, model.means_, self._model_factors(model)))
+
+    def _model_factors(self, model):
+        tied = self.covariance_type == "tied"
+        return [model.precisions_cholesky_] * len(model.means_) if tied else model.precisions_cholesky_
+
+    def _density(self, weights, log_densities):
         if self.density == "mixture":
-            return model.score_samples(X)
-        return component_log_density(model, X).max(axis=1)
+            return logsumexp(log_densities, b=weights, axis=1)
+        return log_densities.max(axis=1)
+
+    def _score_parts(self, model, rows, part):
+        X, parents = self._oversampled(rows.X, rows.domain)
+        densities = _log_densities(X, model.means_, self._model_factors(model))
+        shares = softmax(np.log(model.weights_) + densities, axis=1)
+        sums = squares if self.covariance_type in ("diag", "spherical") else products
+
+        def of_rows(mask):
+            return [moments(X[mask], share, sums) for share in shares[mask].T]
+
+        n_parts, part_of, real = part.max() + 1, part[parents], np.arange(len(X)) < len(part)
+        parts = [of_rows(real & (part_of[:, 0] == number)) for number in range(n_parts)]
+        scores = np.empty(len(part))
+        for out in range(n_parts):
+            made = of_rows(~real & (part_of != out).all(axis=1))
+            others = [pooled(component, sums) for component in zip(*parts[:out], *parts[out + 1 :], made, strict=True)]
+            scores[part == out] = self._score_components(others, rows.X[part == out])
+        return scores
+
+    def _score_components(self, components, X):
+        """Scores by the mixture of components with these moments."""
+        components = [component for component in components if component.n >= 1]
+        if not components:
+            raise ValueError("No component keeps a training row.")
+        n, means, _ = zip(*components, strict=True)
+        factors = _factors(components, self.covariance_type, self.reg_covar)
+        return self._density(np.array(n) / sum(n), _log_densities(X, means, factors))
+
+
+def _log_densities(X, means, factors):
+    """Log density (n, n_components) of each component; its factor whitens rows, as a matrix, a vector or a number."""
+    columns = []
+    for mean, factor in zip(means, factors, strict=True):
+        is_matrix = np.ndim(factor) == 2
+        white = (X - mean) @ factor if is_matrix else (X - mean) * factor
+        scales = np.broadcast_to(np.diag(factor) if is_matrix else factor, X.shape[1])
+        squared = np.einsum("ij,ij->i", white, white)
+        columns.append(np.log(scales).sum() - (squared + X.shape[1] * np.log(2 * np.pi)) / 2)
+    return np.column_stack(columns)
+
+
+def _factors(components, covariance_type, reg_covar):
+    """What whitens the rows of each component, as scikit-learn's ``precisions_cholesky_``."""
+    n, _, scatters = zip(*components, strict=True)
+    if covariance_type == "tied":
+        covariance = sum(scatters) / sum(n)
+        covariance.flat[:: len(covariance) + 1] += reg_covar
+        return [whitening(covariance).T] * len(n)
+    covariances = [scatter / weight for scatter, weight in zip(scatters, n, strict=True)]
+    if covariance_type == "full":
+        return [whitening(covariance + reg_covar * np.eye(len(covariance))).T for covariance in covariances]
+    variances = np.array(covariances) + reg_covar
+    if not variances.all():
+        raise ValueError("A feature of a component is constant. Raise reg_covar.")
+    return 1 / np.sqrt(variances if covariance_type == "diag" else variances.mean(axis=1))

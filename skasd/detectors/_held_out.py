@@ -1,28 +1,80 @@
-"""Training scores of clips by models that have not learned from them."""
+"""Which training clips belong together, and in which parts they are left out for the threshold."""
+
+from hashlib import blake2b
+from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 _N_PARTS = 10
-_ENOUGH_CLIPS = 100  # to a feature: the mean square distance of new clips is then about 1 % above that of the own clips
 
 
-class HeldOutMixin:
-    """For detectors whose models fit their own clips far better than others, as Gaussians in many dimensions do.
+class TrainingRows(NamedTuple):
+    """The training rows of one section: values (n, d), and of each row the domain and the group that it belongs to."""
 
-    A threshold on the scores of clips by their own model would then be an alarm for every new clip. The clips of a
-    section are dealt into ten parts in turn, and a model of the other nine scores each part.
+    section: str
+    X: np.ndarray
+    domain: np.ndarray
+    group: np.ndarray
+
+    def __getitem__(self, mask):
+        return TrainingRows(self.section, self.X[mask], self.domain[mask], self.group[mask])
+
+
+def rows_of_windows(section, windows, domain, group):
+    """The rows of the windows (n_clips, n_windows, d) of clips with these domains and groups (n_clips,)."""
+    n_windows = windows.shape[1]
+    return TrainingRows(
+        section, windows.reshape(-1, windows.shape[2]), np.repeat(domain, n_windows), np.repeat(group, n_windows)
+    )
+
+
+def take(windows, clips):
+    """The windows of these clips, in their order, copied only where some are left out."""
+    return windows if len(clips) == len(windows) else windows[clips]
+
+
+def first_copies(values):
+    """For each row of an array (n, ...) the number of the first row that is the same."""
+    first = np.arange(len(values))
+    _, key, counts = np.unique(values.reshape(len(values), -1)[:, 0], return_inverse=True, return_counts=True)
+    seen = {}
+    for row in np.flatnonzero(counts[key] > 1):  # rows that differ in their first value differ
+        same = blake2b((values[row] + 0.0).tobytes(), digest_size=16).digest()  # -0.0 is 0.0
+        first[row] = seen.setdefault(same, row)
+    return first
+
+
+def first_in_domain(copy_of, domain):
+    """For each row the number of the first that is the same, and of the same domain."""
+    return first_copies(np.column_stack([copy_of, np.unique(domain, return_inverse=True)[1]]))
+
+
+def joined(recording, copy):
+    """Number of the group of each clip: clips of one recording belong together, so do copies, and all in a chain."""
+    n_clips = len(recording)
+    recording = np.unique(recording, return_inverse=True)[1]
+    links = coo_array((np.ones(n_clips), (recording, n_clips + copy)), shape=(2 * n_clips, 2 * n_clips))
+    return connected_components(links, directed=False)[1][recording]
+
+
+def score_left_out(score, rows):
+    """What `score` gives for rows that are left out in ten parts or, where that leaves too few, group by group.
+
+    `score` is given the number of the part of each row, and leaves out one part after the other.
     """
+    n_groups = len(np.unique(rows.group))
+    for n_parts in dict.fromkeys((min(_N_PARTS, n_groups), n_groups)):
+        try:
+            return score(_deal_out(rows, n_parts))
+        except ValueError as error:
+            too_few = error
+    raise too_few
 
-    def _score_training(self, model, X, domain, section, clip):
-        n_clips = clip[-1] + 1
-        if n_clips >= _ENOUGH_CLIPS * X.shape[1]:
-            return self._score(model, X)
-        scores = np.empty(len(X))
-        for part in range(min(_N_PARTS, n_clips)):
-            held_out = clip % _N_PARTS == part
-            try:
-                others = self._fit(X[~held_out], domain[~held_out], section)
-            except ValueError:  # too few for a model without these
-                return self._score(model, X)
-            scores[held_out] = self._score(others, X[held_out])
-        return scores
+
+def _deal_out(rows, n_parts):
+    """Number of the part of each row: groups are dealt out in turn, domain by domain, so that all get their share."""
+    _, first, group = np.unique(rows.group, return_index=True, return_inverse=True)
+    rank = np.argsort(np.argsort(rows.domain[first], kind="stable"))
+    return rank[group] % n_parts

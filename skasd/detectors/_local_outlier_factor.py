@@ -2,17 +2,21 @@
 
 from numbers import Integral, Real
 
+import numpy as np
 from sklearn.neighbors import LocalOutlierFactor
 
-from skasd._validation import Interval
+from skasd._validation import Interval, StrOptions
 from skasd.detectors._base import BaseDetector
+from skasd.detectors._held_out import first_copies
+from skasd.detectors._metric import METRICS, Space, check_enough_neighbors
 
 
 class LocalOutlierFactorDetector(BaseDetector):
     """Detect anomalies as clips that lie in a sparser place than their nearest training clips do.
 
-    One scikit-learn `LocalOutlierFactor` in novelty mode per section. The threshold comes from the training clips'
-    own factors, in which no clip is its own neighbour.
+    One scikit-learn `LocalOutlierFactor` in novelty mode per section. Training rows that are the same count once. For
+    the threshold, training clips are scored by models that were fitted without them, a tenth at a time, and without
+    any other clip of their recording.
 
     Parameters
     ----------
@@ -37,8 +41,9 @@ class LocalOutlierFactorDetector(BaseDetector):
 
     Attributes
     ----------
-    models_ : dict of str to LocalOutlierFactor
-        The fitted model of each section.
+    models_ : dict of str to tuple
+        For each section the coordinates in which distances are measured, the training rows that differ from each
+        other in them, and the `LocalOutlierFactor` of these.
 
     offset_ : float
         Threshold on `score_samples`.
@@ -73,7 +78,7 @@ class LocalOutlierFactorDetector(BaseDetector):
     _parameter_constraints: dict = {
         **BaseDetector._parameter_constraints,
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
-        "metric": [str, callable],
+        "metric": [StrOptions(set(METRICS)), callable],
         "p": [Interval(Real, 0, None, closed="neither")],
         "n_jobs": [Integral, None],
     }
@@ -96,20 +101,17 @@ class LocalOutlierFactorDetector(BaseDetector):
         self.n_jobs = n_jobs
 
     def _fit(self, X, domain, section):
-        check_enough_neighbors(self.n_neighbors, len(X))
-        return LocalOutlierFactor(self.n_neighbors, metric=self.metric, p=self.p, novelty=True, n_jobs=self.n_jobs).fit(
-            X
-        )
+        space = Space(self.metric, X)
+        rows = space(X)[first_copies(X) == np.arange(len(X))]
+        check_enough_neighbors(self.n_neighbors, len(rows))
+        metric = "precomputed" if space.kind.power is None else space.kind.metric
+        factor = LocalOutlierFactor(self.n_neighbors, metric=metric, p=self.p, novelty=True, n_jobs=self.n_jobs)
+        return space, rows, factor.fit(self._coordinates(space, rows, rows))
 
     def _score(self, model, X):
-        return model.score_samples(X)
+        space, rows, factor = model
+        return factor.score_samples(self._coordinates(space, rows, space(X)))
 
-    def _score_training(self, model, X, domain, section, clip):
-        return model.negative_outlier_factor_
-
-
-def check_enough_neighbors(n_neighbors, n_samples):
-    """Refuse to look for more neighbours than a training row has."""
-    if n_samples <= n_neighbors:
-        raise ValueError(f"n_neighbors={n_neighbors} needs more training rows than that, got n_samples={n_samples}. "
-                         "Lower n_neighbors or add normal clips.")  # fmt: skip
+    def _coordinates(self, space, rows, X):
+        """What the local outlier factor is given: coordinates, or distances where a metric is measured by us."""
+        return X if space.kind.power is not None else space.distances(X, rows, n_jobs=self.n_jobs)

@@ -1,16 +1,16 @@
 """Mahalanobis detector."""
 
+from typing import NamedTuple
+
 import numpy as np
-from sklearn.covariance import OAS, EmpiricalCovariance, LedoitWolf
 
 from skasd._validation import StrOptions
 from skasd.detectors._base import BaseDetector
-from skasd.detectors._held_out import HeldOutMixin
+from skasd.detectors._gaussian import Moments, moments, pooled, products, whitening
+from skasd.detectors._numbers import lengths
 
-_COVARIANCES = {"ledoit_wolf": LedoitWolf, "oas": OAS, "sample": EmpiricalCovariance}
 
-
-class MahalanobisDetector(HeldOutMixin, BaseDetector):
+class MahalanobisDetector(BaseDetector):
     """Detect anomalies by their Mahalanobis distance from the normal clips.
 
     A Gaussian is fitted per section, or per section and domain, where the smaller distance counts. The score is minus
@@ -39,8 +39,10 @@ class MahalanobisDetector(HeldOutMixin, BaseDetector):
 
     Attributes
     ----------
-    models_ : dict of str to dict of str to dict of str to covariance estimator
-        The fitted covariance of each section, domain (``''`` where domains are pooled) and group.
+    models_ : dict of str to dict of str to dict of str to Gaussian
+        For each section, domain (``''`` where domains are pooled) and group its ``location_``, ``covariance_``,
+        ``shrinkage_`` and ``whitening_`` (the inverse of the covariance's lower Cholesky factor), and
+        ``get_precision()``.
 
     offset_ : float
         Threshold on `score_samples`.
@@ -61,9 +63,11 @@ class MahalanobisDetector(HeldOutMixin, BaseDetector):
     Notes
     -----
     A Gaussian of many dimensions fits the clips that made it far better than new ones. For the threshold, training
-    clips are therefore scored by models of the others: the clips of a section are dealt into ten parts in turn, and
-    each part is scored by a model of the other nine. Where these are too few for a model, or where there are a hundred
-    clips and more for each feature, so that one hardly matters, the clips' own model scores them.
+    clips are therefore scored by models of the others: recordings, or clips where no recordings are known, are dealt
+    into ten parts, and each part is scored by the Gaussians of the other nine. These are made of sums over the parts,
+    which takes about as long as the model itself. A domain that is left with too few clips is left out with them.
+
+    The estimates of the covariance are those of scikit-learn's `LedoitWolf`, `OAS` and `EmpiricalCovariance`.
 
     References
     ----------
@@ -83,7 +87,7 @@ class MahalanobisDetector(HeldOutMixin, BaseDetector):
 
     _parameter_constraints: dict = {
         **BaseDetector._parameter_constraints,
-        "covariance": [StrOptions(set(_COVARIANCES))],
+        "covariance": [StrOptions({"ledoit_wolf", "oas", "sample"})],
         "per_domain": ["boolean"],
         "groups": [dict, None],
     }
@@ -98,29 +102,45 @@ class MahalanobisDetector(HeldOutMixin, BaseDetector):
         self.threshold = threshold
 
     def _fit(self, X, domain, section):
+        sums = self._sums(X, domain, np.zeros(len(X), dtype=int))
+        return {name: self._gaussians(by_group, name) for name, by_group in sums.items()}
+
+    def _score_parts(self, model, rows, part):
+        scores, sums = np.empty(len(rows.X)), self._sums(rows.X, rows.domain, part)
+        for out in range(part.max() + 1):
+            others = {}
+            for name, by_group in sums.items():
+                try:
+                    others[name] = self._gaussians(by_group, name, out)
+                except ValueError as error:  # a domain with too few other clips is left out with these
+                    too_few = error
+            if not others:
+                raise too_few
+            scores[part == out] = self._score(others, rows.X[part == out])
+        return scores
+
+    def _sums(self, X, domain, part):
+        """Sums over the rows of each part, for each domain and each group of features."""
         domain = domain if self.per_domain else np.full(len(X), "")
         return {
-            str(name): {group: self._fit_gaussian(values, group) for group, values in self._split(X[domain == name])}
+            str(name): {
+                group: _Sums(values, part[domain == name], part.max() + 1)
+                for group, values in self._split(X[domain == name])
+            }
             for name in np.unique(domain)
         }
 
-    def _fit_gaussian(self, X, group):
-        n_samples, n_features = X.shape
-        name = f" of the group {group!r}" if self.groups else ""
-        if n_samples < 2:
-            raise ValueError("A domain has n_samples=1 row, too few for its own Gaussian. Use per_domain=False.")
-        if not np.ptp(X, axis=0).any():
-            raise ValueError(f"All {n_samples} training rows{name} are the same; a Gaussian needs rows that differ.")
-        if self.covariance == "sample" and n_samples <= n_features:
-            raise ValueError(
-                f"The sample covariance{name} of n_features={n_features} from n_samples={n_samples} rows cannot be "
-                "inverted. Use covariance='ledoit_wolf' or 'oas', or fewer features."
-            )
-        return _COVARIANCES[self.covariance]().fit(X)
+    def _gaussians(self, by_group, domain, out=None):
+        """Gaussian of each group of features in a domain, without the rows of the part that is out."""
+        return {
+            group: _gaussian(sums, [one for part, one in enumerate(sums.parts) if part != out], self.covariance,
+                             _place(domain, group))
+            for group, sums in by_group.items()
+        }  # fmt: skip
 
     def _score(self, model, X):
         distances = [
-            np.mean([_distance(gaussians[group], values) for group, values in self._split(X)], axis=0)
+            np.mean([gaussians[group].distance(values) for group, values in self._split(X)], axis=0)
             for gaussians in model.values()
         ]
         return -np.min(distances, axis=0)
@@ -142,7 +162,102 @@ class MahalanobisDetector(HeldOutMixin, BaseDetector):
             yield name, values
 
 
-def _distance(gaussian, X):
-    centered = X - gaussian.location_.astype(X.dtype)
-    squared = np.einsum("ij,ij->i", centered @ gaussian.get_precision().astype(X.dtype), centered)
-    return np.sqrt(np.maximum(squared, 0))
+class Gaussian(NamedTuple):
+    """Mean and covariance of rows, the shrinkage in it, and the inverse of its lower Cholesky factor."""
+
+    location_: np.ndarray
+    covariance_: np.ndarray
+    shrinkage_: float
+    whitening_: np.ndarray
+
+    def get_precision(self):
+        """Inverse of the covariance."""
+        return self.whitening_.T @ self.whitening_
+
+    def distance(self, X):
+        """Mahalanobis distance of each row, which cannot be the root of a negative number."""
+        return lengths((X - self.location_) @ self.whitening_.T)[:, 0]
+
+
+class _Part(NamedTuple):
+    """Sums over rows: moments, and of the rows y about their mean the sums of y |y|^2 and of |y|^4."""
+
+    moments: Moments
+    third: np.ndarray
+    fourth: float
+
+
+class _Sums:
+    """Sums over the rows of each part, counted from the first row and in a unit in which nothing overflows."""
+
+    def __init__(self, X, part, n_parts):
+        self.anchor = X[0]
+        rows = X - self.anchor
+        largest = max(rows.max(), -rows.min())
+        if not np.isfinite(largest):
+            raise ValueError("The embeddings span more than float64 can hold. Scale them down.")
+        self.unit = np.ldexp(0.5, np.frexp(largest)[1]) if largest else 1.0
+        rows /= self.unit
+        self.parts = [_sum_up(rows[part == number]) for number in range(n_parts)]
+
+
+def _sum_up(rows):
+    of_rows = moments(rows, np.ones(len(rows)), products)
+    centered = rows - of_rows.mean
+    squared = np.einsum("ij,ij->i", centered, centered)
+    return _Part(of_rows, squared @ centered, squared @ squared)
+
+
+def _gaussian(sums, parts, covariance, place):
+    """The Gaussian of the rows of some parts."""
+    n_samples, mean, scatter = pooled([part.moments for part in parts], products)
+    n_features = len(mean)
+    if n_samples < 2:
+        raise ValueError(f"n_samples={n_samples:.0f} row{place}, too few for a Gaussian. Use per_domain=False, or add "
+                         "normal clips.")  # fmt: skip
+    if not scatter.any():
+        raise ValueError(f"All {n_samples:.0f} training rows{place} are the same; a Gaussian needs rows that differ.")
+    if covariance == "sample" and n_samples <= n_features:
+        raise ValueError(
+            f"The sample covariance{place} of n_features={n_features} from n_samples={n_samples:.0f} rows cannot be "
+            "inverted. Use covariance='ledoit_wolf' or 'oas', or fewer features."
+        )
+    estimate = scatter / n_samples
+    shrinkage = _SHRINKAGES[covariance](n_samples, estimate, _mean_fourth(parts, mean))
+    shrunk = (1 - shrinkage) * estimate + shrinkage * np.trace(estimate) / n_features * np.eye(n_features)
+    location = sums.anchor + sums.unit * mean
+    return Gaussian(location, shrunk * sums.unit * sums.unit, shrinkage, whitening(shrunk) / sums.unit)
+
+
+def _mean_fourth(parts, mean):
+    """Mean fourth power of the distance of the rows of all parts from their common mean."""
+    n_samples, total = 0, 0.0
+    for (n, own_mean, scatter), third, fourth in parts:
+        step = own_mean - mean
+        square = step @ step
+        total += fourth + 4 * third @ step + 4 * step @ scatter @ step + 2 * square * np.trace(scatter) + n * square**2
+        n_samples += n
+    return total / n_samples
+
+
+def _ledoit_wolf(n_samples, covariance, mean_fourth):
+    n_features = len(covariance)
+    distance = np.sum((covariance - np.trace(covariance) / n_features * np.eye(n_features)) ** 2)
+    error = min((mean_fourth - np.sum(covariance**2)) / n_samples, distance)
+    return error / distance if error > 0 and n_features > 1 else 0.0
+
+
+def _oracle_approximating(n_samples, covariance, mean_fourth):
+    n_features = len(covariance)
+    square, alpha = (np.trace(covariance) / n_features) ** 2, np.mean(covariance**2)
+    excess = (n_samples + 1) * (alpha - square / n_features)
+    if n_features == 1:
+        return 0.0
+    return min((alpha + square) / excess, 1.0) if excess > 0 else 1.0
+
+
+_SHRINKAGES = {"ledoit_wolf": _ledoit_wolf, "oas": _oracle_approximating, "sample": lambda *known: 0.0}
+
+
+def _place(domain, group):
+    return "".join(f" of the {kind} {name!r}" for kind, name in (("domain", domain), ("group", group)) if name)

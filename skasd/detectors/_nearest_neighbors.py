@@ -1,15 +1,18 @@
 """Nearest neighbours detector."""
 
 from numbers import Integral, Real
+from typing import NamedTuple
 
 import numpy as np
-from sklearn.metrics import pairwise_distances_chunked
 from sklearn.neighbors import NearestNeighbors
+from sklearn.utils import gen_batches
 
-from skasd._validation import Interval
+from skasd._validation import Interval, StrOptions
 from skasd.detectors._base import BaseDetector
-from skasd.detectors._local_outlier_factor import check_enough_neighbors
-from skasd.detectors._oversampling import oversample_target
+from skasd.detectors._held_out import TrainingRows, first_copies, first_in_domain
+from skasd.detectors._metric import METRICS, Space, check_enough_neighbors
+from skasd.detectors._numbers import VALUES_AT_ONCE
+from skasd.detectors._oversampling import as_seed, oversample_target
 
 
 class NearestNeighborsDetector(BaseDetector):
@@ -53,8 +56,7 @@ class NearestNeighborsDetector(BaseDetector):
     Attributes
     ----------
     models_ : dict of str to dict of str to tuple
-        For each section and domain the fitted `NearestNeighbors`, its rows and their local scale (None without
-        `n_local`).
+        For each section and domain what is remembered of it.
 
     offset_ : float
         Threshold on `score_samples`.
@@ -89,7 +91,7 @@ class NearestNeighborsDetector(BaseDetector):
     _parameter_constraints: dict = {
         **BaseDetector._parameter_constraints,
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
-        "metric": [str, callable],
+        "metric": [StrOptions(set(METRICS)), callable],
         "n_local": [Interval(Integral, 1, None, closed="left"), None],
         "target_ratio": [Interval(Real, 0, 1, closed="right"), None],
         "n_jobs": [Integral, None],
@@ -117,58 +119,128 @@ class NearestNeighborsDetector(BaseDetector):
         self.n_jobs = n_jobs
         self.random_state = random_state
 
+    def _fit_shared(self, X, windows, clips):
+        self._seed = as_seed(self.random_state)
+
     def _fit(self, X, domain, section):
-        check_enough_neighbors(max(self.n_neighbors, self.n_local or 0), len(X))
+        return self._fit_rows(TrainingRows(section, X, domain, np.arange(len(X))))
+
+    def _fit_rows(self, rows):
+        space = Space(self.metric, rows.X)
+        space(rows.X)  # which names a row that the metric cannot measure
+        kept, owner = _owners(rows)
+        check_enough_neighbors(max(self.n_neighbors, self.n_local or 0), len(kept))
+        X, domain, parents = rows.X[kept], rows.domain[kept], np.repeat(np.arange(len(kept))[:, np.newaxis], 2, axis=1)
         if self.target_ratio is not None:
-            X, domain = oversample_target(X, domain, ratio=self.target_ratio, random_state=self.random_state)
-        scale = None if self.n_local is None else self._local_scale(X)
+            X, domain, parents = oversample_target(X, domain, ratio=self.target_ratio, random_state=self._seed)
+        whole = self._memory(space, space(X), parents)
+        scale = None if self.n_local is None else self._local_scale(whole, owner)
         memories = {}
         for name in np.unique(domain):
             members = domain == name
-            rows = X[members]
-            if len(rows) < self.n_neighbors:
-                raise ValueError(f"n_neighbors={self.n_neighbors}, but the domain {str(name)!r} has only "
-                                 f"n_samples={len(rows)}. Lower n_neighbors or set target_ratio.")  # fmt: skip
-            index = NearestNeighbors(metric=self.metric, n_jobs=self.n_jobs).fit(rows)
-            memories[str(name)] = index, rows, None if scale is None else scale[members]
+            if np.count_nonzero(members) < self.n_neighbors:
+                raise ValueError(f"n_neighbors={self.n_neighbors}, but the domain {str(name)!r} has only n_samples="
+                                 f"{np.count_nonzero(members)}. Lower n_neighbors or set target_ratio.")  # fmt: skip
+            own_scale = None if scale is None else scale[members]
+            memories[str(name)] = self._memory(space, whole.rows[members], parents[members], own_scale)
         return memories
 
-    def _local_scale(self, X):
-        """Mean distance of each row to its `n_local` nearest rows among those that differ from it."""
-        distinct = np.unique(X, axis=0)
-        check_enough_neighbors(self.n_local, len(distinct))
-        index = NearestNeighbors(n_neighbors=self.n_local + 1, metric=self.metric, n_jobs=self.n_jobs).fit(distinct)
-        scale = index.kneighbors(X)[0][:, 1:].mean(axis=1)
-        return np.maximum(scale, np.finfo(X.dtype).eps)
+    def _memory(self, space, rows, parents, scale=None):
+        is_indexed = scale is None and space.kind.power is not None
+        index = NearestNeighbors(metric=space.kind.metric, n_jobs=self.n_jobs).fit(rows) if is_indexed else None
+        return _Memory(space, rows, parents, scale, index)
+
+    def _local_scale(self, memory, owner):
+        """Mean distance of each row to its `n_local` nearest rows of others."""
+        owners = owner[memory.parents]
+        scale = self._nearest(memory, memory.rows, owners, owners, self.n_local).mean(axis=1)
+        if np.isinf(scale).any():
+            raise ValueError(f"n_local={self.n_local} needs that many training rows of other clips, or recordings, for "
+                             "each. Lower n_local or add normal clips.")  # fmt: skip
+        return np.maximum(scale, np.finfo(np.float64).eps * (scale.max() or 1.0))
 
     def _score(self, model, X):
-        return -np.min([self._distance(memory, X, skip=0) for memory in model.values()], axis=0)
+        return self._nearness(model, X, np.full(len(X), -1), None)
 
-    def _score_training(self, model, X, domain, section, clip):
-        distances = np.empty((len(model), len(X)))
-        for row, (name, memory) in enumerate(model.items()):
-            own = domain == name
-            for members, skip in ((own, 1), (~own, 0)):
-                if members.any():
-                    distances[row, members] = self._distance(memory, X[members], skip=skip)
-        return -distances.min(axis=0)
+    def _score_training(self, model, rows):
+        if self.n_local is not None:  # the scale knows the clip, too
+            return super()._score_training(model, rows)
+        scores = self._nearness(model, rows.X, rows.group, _owners(rows)[1])
+        if np.isinf(scores).any():
+            raise ValueError(f"n_neighbors={self.n_neighbors} needs that many training rows of others for each.")
+        return scores
 
-    def _distance(self, memory, X, *, skip):
-        """Mean distance to the nearest rows of a memory, after the `skip` nearest; infinite where there are too few."""
-        index, rows, scale = memory
-        n_neighbors = self.n_neighbors + skip
-        if len(rows) < n_neighbors:
-            return np.full(len(X), np.inf)
-        if scale is None:
-            nearest = index.kneighbors(X, n_neighbors)[0]
-        else:
-            nearest = self._nearest_scaled(rows, scale, X, n_neighbors)
-        return nearest[:, skip:].mean(axis=1)
+    def _nearness(self, model, X, group, owner):
+        """Minus the mean distance to the nearest rows of other groups in the nearest memory."""
+        space = next(iter(model.values())).space
+        X, groups, distances = space(X), group[:, np.newaxis], []
+        for memory in model.values():
+            owners = None if owner is None else owner[memory.parents]
+            nearest = self._nearest(memory, X, groups, owners, self.n_neighbors)
+            distances.append(nearest.mean(axis=1) * (space.scale if memory.scale is None else 1.0))
+        return -np.min(distances, axis=0)
 
-    def _nearest_scaled(self, rows, scale, X, n_neighbors):
-        def nearest(distances, start):
-            scaled = distances / scale
-            return np.sort(np.partition(scaled, n_neighbors - 1, axis=1)[:, :n_neighbors], axis=1)
+    def _nearest(self, memory, X, groups, owners, n_nearest):
+        """Distances (n, n_nearest) to the nearest rows of a memory that belong to none of the groups (n, n_groups)."""
+        n_own = 0 if owners is None else groups.shape[1] * _largest_group(owners)
+        n_found = min(n_nearest + n_own, len(memory.rows))
+        n_values = max(n_nearest * X.shape[1], n_found if memory.index else len(memory.rows))
+        nearest = np.full((len(X), n_nearest), np.inf)
+        for block in gen_batches(len(X), max(1, VALUES_AT_ONCE // n_values)):
+            distances, found = self._candidates(memory, X[block], n_found)
+            if owners is not None:
+                own = owners[found][..., np.newaxis] == groups[block][:, np.newaxis, np.newaxis]
+                distances[own.any(axis=(2, 3))] = np.inf
+            order = np.argsort(distances, axis=1, kind="stable")[:, :n_nearest]
+            distances, found = (np.take_along_axis(values, order, axis=1) for values in (distances, found))
+            nearest[block, : order.shape[1]] = np.where(
+                np.isinf(distances), np.inf, memory.exact(X[block], found, distances)
+            )
+        return nearest
 
-        chunks = pairwise_distances_chunked(X, rows, reduce_func=nearest, metric=self.metric, n_jobs=self.n_jobs)
-        return np.concatenate(list(chunks))
+    def _candidates(self, memory, X, n_found):
+        """Distances to the nearest rows of a memory, as a quick search finds them, and their numbers."""
+        if memory.index is not None:
+            return memory.index.kneighbors(X, n_found)
+        distances = memory.space.distances(X, memory.rows, n_jobs=self.n_jobs)
+        if memory.scale is not None:
+            distances /= memory.scale
+        found = np.argpartition(distances, n_found - 1, axis=1)[:, :n_found]
+        return np.take_along_axis(distances, found, axis=1), found
+
+
+class _Memory(NamedTuple):
+    """What is remembered of a domain: rows as coordinates of a space, from which two training rows each is made."""
+
+    space: Space
+    rows: np.ndarray
+    parents: np.ndarray
+    scale: np.ndarray | None
+    index: NearestNeighbors | None
+
+    def exact(self, X, found, distances):
+        """The distances to the rows with these numbers (n, n_found), without the rounding of a quick search."""
+        exact = self.space.exact(X, self.rows, found)
+        if exact is None:
+            return distances
+        return exact if self.scale is None else exact / self.scale[found]
+
+
+def _owners(rows):
+    """Numbers of the training rows that are remembered, each once in a domain, and the group of each.
+
+    A row that is in several groups belongs to none of them.
+    """
+    same = first_in_domain(first_copies(rows.X), rows.domain)
+    lowest, highest = rows.group.copy(), rows.group.copy()
+    np.minimum.at(lowest, same, rows.group)
+    np.maximum.at(highest, same, rows.group)
+    numbers = np.arange(len(same))
+    owner = np.where(lowest == highest, lowest, rows.group.max() + 1 + numbers)
+    kept = same == numbers
+    return np.flatnonzero(kept), owner[kept]
+
+
+def _largest_group(owners):
+    differ = owners[:, 0] != owners[:, 1]
+    return np.unique(np.append(owners[:, 0], owners[differ, 1]), return_counts=True)[1].max()

@@ -1,0 +1,104 @@
+"""Distances between embeddings, in coordinates in which nothing cancels or overflows."""
+
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.metrics import pairwise_distances
+
+from skasd.detectors._numbers import RowError, directions
+
+_FARTHEST = 1e100  # in units of the spread of the training rows, so that squares can be held
+_EPS = np.finfo(np.float64).eps
+
+
+def _correlated(X):
+    centered = X - X.mean(axis=1, keepdims=True)
+    constant = np.abs(centered).max(axis=1) <= 8 * _EPS * np.abs(X).max(axis=1)
+    if constant.any():
+        raise RowError(np.argmax(constant), "all values of the embedding are the same, so that its correlation with "
+                       "others is undefined. Take another metric.")  # fmt: skip
+    return directions(centered)
+
+
+class _Kind(NamedTuple):
+    """What is done to rows before, the metric of the rows made, and how it grows with their unit (None: no unit)."""
+
+    prepare: object
+    metric: object
+    power: int | None
+    factor: float = 1.0
+
+
+def _as_it_is(X):
+    return X
+
+
+_KINDS = {
+    "cosine": _Kind(directions, "sqeuclidean", 2, 0.5),
+    "correlation": _Kind(_correlated, "sqeuclidean", 2, 0.5),
+    "sqeuclidean": _Kind(_as_it_is, "sqeuclidean", 2),
+    **dict.fromkeys(("euclidean", "l2"), _Kind(_as_it_is, "euclidean", 1)),
+    **dict.fromkeys(("manhattan", "l1", "cityblock"), _Kind(_as_it_is, "manhattan", 1)),
+    "chebyshev": _Kind(_as_it_is, "chebyshev", 1),
+    "minkowski": _Kind(_as_it_is, "minkowski", 1),
+    **{name: _Kind(_as_it_is, name, None) for name in ("braycurtis", "canberra")},
+}
+METRICS = frozenset(_KINDS)
+
+
+class Space:
+    """Coordinates in which a metric is measured: counted from the middle of some rows, in units of their spread.
+
+    Cosine and correlation are half the squared distance of directions, which is exact where ``1 - cos`` is rounded.
+    """
+
+    def __init__(self, metric, rows):
+        self.kind = _KINDS[metric] if isinstance(metric, str) else _Kind(_as_it_is, metric, None)
+        self.origin, self.unit = 0.0, 1.0
+        if self.kind.power is not None:
+            rows = self.kind.prepare(rows)
+            self.origin = np.median(rows, axis=0)
+            spread = np.abs(rows - self.origin).max(axis=1)
+            self.unit = np.median(spread[spread > 0]) if spread.any() else 1.0
+
+    @property
+    def scale(self):
+        """What a distance of coordinates is multiplied with."""
+        return self.kind.factor * self.unit ** (self.kind.power or 0)
+
+    def __call__(self, X):
+        """Coordinates of rows."""
+        if self.kind.power is None:
+            return X
+        coordinates = (self.kind.prepare(X) - self.origin) / self.unit
+        far = ~(np.abs(coordinates).max(axis=1) < _FARTHEST)
+        if far.any():
+            raise RowError(np.argmax(far), f"with values up to {np.abs(X[np.argmax(far)]).max():.3g}, the embedding is "
+                           f"more than {_FARTHEST:g} times farther from the training clips than these are from each "
+                           "other. Is it in the same units?")  # fmt: skip
+        return coordinates
+
+    def distances(self, X, rows, **options):
+        """Distances (n, n_rows) of coordinates, all of them finite."""
+        distances = pairwise_distances(X, rows, metric=self.kind.metric, **options)
+        wrong = ~np.isfinite(distances)
+        if wrong.any():
+            row, column = np.argwhere(wrong)[0]
+            raise RowError(row, f"the metric {self.kind.metric!r} gives {distances[row, column]} for the embedding and "
+                           "one of the training. Take another metric.")  # fmt: skip
+        return distances
+
+    def exact(self, X, rows, found):
+        """Distances (n, n_found) to the rows with these numbers, where `distances` come from a matrix product."""
+        if self.kind.metric not in ("euclidean", "sqeuclidean"):
+            return None
+        steps = rows[found] - X[:, np.newaxis]
+        squared = np.einsum("ijk,ijk->ij", steps, steps)
+        return squared if self.kind.metric == "sqeuclidean" else np.sqrt(squared)
+
+
+def check_enough_neighbors(n_neighbors, n_samples):
+    """Refuse to look for more neighbours than a training row has."""
+    if n_samples <= n_neighbors:
+        raise ValueError(f"n_neighbors={n_neighbors} needs more training rows than that, got n_samples={n_samples} "
+                         "that differ. Lower n_neighbors or add normal clips.")  # fmt: skip

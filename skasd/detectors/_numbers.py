@@ -1,0 +1,72 @@
+"""Embeddings as numbers, and lengths and directions that do not overflow."""
+
+import numpy as np
+
+VALUES_AT_ONCE = 2**23  # 64 MiB in float64
+
+
+class RowError(ValueError):
+    """What is wrong with one row that a detector was given; the base class says to which clip it belongs."""
+
+    def __init__(self, row, message):
+        super().__init__(message)
+        self.row = row
+
+
+def as_numbers(values, field):
+    """Embeddings of clips, or of windows of clips, as an array, if they can be; a data frame stays one."""
+    if np.ma.is_masked(values):
+        raise ValueError(f"The {field} has {np.ma.count_masked(values)} masked values; every clip needs all of them.")
+    if not hasattr(values, "shape"):
+        try:
+            values = np.asarray(values)
+        except ValueError as error:
+            raise ValueError(
+                f"The {field} must be an array with one row per clip, all of one length: {error}."
+            ) from error
+    shape, kind = np.shape(values), getattr(getattr(values, "dtype", None), "kind", "f")
+    if len(shape) > 3 or (len(shape) == 3 and 0 in shape):
+        raise ValueError(f"The {field} must have shape (n_clips, n_features) or (n_clips, n_windows, n_features), none "
+                         f"of them 0; got {shape}.")  # fmt: skip
+    if kind in "mMV":
+        raise ValueError(f"The {field} must hold numbers; got an array of {values.dtype}.")
+    return values
+
+
+def check_finite(windows, field):
+    """Refuse embeddings (n_clips, n_windows, n_features) with NaN or infinity, by the numbers of the clips."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(windows.sum(dtype=np.float64)):
+            return
+    missing, infinite = (np.flatnonzero(is_so(windows).any(axis=(1, 2))) for is_so in (np.isnan, np.isinf))
+    for clips, name in ((missing, "NaN"), (infinite, "infinity")):
+        if len(clips):
+            raise ValueError(f"The {field} holds {name} in {listed(clips)} (counted from 0). Leave these clips out, or "
+                             "see how they were made.")  # fmt: skip
+
+
+def listed(clips):
+    """The numbers of some clips, in words."""
+    names = ", ".join(map(str, clips[:5].tolist())) + (f" and {len(clips) - 5} more" if len(clips) > 5 else "")
+    return f"clip{'s' if len(clips) > 1 else ''} {names}"
+
+
+def lengths(X):
+    """Euclidean length of each row (n, 1), scaled before squaring."""
+    scaled, peaks = _scaled(X)
+    return peaks * np.sqrt(np.einsum("ij,ij->i", scaled, scaled))[:, np.newaxis]
+
+
+def directions(X):
+    """Each row scaled to length one."""
+    scaled, peaks = _scaled(X)
+    if not peaks.all():
+        raise RowError(np.argmin(peaks), "the embedding is all zeros, so it has no direction: its cosine is undefined. "
+                       "Is the clip silent, or the network dead?")  # fmt: skip
+    return scaled / lengths(scaled)
+
+
+def _scaled(X):
+    """The rows divided by their largest magnitude, which also is returned (n, 1)."""
+    peaks = np.maximum(X.max(axis=1), -X.min(axis=1))[:, np.newaxis]
+    return X / np.where(peaks > 0, peaks, 1.0), peaks
