@@ -18,7 +18,7 @@ from skasd._samples import as_dtype, precision_of, what_is_wrong
 _SETTINGS = ("sample_rate", "duration", "offset", "channel", "resample", "pad_mode")
 _BLOCK_SIZE = 2**22  # samples
 _UNKNOWN_LENGTH = 2**40  # frames: terabytes
-_MOST_SAMPLES = 2**32
+_MOST_SAMPLES = 2**31
 _HIGHEST_RATE = 10**7  # Hz
 _LARGEST_RATIO = 128
 _CANCELLED = 1e-3  # of the power of the channels, 30 dB below
@@ -258,14 +258,19 @@ def _read_channel(file, offset, duration, channel):
     wanted = file.length - start
     if duration is not None:
         wanted = min(wanted, math.ceil(duration * file.samplerate) + 1)
-    parts, powers = [], np.zeros(2)
+    parts, powers, n_read = [], np.zeros(2), 0
     for block in _blocks_from(file, start, wanted):
         samples, power = _one_channel(block, channel)
         parts.append(samples)
         powers += power
+        n_read += len(samples)
+        if n_read > _MOST_SAMPLES:
+            raise ValueError(f"has more than {_MOST_SAMPLES} samples; read it in parts, by offset and duration")
     samples = parts[0] if len(parts) == 1 else np.concatenate(parts)
     if math.isfinite(file.length) and len(samples) < wanted:
-        raise ValueError(f"is cut off, {wanted} samples are wanted and {len(samples)} could be read")
+        raise ValueError(
+            f"is cut off or cannot be decoded: {wanted} samples are wanted and {len(samples)} could be read"
+        )
     if not len(samples):
         raise _past_the_end(file, offset)
     return samples, powers[0] < _CANCELLED * powers[1]
@@ -287,7 +292,8 @@ def _blocks_from(file, start, n_frames):
 def _blocks(file, n_frames):
     """The next frames, in blocks (n, n_channels), until there are so many or no more."""
     # libsndfile takes ten times as long to make floats of 16-bit samples as numpy does.
-    dtype = {"PCM_16": "int16", "DOUBLE": "float64"}.get(file.subtype, "float32")
+    exact = {"PCM_16": "int16", "DOUBLE": "float64"} if file.format not in _IN_BLOCKS else {}
+    dtype = exact.get(file.subtype, "float32")
     while n_frames > 0:
         block = np.empty((min(n_frames, max(1, _BLOCK_SIZE // file.channels)), file.channels), dtype=dtype)
         n_read = file.buffer_read_into(block, dtype)
@@ -330,7 +336,7 @@ def count_samples(duration, sample_rate):
     """Number of samples in a duration in seconds, at least one."""
     n_samples = max(1, round(duration * sample_rate))
     if n_samples > _MOST_SAMPLES:
-        raise ValueError(f"duration={duration} s at {sample_rate} Hz is {n_samples} samples; there may be 2**32")
+        raise ValueError(f"duration={duration} s at {sample_rate} Hz is {n_samples} samples; there may be 2**31")
     return n_samples
 
 

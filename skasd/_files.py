@@ -90,8 +90,11 @@ def read_csv(path):
         content = file.read()
     encoding = "utf-16" if content.startswith(_UTF_16) else "utf-8-sig"
     try:
-        rows = csv.reader(io.StringIO(content.decode(encoding), newline=""))
-        return [[cell.strip() for cell in row] for row in rows if row]
+        text = content.decode(encoding)
+        if "\0" in text:
+            raise ValueError(f"{printable(path)}: holds NUL characters, as UTF-16 without a byte order mark does. Save "
+                             "it as UTF-8.")  # fmt: skip
+        return [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text, newline="")) if row]
     except UnicodeDecodeError as error:
         raise ValueError(f"{printable(path)}: is not {encoding.removesuffix('-sig').upper()}: byte {error.start} is "
                          f"{content[error.start]:#04x}. Save it as UTF-8.") from error  # fmt: skip

@@ -22,7 +22,7 @@ from skasd.ensemble import ScoreEnsemble
 from skasd.features import FieldTransformer, FrameStacker, LogMelSpectrogram, LogSTFT
 from skasd.losses import SoftmaxLoss
 
-TRAINING = {"max_epochs": 3, "batch_size": 64, "device": "cpu", "threshold": "quantile"}
+TRAINING = {"max_epochs": 3, "batch_size": 64, "device": "cpu", "threshold": "quantile", "validation_fraction": 0.0}
 ESTIMATORS = [
     AudioLoader(),
     LevelNormalizer(),

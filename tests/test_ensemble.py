@@ -273,7 +273,7 @@ def test_parameters_reach_into_pipelines(clips):
     assert changed.estimators[1][1].factor == 3.0
     assert members[1][1].factor == 1.0
     assert clone(ensemble).set_params(column=IsolationForest()).estimators[1][1].__class__ is IsolationForest
-    with pytest.raises(ValueError, match="Invalid parameter 'gaus'"):
+    with pytest.raises(ValueError, match="'gaus'"):
         ensemble.set_params(gaus__covariance="oas")
 
 
@@ -301,16 +301,16 @@ def test_behind_features_in_a_pipeline():
 
 
 @pytest.mark.parametrize(("parameters", "message"), [
-    ({"estimators": []}, "names that differ"),
-    ({"estimators": [("a", Column()), ("a", Column())]}, r"got the names \['a', 'a'\]"),
-    ({"estimators": [("a__b", Column())]}, "without '__'"),
-    ({"estimators": [("weights", Column())]}, "from the parameters combine, contamination, cv, estimators"),
-    ({"weights": [1.0]}, "weights must be 2 numbers, one for each of a, b"),
-    ({"weights": [-1.0, 2.0]}, "none of them negative"),
-    ({"weights": [0, 0]}, "not all 0"),
-    ({"weights": [1, 1], "combine": "min"}, "weights belong to combine='mean'"),
-    ({"weights": ["one", "two"]}, r"got \['one', 'two'\]"),
-    ({"cv": 6}, "cv=6 .* got n_samples=5"),
+    ({"estimators": []}, r"estimators .*\[\]"),
+    ({"estimators": [("a", Column()), ("a", Column())]}, r"\['a', 'a'\]"),
+    ({"estimators": [("a__b", Column())]}, r"\['a__b'\]"),
+    ({"estimators": [("weights", Column())]}, r"weights.*\['weights'\]"),
+    ({"weights": [1.0]}, "weights .* a, b"),
+    ({"weights": [-1.0, 2.0]}, r"weights .*\[-1\.0, 2\.0\]"),
+    ({"weights": [0, 0]}, r"weights .*\[0, 0\]"),
+    ({"weights": [1, 1], "combine": "min"}, "weights .*combine='mean'"),
+    ({"weights": ["one", "two"]}, r"weights .*\['one', 'two'\]"),
+    ({"cv": 6}, "cv=6 .*n_samples=5"),
     ({"cv": 1}, "'cv' parameter of ScoreEnsemble"),
     ({"cv": None}, "'cv' parameter of ScoreEnsemble"),  # own training clips: neighbours would find themselves
     ({"combine": "max"}, "'combine' parameter of ScoreEnsemble"),
@@ -367,12 +367,12 @@ def test_scores_that_overflow_name_the_clip():
 
 def test_unknown_section_is_named(clips):
     ensemble = ScoreEnsemble(make_members(1)).fit(clips)
-    with pytest.raises(ValueError, match="No scale for section '07': fit has seen section '00', section '01'"):
+    with pytest.raises(ValueError, match=r"section '07'.*section '00', section '01'"):
         ensemble.score_samples(clips[:1].with_fields(section=["07"]))
 
 
 def test_failing_member_is_named(clips):
-    with pytest.raises(ValueError, match=r"(.|\n)*raised by the member 'narrow'"):
+    with pytest.raises(ValueError, match=r"(.|\n)*the member 'narrow'"):
         ScoreEnsemble([("narrow", MahalanobisDetector(covariance="sample"))]).fit(clips[:6])
 
 
@@ -425,7 +425,7 @@ class TestSelectSystems:
 
     def test_no_candidate_drops_out_unseen(self, development):
         systems = {"fine": Column(), "narrow": MahalanobisDetector(groups={"all": [7]})}
-        with pytest.raises(ValueError, match=r"does not fit embeddings(.|\n)*raised by narrow on fan"):
+        with pytest.raises(ValueError, match=r"groups(.|\n)*narrow on fan"):
             select_systems(systems, development, scorer=auc_scorer, cv=DevelopmentSplit())
 
     @pytest.mark.parametrize("score", [np.nan, np.inf, None, "0.5", [0.5, 0.6], np.array([0.5])])
@@ -444,14 +444,14 @@ class TestSelectSystems:
 
     def test_machine_that_was_not_among_the_clips(self, development):
         selection = select_systems({"one": Column()}, development, scorer=auc_scorer, cv=DevelopmentSplit())
-        with pytest.raises(ValueError, match="No system was chosen for the machine 'pump', only for fan, valve"):
+        with pytest.raises(ValueError, match=r"'pump'.* fan, valve"):
             selection("pump")
         assert pickle.loads(pickle.dumps(selection)).best == selection.best
 
     @pytest.mark.parametrize("systems", [{}, {"one": Column()}])
     def test_what_is_missing_is_said(self, development, systems):
         clips = development if not systems else development.without("label")
-        with pytest.raises(ValueError, match="at least one system, and clips with the fields 'machine' and 'label'"):
+        with pytest.raises(ValueError, match=r"'machine' and 'label'; got \d systems"):
             select_systems(systems, clips, scorer=auc_scorer, cv=DevelopmentSplit())
 
     def test_a_scorer_must_be_given(self, development):

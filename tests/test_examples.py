@@ -93,7 +93,7 @@ def test_a_folder_for_the_submission_that_is_there_stops_it_at_once(example, tmp
 def test_a_machine_that_fails_keeps_the_table_and_not_the_files(example, dev_data, tmp_path, capsys):
     shutil.copytree(dev_data / "fan", tmp_path / "data" / "fan")
     (tmp_path / "data" / "valve" / "train").mkdir(parents=True)
-    with pytest.raises(SystemExit, match="No submission while machines fail: valve"):
+    with pytest.raises(SystemExit, match="valve"):
         example.main([str(tmp_path / "data"), "--submission", str(tmp_path / "team")])
     table = capsys.readouterr().out
     assert "valve failed" in table and "| fan | 00 |" in table

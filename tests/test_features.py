@@ -117,7 +117,7 @@ def test_log_stft_of_clips_is_where_all_that_follows_looks(noise, tmp_path):
 
 
 def test_log_stft_without_a_bin_is_refused(noise):
-    with pytest.raises(ValueError, match=r"no frequency bin from fmin=101 to fmax=109 Hz at n_fft=1024"):
+    with pytest.raises(ValueError, match=r"fmin=101.*fmax=109.*n_fft=1024"):
         LogSTFT(fmin=101, fmax=109).fit(noise)
 
 

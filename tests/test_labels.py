@@ -54,7 +54,7 @@ def advice(error):
 @pytest.mark.parametrize("names", [["normal", "anomaly"], ["OK", "NG"], ["1", "-1"], ["00", " Faulty "]], ids=str)
 def test_words_that_mean_anomalous_are_refused(read, names):
     y = np.repeat(names, [15, 5])
-    with pytest.raises(ValueError, match=f"y holds the words.*{names[1]!r}.*only -1 says that a clip is anom") as error:
+    with pytest.raises(ValueError, match=f"y .*{names[1]!r}.*only -1 ") as error:
         read(X, y)
     (code,) = advice(error)
     assert_array_equal(eval(code, {"np": np, "y": y}), LABEL)
@@ -62,7 +62,7 @@ def test_words_that_mean_anomalous_are_refused(read, names):
 
 @each(TRANSFORMERS | DETECTORS | JUDGES)
 def test_bools_are_refused(read):
-    with pytest.raises(ValueError, match="y holds True and False, and nothing says which of the two is an") as error:
+    with pytest.raises(ValueError, match=r"y .*True and False") as error:
         read(X, LABEL == -1)
     if_true, if_false = advice(error)
     assert_array_equal(eval(if_true, {"np": np, "y": LABEL == -1}), LABEL)
@@ -87,7 +87,7 @@ def test_other_words_are_classes_of_normal_clips(names):
 @each(DETECTORS)
 @pytest.mark.parametrize("kind", [list, np.float64, np.uint8, pd.Series])
 def test_a_detector_doubts_zeros_and_ones(read, kind):
-    with pytest.warns(UserWarning, match=r"y holds 0 and 1 only: .* all train.*give np.where\(y == 1, -1, 1\)"):
+    with pytest.warns(UserWarning, match=r"y .*0 and 1 only.*np\.where\(y == 1, -1, 1\)"):
         read(X, kind((LABEL == -1).astype(int)))
 
 
@@ -106,7 +106,7 @@ def test_an_ensemble_doubts_once_and_only_where_detectors_do(as_field, recwarn):
 
 
 def test_a_detector_doubts_zeros_and_ones_in_the_field():
-    message = r"label holds 0 and 1 only: taken as unknown .* give np.where\(label == 1, -1, 1\)"
+    message = r"label .*0 and 1 only.*unknown.*np\.where\(label == 1, -1, 1\)"
     with pytest.warns(UserWarning, match=message) as caught:
         MahalanobisDetector().fit(Clips(embedding=X, label=(LABEL == -1).astype(int)))
     assert caught[0].filename == __file__
@@ -130,7 +130,7 @@ NO_LABELS = {
 @each(TRANSFORMERS | DETECTORS | JUDGES)
 @pytest.mark.parametrize("y", NO_LABELS.values(), ids=NO_LABELS)
 def test_missing_labels_are_named_by_their_rows(read, y):
-    with pytest.raises(ValueError, match=r"y has no value in the rows (0, 1, 2, 3, 4 and 15 more|13)"):
+    with pytest.raises(ValueError, match=r"y .*no value.* (0, 1, 2, 3, 4 and 15 more|13)\."):
         read(X, y)
 
 
@@ -167,21 +167,21 @@ def test_what_is_no_label_is_shown(read, y, found):
 @each(DETECTORS)
 @pytest.mark.parametrize(("y", "found"), [([0.5] + [1] * 19, r"0\.5"), ([np.inf] * 20, "inf"), ([-2] + [1] * 19, "-2")])
 def test_numbers_that_are_no_labels_are_shown(read, y, found):
-    with pytest.raises(ValueError, match=f"y must hold -1 for anomalous clips.*got .*{found}"):
+    with pytest.raises(ValueError, match=f"y .*-1 for anomalous.*{found}"):
         read(X, y)
 
 
 @pytest.mark.parametrize("first", [[True], [np.True_, False]])
 def test_bools_among_numbers_are_refused(first):
     y = first + [1] * (20 - len(first))
-    with pytest.raises(ValueError, match="y holds True and False"):
+    with pytest.raises(ValueError, match=r"y .*True and False"):
         MahalanobisDetector().fit(X, y)
     with pytest.raises(ValueError, match=r"'label' .* got (np\.)?True"):
         Clips(embedding=X, label=y)
 
 
 def test_no_clips_are_nothing_to_train_on():
-    with pytest.raises(ValueError, match="no clips to train on"):
+    with pytest.raises(ValueError, match="no clips"):
         ScoreEnsemble([("one", MahalanobisDetector())]).fit(Clips(embedding=np.zeros((0, 2)), label=[]))
 
 

@@ -224,15 +224,15 @@ def test_a_simple_detector_hears_worse_faults_better(machine):
     [
         ({"machine": "pump"}, "'machine' parameter .* must be a str among"),
         ({"n_sections": 0}, "'n_sections' parameter .* must be an int in the range"),
-        ({"n_test": -1}, "'n_test' parameter .* must be an int in the range"),
-        ({"duration": 0.1}, "'duration' parameter .* must be a float in the range"),
-        ({"sample_rate": 100}, "'sample_rate' parameter .* must be an int in the range"),
-        ({"snr": np.inf}, "'snr' parameter .* must be a float in the range"),
-        ({"severity": -1.0}, "'severity' parameter .* must be a float in the range"),
-        ({"domain_shift": "weather"}, "'domain_shift' parameter .* must be"),
-        ({"domain_shift": ("speed", "weather")}, "domain_shift must be one of 'speed', 'load', 'noise', or a sequence"),
-        ({"domain_shift": ()}, "domain_shift must be one of"),
-        ({"n_train_source": 0, "n_train_target": 0, "n_test": 0}, "There are no clips to make"),
+        ({"n_test": -1}, "'n_test'"),
+        ({"duration": 0.1}, "'duration'"),
+        ({"sample_rate": 100}, "'sample_rate'"),
+        ({"snr": np.inf}, "'snr'"),
+        ({"severity": -1.0}, "'severity'"),
+        ({"domain_shift": "weather"}, "'domain_shift' .*'weather'"),
+        ({"domain_shift": ("speed", "weather")}, "domain_shift .*'speed', 'load', 'noise'"),
+        ({"domain_shift": ()}, r"domain_shift .*\(\)"),
+        ({"n_train_source": 0, "n_train_target": 0, "n_test": 0}, "no clips"),
     ],
 )
 def test_wrong_parameters_are_errors(wrong, message):
@@ -298,7 +298,7 @@ def test_nothing_is_overwritten(tmp_path):
     clips = make()
     folder = write_dcase(clips, tmp_path)
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
-    with pytest.raises(FileExistsError, match="fan' exists, and is not overwritten"):
+    with pytest.raises(FileExistsError, match="fan' exists"):
         write_dcase(clips, tmp_path)
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
@@ -308,15 +308,15 @@ def test_what_cannot_be_written_is_named_and_leaves_nothing_behind(tmp_path):
     loud = clips["waveform"].copy()
     loud[3, 5], loud[7, 0] = 1.5, np.nan
     wrong = [
-        (clips.without("domain", "label"), "needs the fields domain, label as well"),
-        (clips + make("valve"), r"clips of one machine; got \['fan', 'valve'\]"),
-        (clips.with_fields(machine=["../fan"] * len(clips)), r"The machine cannot name a file: '\.\./fan'"),
-        (clips[:0], "clips of one machine"),
-        (clips.with_fields(waveform=loud), r"2 of 28 clips have samples .* in rows 3, 7\."),
-        (clips.with_fields(label=[0] * len(clips)), "28 of 28 clips have a section, domain, split, label or attribute"),
-        (clips.with_fields(attribute=["a/b"] * len(clips)), "does not fit into a file name"),
-        (clips.with_fields(section=["1"] * len(clips)), "in rows 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, and 18 more"),
-        (load_motors(split="test"), "does not fit into a file name"),
+        (clips.without("domain", "label"), "domain, label"),
+        (clips + make("valve"), r"one machine.*\['fan', 'valve'\]"),
+        (clips.with_fields(machine=["../fan"] * len(clips)), r"machine.*'\.\./fan'"),
+        (clips[:0], "one machine"),
+        (clips.with_fields(waveform=loud), r"2 of 28 clips .* 3, 7\."),
+        (clips.with_fields(label=[0] * len(clips)), "28 of 28 clips .*label"),
+        (clips.with_fields(attribute=["a/b"] * len(clips)), "attribute .*file name"),
+        (clips.with_fields(section=["1"] * len(clips)), "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, and 18 more"),
+        (load_motors(split="test"), "file name"),
     ]
     for bad, message in wrong:
         with pytest.raises(ValueError, match=message):
@@ -327,9 +327,9 @@ def test_what_cannot_be_written_is_named_and_leaves_nothing_behind(tmp_path):
 @pytest.mark.parametrize("machine", ["..", ".", "a/b", "CON", "x" * 300, "a\0b", " "])
 def test_machines_that_cannot_name_a_folder(tmp_path, machine):
     clips = make()
-    with pytest.raises(ValueError, match="The machine cannot name a file"):
+    with pytest.raises(ValueError, match=r"machine.* file"):
         write_dcase(clips.with_fields(machine=[machine] * len(clips)), tmp_path)
-    with pytest.raises(ValueError, match="at least one sample"):
+    with pytest.raises(ValueError, match="sample"):
         write_dcase(clips.with_fields(waveform=np.zeros((len(clips), 0))), tmp_path)
     assert list(tmp_path.iterdir()) == []
 

@@ -109,12 +109,12 @@ def test_integer_waveforms_are_the_same_as_their_real_numbers():
 def test_another_length_is_refused():
     network = SMALL().eval()
     network(batch(1, 4000))
-    with pytest.raises(ValueError, match="built on clips of 4000 samples; got clips of 4001"):
+    with pytest.raises(ValueError, match=r"4000 samples.*4001"):
         network(batch(1, 4001))
 
 
 def test_ranges_without_a_frequency_are_refused():
-    with pytest.raises(ValueError, match=r"no frequency from fmin=200 to fmax=240 Hz at n_fft=128 .*16000 Hz"):
+    with pytest.raises(ValueError, match=r"fmin=200.*fmax=240.*n_fft=128.*16000"):
         SMALL(fmin=200, fmax=240)
 
 
@@ -133,9 +133,9 @@ def test_the_resnet_takes_any_size_but_keeps_to_its_bands():
         network = SpectrogramResNet().eval()
         assert network(batch(2, *size)).isfinite().all()
         assert network(batch(2, size[0], 40)).shape == (2, 128)
-        with pytest.raises(ValueError, match=rf"built on clips of shape \(1, {size[0]}, 'any'\)"):
+        with pytest.raises(ValueError, match=rf"\(1, {size[0]}, 'any'\)"):
             network(batch(2, size[0] + 1, 40))
-    with pytest.raises(ValueError, match="built for 1 input channel"):
+    with pytest.raises(ValueError, match=r"1 input channel.*got 2"):
         SpectrogramResNet()(batch(2, 2, 16, 16))
 
 

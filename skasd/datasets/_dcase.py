@@ -223,7 +223,7 @@ def load_dcase(folder, *, split=("train", "test"), section=None, domain=None, gr
 
 def _list_files(folder, split):
     """The audio files of the splits, as {path: split}, ordered."""
-    splits = [split] if isinstance(split, str) else list(split)
+    splits = _as_list("split", split)
     if not splits or not set(splits) <= set(_FOLDERS):
         raise ValueError(f"split must be one or several of {', '.join(map(repr, _FOLDERS))}; got {split!r}.")
     if not folder.is_dir():
@@ -233,11 +233,22 @@ def _list_files(folder, split):
     files = {path: name for name in _FOLDERS if name in splits for path in sorted(found[name], key=lambda p: p.name)}
     if not files:
         raise ValueError(_describe_empty(folder, splits, found))
-    twice = [name for name, count in Counter(map(challenge_name, files)).items() if count > 1]
+    counts = Counter((split, challenge_name(path)) for path, split in files.items())
+    twice = [name for (_, name), count in counts.items() if count > 1]
     if twice:
         raise ValueError(f"{len(twice)} clips in {str(folder)!r} are there twice, as .wav and .flac or in two folders: "
                          f"{_names(twice)}. Move one of each away.")  # fmt: skip
-    return _leave_out_what_is_no_file(files)
+    files = _leave_out_what_is_no_file(files)
+    if not files:
+        raise ValueError(f"{str(folder)!r} has names of clips of {' or '.join(splits)}, but none of them is a file.")
+    return files
+
+
+def _as_list(name, values):
+    values = [values] if isinstance(values, str) else values
+    if not isinstance(values, (list, tuple, set, frozenset, np.ndarray)) or not all(isinstance(v, str) for v in values):
+        raise ValueError(f"{name} must be a text or a sequence of texts, such as '00'; got {values!r}.")
+    return list(values)
 
 
 def _audio_files(folder):
@@ -387,7 +398,7 @@ def _read_evaluation_list(path, machine):
 
 
 def _select(clips, folder, **wanted):
-    wanted = {field: [v] if isinstance(v, str) else list(v) for field, v in wanted.items() if v is not None}
+    wanted = {field: _as_list(field, values) for field, values in wanted.items() if values is not None}
     kept = np.ones(len(clips), dtype=bool)
     for field, values in wanted.items():
         kept &= np.isin(clips[field], values)

@@ -57,12 +57,16 @@ class FlowDetector(NetworkDetector):
         Whether the learning rate stays, or falls to zero along a cosine over the epochs. Others: a
         `skorch.callbacks.LRScheduler` among the `callbacks`.
 
-    validation_fraction : float, default=0.0
-        Part of the training clips, in [0, 1), that is set aside to watch the loss.
+    validation_fraction : 'auto' or float, default='auto'
+        Part of the training clips, in [0, 1), that is set aside: they watch the loss, and their scores set the
+        threshold, since the network may know by heart what it has learned from. Whole recordings are set aside, where
+        the clips have the field ``recording``, and all copies of a clip. 'auto' is a tenth, but at least 20 and so
+        many that one alarm among them is rarer than `contamination`, and at most half. With 0 all clips train, and
+        the threshold comes from their own scores: it is an alarm for more new clips than `contamination` says.
 
     patience : int, default=None
-        Epochs without a better validation loss after which training stops; the best weights are kept. Needs
-        `validation_fraction` above 0. None trains all epochs.
+        Epochs without a better validation loss after which training stops; the best weights are kept. Needs clips
+        that are set aside. None trains all epochs.
 
     max_grad_norm : float, default=10.0
         Largest norm of the gradient; longer ones, as windows far from the others give them, are shortened. None leaves

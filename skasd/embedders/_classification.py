@@ -363,6 +363,11 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
         -------
         X : Clips or ndarray of shape (n_clips, d) or (n_clips, n_windows, d)
             float32; Clips have it in the field ``embedding``, or ``logits`` with ``output='logits'``.
+
+        Raises
+        ------
+        ValueError
+            If clips have another shape or another sample rate than in `fit`.
         """
         check_is_fitted(self)
         values, device = self._check_values(X, reset=False), self._device()
@@ -429,7 +434,8 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
                 raise ValueError("The network was fitted on spectrograms, and these clips have only paths. Put "
                                  "LogMelSpectrogram before it, as in fit.")  # fmt: skip
             return values
-        if np.ndim(values) == 2 and name != "log_mel":
+        values = values if hasattr(values, "ndim") else np.asarray(values)
+        if values.ndim == 2 and name != "log_mel":
             values = read_waveforms(self, X, values, reset=reset)
         else:
             values = validate_data(self, values, reset=reset, allow_nd=True, dtype=[np.float32, np.float64])

@@ -127,4 +127,5 @@ class FieldTransformer(VersionsMixin, TransformerMixin, BaseEstimator):
         if isinstance(values, np.ndarray) and values.ndim == 3:
             n_windows = values.shape[1]
             values = values.reshape(-1, values.shape[2])
-        return validate_data(self, values, dtype="numeric", reset=reset), n_windows
+        with np.errstate(over="ignore", invalid="ignore"):  # of the sum by which scikit-learn looks for infinite values
+            return validate_data(self, values, dtype="numeric", reset=reset), n_windows

@@ -11,9 +11,9 @@ __all__ = ["LogSTFT"]
 class LogSTFT(LogSpectrogram):
     """Power spectra of the short-time Fourier transform in dB, with librosa's names and values.
 
-    Every frequency bin is a band of its own: lines of a motor that mel bands blur at high frequencies stay apart, at four
-    times the numbers. Where `Clips` come in, the spectrograms go into the field ``log_mel``, which is where all that
-    follows looks for spectrograms.
+    Every frequency bin is a band of its own: lines of a motor that mel bands blur at high frequencies stay apart, at
+    four times the numbers. Where `Clips` come in, the spectrograms go into the field ``log_mel``, which is where all
+    that follows looks for spectrograms.
 
     Parameters
     ----------
