@@ -392,3 +392,10 @@ def test_pipeline_from_clips_and_from_arrays(noise):
 def test_import_is_light():
     code = "import sys, skasd.features; sys.exit(any(name in sys.modules for name in ('numba', 'torch', 'matplotlib')))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_transformer_computes_in_double_precision():
+    X = (1e6 + np.random.default_rng(0).uniform(-1, 1, size=(50, 3))).astype(np.float32)
+    made = FieldTransformer(StandardScaler()).fit_transform(X)
+    assert made.dtype == np.float32
+    np.testing.assert_allclose(made, StandardScaler().fit_transform(X.astype(float)), rtol=1e-6)
