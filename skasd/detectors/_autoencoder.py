@@ -302,7 +302,7 @@ class _Error(nn.Module):
         self.network = network
 
     def forward(self, x):
-        return x - self.network(x)
+        return x - self.network(x.to(next(self.network.parameters()).dtype))
 
 
 class _MeanSquaredError(_Error):
