@@ -9,7 +9,7 @@ import soundfile
 import torch
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
-from skorch.callbacks import EpochScoring
+from skorch.callbacks import Callback, EpochScoring
 from torch import nn
 
 from skasd.audio import AudioLoader
@@ -381,6 +381,21 @@ def test_early_stopping_keeps_the_best_weights():
     losses = [epoch["valid_loss"] for epoch in embedder.history_]
     assert len(losses) < 50
     assert len(losses) - 1 - int(np.argmin(losses)) == 2
+
+
+def test_early_stopping_keeps_network_and_loss_of_one_epoch():
+    kept = []
+
+    class Keeps(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            modules = (net.module_.network, net.criterion_)
+            kept.append([parameter.detach().clone() for module in modules for parameter in module.parameters()])
+
+    params = {"validation_fraction": 0.25, "patience": 2, "max_epochs": 50, "lr": 0.3}
+    embedder = make_embedder(callbacks=[Keeps()], **params).fit(make_clips())
+    best = int(np.argmin([epoch["valid_loss"] for epoch in embedder.history_]))
+    found = [*embedder.network_.parameters(), *embedder.loss_.parameters()]
+    assert all(torch.equal(one, other) for one, other in zip(found, kept[best], strict=True))
 
 
 def test_callbacks_and_arguments_reach_the_net():
