@@ -100,10 +100,10 @@ class NetworkDetector(OwnScoresMixin, TrainingMixin, BaseDetector):
 
     def _clips_aside(self, X, windows, number, used, seed):
         """Mask of those of the used clips that watch the loss and set the threshold."""
-        if len(used) < 2:
+        copy = first_copies(take(windows, used))
+        if not copy.any():
             raise ValueError("All training clips are the same, and copies count once: a network needs clips that "
                              "differ. Are they silent?")  # fmt: skip
-        copy = first_copies(take(windows, used))
         groups = joined(recording_numbers(X, len(windows))[used], copy)
         for own in (number[used] == section for section in range(len(self.sections_))):
             if len(set(groups[own].tolist())) == 1:  # all of one recording, of which fit has warned
