@@ -106,6 +106,7 @@ class MultiResolutionNetwork(nn.Module):
         spectrograms = [_Magnitudes(sample_rate, *frames, fmin, fmax) for frames in resolutions]
         branches = [_SpectrogramBranch(each, channels, branch_size) for each in spectrograms]
         self.branches = nn.ModuleList([*branches, _SpectrumBranch(spectrum_channels, branch_size)])
+        self.sample_rate = sample_rate
         self.branch_sizes = (branch_size,) * len(self.branches)
         self.n_samples = None
 
