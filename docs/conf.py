@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+from sklearn.utils import all_estimators
+
 import skasd
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
@@ -44,7 +46,7 @@ suppress_warnings = ["ref.footnote"]
 # Names of other packages stay code, for the pages build offline, and so do parameters, fields and attributes.
 nitpick_ignore_regex = [
     ("py:obj", r"(sklearn|skorch|torch|numpy|scipy|matplotlib|joblib|librosa)\..*"),
-    ("py:obj", "GridSearchCV|LocalOutlierFactor|NearestNeighbors|Pipeline"),
+    ("py:obj", "|".join(name for name, _ in all_estimators())),  # of scikit-learn
     ("py:obj", r"(?!skasd\.)[a-z_.]+|[A-Z_]+"),
 ]
 

@@ -182,6 +182,10 @@ class TestDomainScores:
         ):
             domain_scores([0, 0, 1], [1, 2, 3], ["source", "Target", ""])
 
+    def test_no_domains(self):
+        with pytest.raises(ValueError, match="domain_scores needs domain"):
+            domain_scores(self.y_true, self.y_score, None)
+
     def test_unknown_protocol(self):
         with pytest.raises(ValueError, match="'protocol' parameter of domain_scores must be"):
             domain_scores(self.y_true, self.y_score, self.domain, protocol="simple")

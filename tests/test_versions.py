@@ -6,9 +6,9 @@ import warnings
 import joblib
 import numpy as np
 import pytest
+from estimators import ESTIMATORS
 from sklearn.base import clone
 from sklearn.exceptions import InconsistentVersionWarning
-from test_common import ESTIMATORS
 
 import skasd
 from skasd._versions import InconsistentSkasdVersionWarning

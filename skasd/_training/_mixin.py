@@ -62,7 +62,7 @@ class TrainingMixin(VersionsMixin):
     def _forget_fit(self):
         forget_ready(self)
         for name in [name for name in vars(self) if name.endswith("_") and not name.startswith("__")]:
-            delattr(self, name)
+            del self.__dict__[name]  # a property, such as offset_, has none to delete
 
     def _begin_training(self):
         """The checkpoint, if there is to be one, and the seed: that of the training that goes on."""
@@ -73,8 +73,9 @@ class TrainingMixin(VersionsMixin):
 
     def _fit_net(self, net_class, module, criterion, train, valid, *, generator, checkpoint, **arguments):
         """Train a module on one data set and watch its loss on another, which may be empty."""
+        self._check_net_params()
         progress = TrainingProgress(self.verbose)
-        arguments |= self._net_arguments(train, valid, generator, progress) | self._own_net_params()
+        arguments |= self._net_arguments(train, valid, generator, progress)
         self.net_ = net_class(module, criterion, checkpoint=checkpoint, **arguments)
         try:
             self.net_.fit(train, None)
@@ -94,31 +95,36 @@ class TrainingMixin(VersionsMixin):
                              f"{len(self.history_)}. Lower lr, or set max_grad_norm.")  # fmt: skip
 
     def _net_arguments(self, train, valid, generator, progress):
+        given = self.net_params or {}
+        batch_size = given.get("iterator_train__batch_size", given.get("batch_size", self.batch_size))
         shared = {"collate_fn": whole_batches, "pin_memory": self._device() != "cpu"}
+        callbacks = callbacks_for(
+            given.get("callbacks", self.callbacks),
+            self._own_callbacks(progress),
+            has_validation=len(valid) > 0 or "train_split" in given,
+        )
         return {
             "optimizer": self.optimizer,
             "lr": self.lr,
             "max_epochs": self.max_epochs,
             "batch_size": self.batch_size,
             "train_split": predefined_split(valid) if len(valid) else None,
-            "callbacks": callbacks_for(self.callbacks, self._own_callbacks(progress), has_validation=len(valid) > 0),
             "callbacks__print_log": None,
             "device": self._device(),
             "verbose": 0,
-            "iterator_train__shuffle": "iterator_train__sampler" not in (self.net_params or {}),
+            "iterator_train__shuffle": "iterator_train__sampler" not in given,
             "iterator_train__generator": generator,
-            "iterator_train__drop_last": len(train) % self.batch_size == 1 < len(train),  # batch norm needs two rows
+            "iterator_train__drop_last": len(train) % batch_size == 1 < len(train),  # batch norm needs two rows
             **{f"iterator_{name}__{key}": value for name in ("train", "valid") for key, value in shared.items()},
+            **given,
+            "callbacks": callbacks,
         }
 
-    def _own_net_params(self):
-        """The user's arguments of the net, which replace ours; network and loss have parameters of their own."""
-        params = self.net_params or {}
-        for name in params:
+    def _check_net_params(self):
+        for name in self.net_params or {}:
             if name.split("__")[0] in ("module", "criterion"):
                 raise InvalidParameterError(f"net_params has {name!r}, but the network and the loss come from the "
                                             "parameters of their own, such as network and network_params.")  # fmt: skip
-        return params
 
     def _own_callbacks(self, progress):
         callbacks = [("progress", progress)]

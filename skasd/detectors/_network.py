@@ -3,6 +3,7 @@
 import math
 import warnings
 from abc import abstractmethod
+from functools import partial
 from numbers import Real
 
 import numpy as np
@@ -16,6 +17,8 @@ from skasd._validation import HasMethods, Interval, StrOptions, read_field
 from skasd.clips import Clips, recording_numbers
 from skasd.detectors._base import BaseDetector, OwnScoresMixin, _text
 from skasd.detectors._held_out import first_copies, joined, take
+from skasd.detectors._level import score_held_out
+from skasd.detectors._threshold import Threshold
 
 
 class NetworkDetector(OwnScoresMixin, TrainingMixin, BaseDetector):
@@ -44,7 +47,14 @@ class NetworkDetector(OwnScoresMixin, TrainingMixin, BaseDetector):
 
     def fit(self, X, y=None):
         with self._fitting():
-            return super().fit(X, y)
+            self._held_out = []
+            super().fit(X, y)
+            if self._aside.any():
+                held_out = map(np.concatenate, zip(*self._held_out, strict=True))
+                self.offset_ = Threshold(partial(score_held_out, *held_out, self.contamination, self.threshold))
+            for name in _IN_FIT:
+                delattr(self, name)
+        return self
 
     def score_windows(self, X):
         """Say how normal each window of each clip is: higher = more normal.
@@ -90,7 +100,16 @@ class NetworkDetector(OwnScoresMixin, TrainingMixin, BaseDetector):
 
     def _clips_aside(self, X, windows, number, used, seed):
         """Mask of those of the used clips that watch the loss and set the threshold."""
-        groups = joined(recording_numbers(X, len(windows))[used], first_copies(take(windows, used)))
+        copy = first_copies(take(windows, used))
+        if not copy.any():
+            raise ValueError("All training clips are the same, and copies count once: a network needs clips that "
+                             "differ. Are they silent?")  # fmt: skip
+        groups = joined(recording_numbers(X, len(windows))[used], copy)
+        for own in (number[used] == section for section in range(len(self.sections_))):
+            if len(set(groups[own].tolist())) == 1:  # all of one recording, of which fit has warned
+                groups[own] = len(windows) + copy[own]
+        self._group = np.zeros(len(windows), dtype=int)
+        self._group[used] = groups
         domain = np.unique(_text(X, "domain", len(windows)), return_inverse=True)[1]
         labels = np.stack([number, number * (domain.max() + 1) + domain])[:, used]
         if self.validation_fraction != "auto":
@@ -98,16 +117,15 @@ class NetworkDetector(OwnScoresMixin, TrainingMixin, BaseDetector):
         aside = set_aside(groups, labels, self._n_aside(len(np.unique(groups))), seed)
         if aside.any():
             return aside
-        warnings.warn("No section has clips of two recordings, so that none can be set aside from training. The "
-                      "threshold comes from clips that the network has learned: do not trust it, it will be an alarm "
-                      "for too many others. Train with several recordings, or set offset_ by clips of others.",
-                      stacklevel=5)  # fmt: skip
+        warnings.warn("There are too few clips to set any aside from training. The threshold comes from clips that the "
+                      "network has learned: do not trust it, it will be an alarm for too many others. Train with more "
+                      "clips, or set offset_ by clips that did not train.", stacklevel=5)  # fmt: skip
         return self._nothing_aside(groups)
 
     def _n_aside(self, n_groups):
         """A tenth, or as many as a threshold needs; at most half."""
         needed = max(_FEWEST_ASIDE, math.ceil(1 / self.contamination) - 1)  # the rate at the lowest of so many scores
-        return min(max(round(_SHARE_ASIDE * n_groups), needed), n_groups // 2)
+        return max(0, min(max(round(_SHARE_ASIDE * n_groups), needed), n_groups // 2, n_groups - 2))
 
     def _augment(self, X, windows, rows, seed):
         """The windows of all clips, those of these rows changed by the augmentation."""
@@ -134,10 +152,13 @@ class NetworkDetector(OwnScoresMixin, TrainingMixin, BaseDetector):
         return super()._training_rows(windows, section, clips[trains], domain, group[trains])
 
     def _training_scores(self, model, windows, clips, rows):
-        own = clips[self._aside[clips]] if self._aside.any() else clips
-        if not len(own):
-            return lambda: np.empty(0)
-        return super()._training_scores(model, windows, own, rows)
+        if not self._aside.any():
+            return super()._training_scores(model, windows, clips, rows)
+        own = clips[self._aside[clips]]
+        scores = super()._training_scores(model, windows, own, rows) if len(own) else partial(np.empty, 0)
+        section = np.full(len(own), len(self._held_out))
+        self._held_out.append((scores(), self._group[own], section))
+        return scores
 
     def _score(self, model, X):
         scores = -np.concatenate(list(self._apply(self._measure, X, model)))
@@ -165,10 +186,11 @@ class NetworkDetector(OwnScoresMixin, TrainingMixin, BaseDetector):
 
     def _forget_fit(self):
         super()._forget_fit()
-        for name in {"_aside", "_threshold"} & set(vars(self)):
-            delattr(self, name)
+        for name in set(_IN_FIT) & set(vars(self)):
+            del self.__dict__[name]
 
 
+_IN_FIT = ("_aside", "_group", "_held_out")  # what only a fit needs to know
 _SHARE_ASIDE = 0.1
 _FEWEST_ASIDE = 20
 

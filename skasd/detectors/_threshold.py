@@ -45,7 +45,7 @@ class Threshold:
 
 def score_at(scores, contamination, threshold):
     """The score below which a share of the scores lies, as their quantile or by a gamma distribution fitted to them."""
-    quantile = float(np.quantile(scores, contamination, method="weibull"))  # right on average, however few they are
+    quantile = float(np.quantile(scores, contamination))
     if threshold == "quantile":
         return quantile
     if np.ptp(scores) == 0:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 
+from skasd._problems import names_of
 from skasd._samples import read_waveforms
 from skasd._training import TrainingMixin, copies, groups_of, seeded
 from skasd._validation import (
@@ -383,6 +384,7 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
                 x = read_rows(values, rows, self.loader_).to(device)
                 parts.append(self._embed(split, loss, split.front(x)).float().cpu().numpy())
         made, array = "logits" if self.output == "logits" else "embedding", np.concatenate(parts)
+        _check_finite(array, f"The network, which may have diverged in training, makes a {made} with", X)
         attrs = self._names_of_logits(array.shape[-1]) if self.output == "logits" else {}
         return hand_on(X, made, array, consumed=("log_mel", "waveform"), keep=self.keep, attrs=attrs)
 
@@ -438,7 +440,9 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
         if values.ndim == 2 and name != "log_mel":
             values = read_waveforms(self, X, values, reset=reset)
         else:
-            values = validate_data(self, values, reset=reset, allow_nd=True, dtype=[np.float32, np.float64])
+            dtypes = [np.float32, np.float64]
+            values = validate_data(self, values, reset=reset, allow_nd=True, dtype=dtypes, ensure_all_finite=False)
+            _check_finite(values, f"The field {name or 'log_mel'!r} has", X)
         if reset:
             self.input_shape_ = values.shape[1:]
         elif values.ndim != 1 + len(self.input_shape_):
@@ -452,30 +456,30 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
 
     def _encode_targets(self, X, y, normal):
         """Classes of each target, and their numbers (n_clips,) or (n_clips, n_targets): any for others."""
-        if isinstance(X, Clips):
-            columns = {name: read_field(X, name, owner=type(self).__name__)[1] for name in self.targets}
-        elif y is None:
-            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None: with a plain "
-                             "array the classes are those of y. Give y, or Clips with the fields that `targets` "
-                             "names.")  # fmt: skip
-        else:
-            columns = {"y": np.asarray(y).ravel()}
-        classes = [np.unique(column[normal]) for column in columns.values()]
-        for name, found in zip(columns, classes, strict=True):
-            if len(found) < 2:
-                raise ValueError(f"The target {name!r} has 1 class among the normal clips, {found[0]!r}: there is "
-                                 "nothing to tell apart. Give clips of other sections, another field in `targets`, or "
-                                 "use StatisticsEmbedder, which needs no classes.")  # fmt: skip
+        columns = self._target_columns(X, y)
+        classes = [_classes_of(name, column[normal]) for name, column in columns.items()]
         numbers = [
             np.minimum(np.searchsorted(found, column), len(found) - 1).astype(np.int64)
             for column, found in zip(columns.values(), classes, strict=True)
         ]
         return classes, numbers[0] if len(numbers) == 1 else np.stack(numbers, axis=1)
 
+    def _target_columns(self, X, y):
+        """The values of each target, by its name."""
+        if not self.targets:
+            raise InvalidParameterError("targets is empty; name at least one field, such as targets=('section',).")
+        if isinstance(X, Clips):
+            return {name: read_field(X, name, owner=type(self).__name__)[1] for name in self.targets}
+        if y is None:
+            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None: with a plain "
+                             "array the classes are those of y. Give y, or Clips with the fields that `targets` "
+                             "names.")  # fmt: skip
+        return {"y": np.asarray(y).ravel()}
+
     def _sample_rate(self, X, values):
         """Sample rate in Hz of the waveforms that the network gets, None where nobody knows."""
         if values.ndim == 1:
-            return self.loader_.sample_rate
+            return getattr(self.loader_, "sample_rate", None)
         return X.attrs.get("sample_rate") if values.ndim == 2 and isinstance(X, Clips) else None
 
     def _check_parts_rate(self, rate):
@@ -604,3 +608,30 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
         tags.transformer_tags.preserves_dtype = ["float32"]
         tags.target_tags.required = True  # with plain arrays; Clips bring their classes along
         return tags
+
+
+def _classes_of(name, values):
+    """The classes of a target, sorted; an error where values are no classes, or there is but one."""
+    if values.ndim != 1:
+        raise ValueError(f"The target {name!r} must have one value per clip; it has shape {values.shape}.")
+    if values.dtype.kind == "f" and np.isnan(values).any():
+        raise ValueError(f"The target {name!r} has no value (NaN) in {np.isnan(values).sum()} of the clips that train. "
+                         "Give each a class, or leave these clips out.")  # fmt: skip
+    try:
+        found = np.unique(values)
+    except TypeError as error:
+        raise ValueError(f"The values of the target {name!r} cannot be sorted into classes: {error}. Give texts or "
+                         "whole numbers.") from error  # fmt: skip
+    if len(found) < 2:
+        raise ValueError(f"The target {name!r} has 1 class among the normal clips, {found[0]!r}: there is nothing to "
+                         "tell apart. Give clips of other sections, another field in `targets`, or use "
+                         "StatisticsEmbedder, which needs no classes.")  # fmt: skip
+    return found
+
+
+def _check_finite(array, what, X):
+    """Refuse numbers that are not finite, by the names of their clips."""
+    bad = np.flatnonzero([not np.isfinite(row).all() for row in array])
+    if len(bad):
+        names = ", ".join(names_of(X, bad[:5])) + (f" and {len(bad) - 5} more" if len(bad) > 5 else "")
+        raise ValueError(f"{what} NaN or infinity for {len(bad)} of {len(array)} clips: {names}.")

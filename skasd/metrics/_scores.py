@@ -176,6 +176,8 @@ def domain_scores(y_true, y_score, domain, *, section=None, protocol="official",
     >>> domain_scores(y_true, y_score, ["source", "target", "source", "target"], max_fpr=1.0)
     [DomainScores(section='', auc_source=1.0, auc_target=0.5, pauc=0.75)]
     """
+    if domain is None:
+        raise ValueError("domain_scores needs domain, 'source' or 'target' for each clip; got None.")
     y_true, y_score, fields = check_clips(y_true, y_score, section=section, domain=domain)
     domain = fields.pop("domain")
     return _domain_records(y_true, y_score, domain, list(fields.values()), protocol, max_fpr)

@@ -43,7 +43,7 @@ DETECTORS = {
     "exposure": OutlierExposureDetector(),
     "ensemble": ScoreEnsemble([("gauss", MahalanobisDetector()), ("near", LocalOutlierFactorDetector(2))]),
     "ensemble min": ScoreEnsemble([("near", CosineCenterDetector()), ("far", LocalOutlierFactorDetector(2))],
-                                  combine="min", cv=None),
+                                  combine="min", cv=2),
     "pipeline": make_pipeline(FieldTransformer(StandardScaler()), NearestNeighborsDetector(metric="euclidean")),
 }  # fmt: skip
 # By what power of a factor scores grow where all embeddings are multiplied by it; those not named have no such law.

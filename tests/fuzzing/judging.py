@@ -25,7 +25,7 @@ _PACKAGE = os.path.dirname(skasd.__file__) + os.sep
 _SKLEARN_CHECKS = tuple(
     os.path.join("sklearn", *parts)
     for parts in (("base.py",), ("utils", "validation.py"), ("utils", "_param_validation.py"),
-                  ("utils", "_array_api.py"), ("utils", "metaestimators.py"))
+                  ("utils", "_array_api.py"), ("utils", "metaestimators.py"), ("pipeline.py",))
 )  # fmt: skip
 
 

@@ -67,7 +67,12 @@ def law(case):
         if case.year == 2022 and {case.damage, case.decisions or "none", case.truth or "none"} <= {*KEEPS, "right"}:
             y_true = ["anomaly" in name for name in names]
             domain = ["source" if "source" in name else "target" for name in names]
-            wanted = official_score(np.array(y_true, dtype=int), scores, domain=domain, section=["00"] * len(names))
+            wanted = official_score(
+                np.array(y_true, dtype=int),
+                [float(score) for score in scores],
+                domain=domain,
+                section=["00"] * len(names),
+            )
             check(
                 abs(evaluation.official_score.value - wanted) < 1e-9, f"{evaluation.official_score.value}, not {wanted}"
             )
