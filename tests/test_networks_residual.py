@@ -267,6 +267,12 @@ def test_waveforms_train_with_each_loss(loss, params):
     assert make(output="logits").fit(clips).transform(clips)["logits"].shape == (12, 3)
 
 
+def test_waveforms_of_another_sample_rate_are_refused():
+    clips = Clips(waveform=0.1 * batch(4, 2000).numpy(), section=["00", "01"] * 2).with_attrs(sample_rate=8000)
+    with pytest.raises(ValueError, match=r"MultiResolutionNetwork.*16000.*8000"):
+        ClassificationEmbedder(SMALL, max_epochs=1, device="cpu").fit(clips)
+
+
 def test_spectrograms_train_with_augmentation_on_both_sides_of_the_front_end():
     clips = Clips(waveform=0.1 * batch(12, 4000).numpy(), section=["00", "01", "02"] * 4)
     network = partial(WithFrontEnd, [partial(LogMelLayer, n_mels=32)], partial(SpectrogramResNet, channels=(4, 8)))

@@ -70,7 +70,8 @@ class MultiResolutionNetwork(nn.Module):
     published; a single spectrogram, ``resolutions=((1024, 512),)``, and the spectrum have 2 495 568.
 
     The convolutions along the spectrum are made for 10 s; of a shorter clip, what a kernel would be longer than is
-    padded with zeros. On a CPU, ``channels=(8, 16, 32, 64), spectrum_channels=32`` needs a fraction of the work.
+    padded with zeros. On a CPU, frames side by side and half the channels, ``resolutions=((256, 256), (1024, 1024),
+    (4096, 4096)), channels=(8, 16, 32, 64), spectrum_channels=32``, need about a tenth of the work.
 
     References
     ----------
@@ -106,6 +107,7 @@ class MultiResolutionNetwork(nn.Module):
         spectrograms = [_Magnitudes(sample_rate, *frames, fmin, fmax) for frames in resolutions]
         branches = [_SpectrogramBranch(each, channels, branch_size) for each in spectrograms]
         self.branches = nn.ModuleList([*branches, _SpectrumBranch(spectrum_channels, branch_size)])
+        self.sample_rate = sample_rate
         self.branch_sizes = (branch_size,) * len(self.branches)
         self.n_samples = None
 

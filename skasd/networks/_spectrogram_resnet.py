@@ -29,7 +29,7 @@ class SpectrogramResNet(nn.Module):
 
     stem_stride : {2, 4}, default=2
         By how much the first layers narrow bands and frames: 2 by a convolution, 4 with a max-pool behind it, at about
-        a quarter of the work. Short faults in few bands need the finer map.
+        a quarter of the work. The finer map shows shorter sounds in narrower bands.
 
     embedding_size : int, default=128
         Length of the embedding.
