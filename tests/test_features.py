@@ -339,11 +339,11 @@ def test_what_cannot_be_stacked(X, message):
 def test_field_is_transformed_as_scikit_learn_does(transformer):
     rng = np.random.default_rng(0)
     X, new = rng.normal(size=(20, 4)).astype(np.float32), rng.normal(size=(5, 4)).astype(np.float32)
-    expected = transformer.fit(X).transform(new)
+    expected = transformer.fit(X.astype(np.float64)).transform(new.astype(np.float64))
     step = FieldTransformer(transformer).fit(X)
-    np.testing.assert_array_equal(step.transform(new), expected)
+    np.testing.assert_allclose(step.transform(new), expected, rtol=1e-6)
     clips = step.transform(Clips(embedding=new, section=["00"] * 5))
-    np.testing.assert_array_equal(clips["embedding"], expected)
+    np.testing.assert_array_equal(clips["embedding"], step.transform(new))
     windows = FieldTransformer(transformer).fit(X.reshape(5, 4, 4)).transform(new.reshape(1, 5, 4))
     np.testing.assert_allclose(windows, expected[None], atol=1e-6)
 
