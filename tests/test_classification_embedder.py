@@ -20,7 +20,7 @@ from skasd.embedders import ClassificationEmbedder
 from skasd.losses import AdaCosLoss, ArcFaceLoss, FocalLoss, SoftmaxLoss, SubclusterAdaCosLoss
 from skasd.metrics import auc_scorer
 from skasd.model_selection import DevelopmentSplit
-from skasd.networks import DualFeatureNetwork, LogMelLayer, WithFrontEnd
+from skasd.networks import DualFeatureNetwork, LogMelLayer, SpectrogramResNet, WithFrontEnd
 
 
 class TinyNetwork(nn.Module):
@@ -517,3 +517,17 @@ def test_a_class_with_one_clip_trains_even_with_validation():
 
 def test_arcface_is_the_default_loss():
     assert isinstance(make_embedder().fit(make_clips()).loss_, ArcFaceLoss)
+
+
+@pytest.mark.parametrize("window", [None, 16])
+def test_a_network_that_standardises_its_input_learns_how_from_the_training_clips(window):
+    rng = np.random.default_rng(0)
+    band = rng.uniform(-80, -20, size=(1, 8, 1))
+    clips = Clips(log_mel=band + 3 * rng.normal(size=(16, 8, 32)), section=["00", "01"] * 8, label=[1] * 14 + [-1] * 2)
+    clips["log_mel"][14:] = 0.0  # anomalies, which never train
+    embedder = ClassificationEmbedder(
+        SpectrogramResNet, window=window, max_epochs=1, batch_size=8, device="cpu", random_state=0
+    ).fit(clips)
+    layer = embedder.network_.standardizer
+    np.testing.assert_allclose(layer.mean.ravel(), band.ravel(), atol=1.5)
+    np.testing.assert_allclose(layer.std.ravel(), 3.0, atol=1.0)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.utils import gen_batches
 
 from skasd._problems import names_of
 from skasd._samples import read_waveforms
@@ -35,7 +36,7 @@ from skasd.embedders._training import (
     settle_batch_norms,
 )
 from skasd.losses import ArcFaceLoss, MultiTargetLoss
-from skasd.networks import MobileFaceNet
+from skasd.networks import MobileFaceNet, learn_standardization
 
 _INPUTS = ("log_mel", "waveform", "path")
 
@@ -574,6 +575,7 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
             if values.ndim == 1:
                 known["file_sizes"] = [os.path.getsize(path) for path in values]
             checkpoint.begin(self, seed, generator, clips=values, classes=labels, rows=np.concatenate(rows), **known)
+        self._learn_standardization(train, seed)
         self._fit_net(
             EmbeddingNet,
             SplitNetwork(self.network_, self.window),
@@ -590,6 +592,14 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
         )
         self.loss_.eval()
         self._settle(self.net_.get_iterator(train, training=True), generator)
+
+    def _learn_standardization(self, train, seed):
+        """Let a network that standardises its input learn how, from the training clips as they are."""
+        device, crops = self._device(), torch.Generator().manual_seed(seed)
+        split = SplitNetwork(self.network_, self.window).to(device).eval()
+        rows = (np.arange(len(train))[batch] for batch in gen_batches(len(train), self.batch_size))
+        fronts = (split.front(train.__getitems__(own)[0]["x"].to(device)) for own in rows)
+        learn_standardization(split, (split.random_crop(front, crops) for front in fronts))
 
     def _settle(self, batches, generator):
         split, device = SplitNetwork(self.network_, self.window).eval(), self.net_.device
