@@ -17,7 +17,7 @@ from skasd.audio import AudioLoader, load_audio
 from skasd.features import LogMelSpectrogram
 
 WHOLE_BYTES = ("PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW")
-CANNOT_TELL = ("OGG", "MP3", "SDS", "MPC2K", "PAF", "PVF", "XI")  # nothing in them says how long they are
+CANNOT_TELL = ("PAF", "PVF", "IRCAM", "XI", "SD2")  # nothing in them says how long they are
 SUFFIX = {"WAVEX": "wav", "RF64": "wav", "AIFF": "aiff"}
 THINGS = (
     "missing",
