@@ -29,6 +29,7 @@ KINDS = {
     "submissions": 2,
     "folders": 1,
     "archives": 1,
+    "results": 1,
 }  # how many shares of the inputs each gets
 MOST_TRIES = 300  # to make a breach smaller
 COLUMNS = ("result", "error", "breach")

@@ -629,3 +629,16 @@ def test_equalizer_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "audiomentations", None)
     with pytest.raises(ImportError, match=r"SevenBandParametricEQ .*pip install 'skasd\[augment\]'"):
         SevenBandParametricEQ(sample_rate=16000).draw(Batch(torch.zeros(5, 100), ()), seeded())
+
+
+@pytest.mark.parametrize("dtype", ["bool", "complex64", "timedelta64[s]", object])
+def test_mixup_mixes_numbers_alone(dtype):
+    values = np.arange(8).reshape(4, 2).astype(dtype)
+    with pytest.raises((ValueError, TypeError), match=r"Mixup|Complex"):
+        Mixup(random_state=0).fit_transform(Clips(waveform=values))
+
+
+def test_mixup_of_counts_is_not_rounded():
+    counts = np.array([[0, 2**63], [2**64 - 1, 5], [7, 1], [0, 0]], dtype=np.uint64)
+    mixed = Mixup(random_state=0).fit_transform(counts)
+    np.testing.assert_allclose(mixed, Mixup(random_state=0).fit_transform(counts.astype(float)))

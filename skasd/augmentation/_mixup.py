@@ -165,12 +165,13 @@ class Mixup(TransformerMixin, Augmentation):
         Returns
         -------
         X : Clips or ndarray
-            As many clips, in the same order; clip i has still the class ``y[i]``.
+            As many clips, in the same order; clip i has still the class ``y[i]``. Integers of up to 32 bits, as samples
+            are, are rounded; longer ones become float64.
 
         Raises
         ------
         ValueError
-            If ``target_share`` is set and the clips have no field ``domain``.
+            If ``target_share`` is set and the clips have no field ``domain``, or if they are no numbers.
         """
         X = self.fit(X, y)._check(X, reset=False)
         partner, weight = self._draw_partners(X, y)
@@ -244,7 +245,8 @@ def _mix_tensor(values, partner, weight):
 
 
 def _mix_array(values, partner, weight):
-    mixed = np.array(values)
+    counts = values.dtype.kind in "iu" and values.dtype.itemsize > 4  # numbers, not samples
+    mixed = np.array(values, dtype=np.float64 if counts else None)
     for row in np.flatnonzero(weight < 1):  # row by row: no second copy of a large array
         sound = weight[row] * values[row] + (1 - weight[row]) * values[partner[row]]
         mixed[row] = np.rint(sound) if mixed.dtype.kind in "iu" else sound

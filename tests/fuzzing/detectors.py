@@ -14,7 +14,9 @@ from fuzzing.judging import Sparing, check, must
 from fuzzing.layouts import KEEPS, lay_out
 from skasd.clips import Clips
 from skasd.detectors import (
+    AutoencoderDetector,
     CosineCenterDetector,
+    FlowDetector,
     GaussianMixtureDetector,
     LocalOutlierFactorDetector,
     MahalanobisDetector,
@@ -24,7 +26,13 @@ from skasd.detectors import (
 from skasd.ensemble import ScoreEnsemble
 from skasd.features import FieldTransformer
 
+TRAINING = {"max_epochs": 2, "batch_size": 8, "device": "cpu", "random_state": 0}
+NETWORKS = {
+    "autoencoder": AutoencoderDetector(network_params={"n_hidden": (4,), "n_bottleneck": 2}, **TRAINING),
+    "flow": FlowDetector(transforms=2, hidden_features=(8,), **TRAINING),
+}
 DETECTORS = {
+    **NETWORKS,
     "cosine": CosineCenterDetector(),
     "mahalanobis": MahalanobisDetector(),
     "mahalanobis sample": MahalanobisDetector(covariance="sample"),
@@ -193,6 +201,8 @@ def _clips(case, X):
 
 def _close(case, left, right):
     """Whether scores agree but for rounding; what has no unit is rounded where its terms are of the order of one."""
+    if case.detector in NETWORKS:  # these compute in single precision
+        return np.allclose(left, right, rtol=1e-3, atol=1e-4)
     rounding = 1e-12 * (DEGREES.get(case.detector) == 0)
     return np.allclose(left, right, rtol=1e-6, atol=1e-9 * np.abs(right).max(initial=0) + rounding)
 

@@ -68,7 +68,7 @@ class Case(Sparing):
     @property
     def names(self):
         """What a message must name."""
-        return ("y ", "y_", "label", "anomalous", "normal clip")
+        return ("y ", "y_", "label", "anomalous", "section")
 
 
 def cases():
