@@ -251,7 +251,7 @@ def test_a_fault_in_the_network_is_shown_as_what_it_is():
         ({"device": "graphics"}, "'graphics'"),
         ({"device": "cuda:31"}, "cuda:31"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else next(iter(value)),
 )
 def test_what_cannot_train_says_why(params, message):
     with pytest.raises((ValueError, TypeError), match=message):

@@ -148,7 +148,7 @@ class AutoencoderDetector(NetworkDetector):
     --------
     >>> import numpy as np
     >>> from skasd.detectors import AutoencoderDetector
-    >>> windows = np.random.default_rng(0).normal(size=(20, 30, 2)) @ np.array([[1.0, 1.0, 0.0], [0.0, 1.0, 1.0]])
+    >>> windows = np.random.default_rng(0).normal(size=(60, 30, 2)) @ np.array([[1.0, 1.0, 0.0], [0.0, 1.0, 1.0]])
     >>> detector = AutoencoderDetector(max_epochs=20, lr=0.01, device="cpu", random_state=0).fit(windows)
     >>> near, far = detector.score_samples([[2.0, 3.0, 1.0], [2.0, -3.0, 1.0]])
     >>> bool(near > far)
