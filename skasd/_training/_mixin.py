@@ -127,7 +127,7 @@ class TrainingMixin(VersionsMixin):
                                             "parameters of their own, such as network and network_params.")  # fmt: skip
 
     def _own_callbacks(self, progress):
-        callbacks = [("progress", progress)]
+        callbacks = [("training_progress", progress)]
         if self.lr_schedule == "cosine":
             schedule = torch.optim.lr_scheduler.CosineAnnealingLR
             callbacks.append(("lr_schedule", LRScheduler(schedule, T_max=self.max_epochs)))

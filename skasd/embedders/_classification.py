@@ -636,8 +636,8 @@ def _classes_of(name, values):
         raise ValueError(f"The values of the target {name!r} cannot be sorted into classes: {error}. Give texts or "
                          "whole numbers.") from error  # fmt: skip
     if len(found) < 2:
-        raise ValueError(f"The target {name!r} has 1 class among the normal clips, {found[0]!r}: there is nothing to "
-                         "tell apart. Give clips of other sections, another field in `targets`, or use "
+        raise ValueError(f"The target {name!r} has 1 class among the normal clips, {found.tolist()[0]!r}: there is "
+                         "nothing to tell apart. Give clips of other sections, another field in `targets`, or use "
                          "StatisticsEmbedder, which needs no classes.")  # fmt: skip
     return found
 
