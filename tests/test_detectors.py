@@ -1,10 +1,17 @@
+import copy
 import pickle
+import runpy
+from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
+from imblearn.over_sampling import SMOTE
 from scipy.stats import gamma, multivariate_normal
-from sklearn.covariance import LedoitWolf
+from sklearn.base import clone
+from sklearn.covariance import OAS, EmpiricalCovariance, LedoitWolf
 from sklearn.metrics import pairwise_distances, roc_auc_score
+from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import LocalOutlierFactor
 
 from skasd.clips import Clips
@@ -17,7 +24,11 @@ from skasd.detectors import (
     MahalanobisDetector,
     NearestNeighborsDetector,
 )
+from skasd.detectors._held_out import joined
 from skasd.detectors._oversampling import oversample_target
+from skasd.detectors._threshold import score_at
+from skasd.metrics import auc_scorer
+from skasd.model_selection import NormalOnlyKFold
 
 OWN_MODELS = [
     CosineCenterDetector(),
@@ -37,6 +48,7 @@ ONE_NETWORK = [
     FlowDetector(transforms=2, hidden_features=(8,), **TRAINING),
 ]
 BEST_DOMAIN_OF_A_CLIP = [AutoencoderDetector(network_params=NARROW, error="mahalanobis", **TRAINING)]
+RATES = runpy.run_path(str(Path(__file__).parent / "benchmarks" / "alarm_rates.py"))
 every_detector = pytest.mark.parametrize("detector", OWN_MODELS + ONE_NETWORK + BEST_DOMAIN_OF_A_CLIP, ids=repr)
 
 
@@ -137,23 +149,146 @@ def test_decision_function_is_the_score_above_the_threshold(detector):
     np.testing.assert_array_equal(detector.decision_function(test), detector.score_samples(test) - detector.offset_)
 
 
-def test_quantile_threshold_calls_the_asked_fraction_anomalous():
-    clips = make_clips(200)
-    detector = CosineCenterDetector(contamination=0.2).fit(clips)
-    assert (detector.predict(clips) == -1).mean() == pytest.approx(0.2)
+# Thresholds
 
 
-def test_gamma_threshold_is_that_of_the_challenge_baselines():
-    clips = make_clips(200)
-    detector = CosineCenterDetector(threshold="gamma").fit(clips)
-    shape, loc, scale = gamma.fit(-detector.score_samples(clips))
-    assert detector.offset_ == pytest.approx(-gamma.ppf(0.9, shape, loc=loc, scale=scale))
+def left_out_scores(detector, clips, part):
+    """Scores of clips by the detector fitted without their part."""
+    scores = np.empty(len(clips))
+    for out in np.unique(part):
+        scores[part == out] = clone(detector).fit(clips[part != out]).score_samples(clips[part == out])
+    return scores
 
 
 @pytest.mark.parametrize(
-    "detector", [MahalanobisDetector(), GaussianMixtureDetector(target_ratio=0.2, random_state=0)], ids=repr
+    "detector",
+    [
+        CosineCenterDetector(contamination=0.2),
+        GaussianMixtureDetector(covariance_type="diag"),
+        GaussianMixtureDetector(covariance_type="full"),
+        GaussianMixtureDetector(covariance_type="spherical"),
+        GaussianMixtureDetector(covariance_type="tied"),
+        LocalOutlierFactorDetector(n_neighbors=5),
+        MahalanobisDetector(covariance="ledoit_wolf"),
+        MahalanobisDetector(covariance="oas", per_domain=True),
+        MahalanobisDetector(covariance="sample", groups={"low": slice(0, 2), "high": [2, 3, 4]}),
+        NearestNeighborsDetector(metric="euclidean", n_local=3),
+    ],
+    ids=repr,
 )
 @pytest.mark.parametrize("n_windows", [1, 3])
+def test_threshold_is_the_quantile_of_scores_by_models_without_a_tenth_of_the_recordings(detector, n_windows):
+    rng = np.random.default_rng(0)
+    recording = rng.permutation(np.repeat(np.arange(20), 3))
+    windows = rng.normal(3, 1, size=(60, n_windows, 5)) * [1.0, 2, 3, 4, 5]
+    domain = np.where(recording < 14, "source", "target")
+    clips = Clips(embedding=windows, domain=domain, recording=[f"r{number:02}" for number in recording])
+    scores = left_out_scores(detector, clips, recording % 10)
+    assert detector.fit(clips).offset_ == pytest.approx(np.quantile(scores, detector.contamination), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "detector", [NearestNeighborsDetector(), NearestNeighborsDetector(2, metric="manhattan")], ids=repr
+)
+def test_nearest_neighbors_leave_out_each_recording_and_no_other(detector):
+    rng = np.random.default_rng(0)
+    recording = rng.permutation(np.repeat(np.arange(20), 3))
+    clips = Clips(embedding=rng.normal(size=(60, 4, 5)), recording=[f"r{number}" for number in recording])
+    scores = left_out_scores(detector, clips, recording)
+    assert detector.fit(clips).offset_ == pytest.approx(np.quantile(scores, 0.1), rel=1e-9)
+
+
+def test_clips_whose_recording_is_not_known_are_left_out_one_by_one():
+    X = np.random.default_rng(0).normal(size=(30, 4))
+    alone = NearestNeighborsDetector().fit(X).offset_
+    assert NearestNeighborsDetector().fit(Clips(embedding=X, recording=[""] * 30)).offset_ == alone
+
+
+def test_clips_of_a_recording_and_copies_in_another_are_left_out_together():
+    recording, copy = np.array([0, 0, 1, 1, 2, 3, 4]), np.array([0, 1, 2, 1, 4, 5, 5])
+    assert joined(recording, copy).tolist() == [0, 0, 0, 0, 1, 2, 2]
+
+
+@pytest.mark.parametrize("case", RATES["CASES"], ids=str)
+@pytest.mark.parametrize("detector", RATES["DETECTORS"], ids=repr)
+def test_fresh_clips_alarm_about_as_often_as_asked_for(detector, case):
+    rates = [RATES["alarm_rate"](detector, seed, *case) for seed in range(20)]
+    assert 0.05 < np.mean(rates) < 0.2
+
+
+def test_windows_of_the_clip_itself_are_no_neighbors():
+    rng = np.random.default_rng(0)
+    windows = rng.normal(size=(80, 1, 4)) + 0.05 * rng.normal(size=(80, 20, 4))
+    detector = NearestNeighborsDetector(metric="euclidean").fit(windows[:40])
+    assert (detector.predict(windows[40:]) == -1).mean() < 0.2
+
+
+@pytest.mark.filterwarnings("ignore:y holds 0 and 1 only")
+@every_detector
+def test_clips_that_are_there_twice_count_once(detector):
+    clips, test = make_clips(60), make_clips(seed=1)
+    wanted, wanted_offset = detector.fit(clips).score_samples(test), detector.offset_
+    detector.fit(clips + clips[::3])
+    np.testing.assert_allclose(detector.score_samples(test), wanted, rtol=1e-9)
+    assert detector.offset_ == pytest.approx(wanted_offset, rel=1e-9)
+
+
+def test_rows_that_are_windows_of_several_clips_count_once_and_belong_to_none():
+    windows = np.random.default_rng(0).normal(size=(30, 2, 3))
+    windows[:, 1] = 0.0  # a silence in every clip
+    detector = NearestNeighborsDetector(2, metric="euclidean").fit(windows)
+    lengths = np.sort(np.linalg.norm(windows[:, 0], axis=1))
+    assert detector.score_samples(np.zeros((1, 3))) == pytest.approx(-lengths[0] / 2)
+
+
+@every_detector
+def test_one_recording_only_is_a_warning_that_names_the_section(detector):
+    clips = make_clips().with_fields(recording=np.where(np.arange(120) % 2, "one", np.arange(120).astype(str)))
+    with pytest.warns(UserWarning, match="section '01': all 60 training clips come from one recording"):
+        detector.fit(clips)
+    assert np.isfinite(detector.offset_)
+
+
+def test_too_few_clips_without_a_recording_are_a_warning():
+    clips = Clips(embedding=np.random.default_rng(0).normal(size=(12, 6)), recording=["a"] * 6 + ["b"] * 6)
+    detector = MahalanobisDetector(covariance="sample").fit(clips)
+    with pytest.warns(UserWarning, match="leaving out whole recordings leaves too few"):
+        assert np.isfinite(detector.offset_)
+
+
+@pytest.mark.parametrize(
+    ("detector", "clips", "message"),
+    [
+        (MahalanobisDetector(), [[0.0, 1.0], [1.0, 0.0]], "2 training clips .* no model"),
+        (CosineCenterDetector(), np.ones((4, 3)), "all 4 training clips are the same"),
+        (LocalOutlierFactorDetector(3), np.random.default_rng(0).normal(size=(4, 3)), "n_neighbors=3"),
+        (CosineCenterDetector(threshold="gamma"), np.repeat(np.eye(2), 3, axis=0), "no model"),
+    ],
+    ids=repr,
+)
+def test_without_a_threshold_a_detector_scores_and_is_saved_all_the_same(detector, clips, message):
+    detector.fit(clips)
+    wanted = detector.score_samples(clips)
+    for fitted in (detector, pickle.loads(pickle.dumps(detector))):
+        np.testing.assert_array_equal(fitted.score_samples(clips), wanted)
+        assert not hasattr(fitted, "offset_")
+        with pytest.raises(ValueError, match=message):
+            fitted.predict(clips)
+        fitted.offset_ = -1e9
+        assert (fitted.predict(clips) == 1).all()
+
+
+def test_gamma_threshold_is_that_of_the_challenge_baselines():
+    clips = Clips(embedding=make_clips(200)["embedding"])
+    detector = CosineCenterDetector(threshold="gamma").fit(clips)
+    shape, loc, scale = gamma.fit(-left_out_scores(detector, clips, np.arange(200) % 10))
+    assert detector.offset_ == pytest.approx(-gamma.ppf(0.9, shape, loc=loc, scale=scale))
+
+
+@pytest.mark.parametrize("n_windows", [1, 3])
+@pytest.mark.parametrize(
+    "detector", [MahalanobisDetector(), GaussianMixtureDetector(target_ratio=0.2, random_state=0)], ids=repr
+)
 def test_new_normal_clips_rarely_alarm_though_a_gaussian_of_many_dimensions_fits_its_own_clips_best(
     detector, n_windows
 ):
@@ -169,45 +304,76 @@ def test_new_normal_clips_rarely_alarm_though_a_gaussian_of_many_dimensions_fits
     assert (detector.score_samples(test) < in_sample).mean() > 0.5
 
 
-def test_training_clips_are_scored_by_models_of_the_others():
-    clips = make_clips(60)
-    detector = MahalanobisDetector().fit(clips)
-    scores = np.empty(60)
-    for section in ("00", "01"):
-        rows = np.flatnonzero(clips["section"] == section)
-        for part in range(10):
-            others = MahalanobisDetector().fit(clips[np.delete(rows, np.s_[part::10])])
-            scores[rows[part::10]] = others.score_samples(clips[rows[part::10]])
-    assert detector.offset_ == pytest.approx(np.quantile(scores, 0.1))
-
-
-def test_many_clips_to_a_feature_are_scored_by_their_own_gaussian():
-    clips = np.random.default_rng(0).normal(size=(301, 3))
-    for n_clips, is_own in ((299, False), (300, True)):
-        detector = MahalanobisDetector().fit(clips[:n_clips])
-        own = np.quantile(detector.score_samples(clips[:n_clips]), 0.1)
-        assert (detector.offset_ == pytest.approx(own, rel=1e-9)) == is_own
-
-
-def test_two_clips_are_scored_by_their_own_gaussian():
-    clips = np.array([[0.0, 1.0], [1.0, 0.0]])
-    detector = MahalanobisDetector().fit(clips)
-    assert detector.offset_ == pytest.approx(np.quantile(detector.score_samples(clips), 0.1))
+def test_target_clips_are_no_more_unusual_to_the_threshold_for_rows_made_up_of_them():
+    # each clip has a corner of its own, so that nothing but a row made of itself is near
+    clips = Clips(embedding=np.eye(20), domain=np.repeat(["source", "target"], 10))
+    detector = NearestNeighborsDetector(metric="sqeuclidean", target_ratio=1.0, contamination=0.4, random_state=0)
+    assert detector.fit(clips).offset_ == pytest.approx(-2.0)  # to other corners; to a line from one it would be less
 
 
 def test_gamma_threshold_is_replaced_where_the_distribution_does_not_fit():
-    # scipy's fit of these scores ends at a shape below 1, whose 80 % point no score reaches
-    clips = np.random.default_rng(1).normal(size=(100, 64))
-    clips[:, 0] *= 3
-    detector = LocalOutlierFactorDetector(threshold="gamma", contamination=0.2)
-    with pytest.warns(UserWarning, match="gamma distribution does not fit .* 20.0%"):
-        detector.fit(clips)
-    assert detector.offset_ == pytest.approx(np.quantile(detector.models_[""].negative_outlier_factor_, 0.2))
+    scores = -np.append(np.zeros(50), [1e6, 1e-9])
+    with pytest.warns(UserWarning, match="gamma distribution .* the training scores"):
+        assert score_at(scores, 0.2, "gamma") == np.quantile(scores, 0.2)
 
 
 def test_gamma_threshold_needs_scores_that_differ():
     with pytest.raises(ValueError, match="threshold='quantile'"):
-        CosineCenterDetector(threshold="gamma").fit(np.tile([1.0, 0.0], (5, 1)))
+        score_at(np.ones(5), 0.1, "gamma")
+
+
+# A threshold costs nothing until it is read
+
+
+class CountingDetector(MahalanobisDetector):
+    counts = Counter()
+
+    def _score_training(self, model, rows):
+        self.counts[rows.section] += 1
+        return super()._score_training(model, rows)
+
+
+def test_threshold_is_made_once_and_when_it_is_first_read():
+    clips = make_clips()
+    CountingDetector.counts.clear()
+    search = GridSearchCV(
+        CountingDetector(), {"covariance": ["oas", "ledoit_wolf"]}, scoring=auc_scorer, cv=NormalOnlyKFold(2)
+    )
+    labels = np.where(np.arange(120) % 5, 1, -1)
+    search.fit(clips, labels)
+    detector = search.best_estimator_
+    assert not CountingDetector.counts
+    for _ in range(2):
+        detector.predict(clips)
+    pickle.loads(pickle.dumps(detector)).predict(clips)
+    assert CountingDetector.counts == {"00": 1, "01": 1}
+
+
+@pytest.mark.parametrize("detector", OWN_MODELS, ids=repr)
+def test_threshold_is_that_of_fit_whatever_is_changed_before_it_is_read(detector):
+    clips = make_clips()
+    wanted = detector.fit(clips).offset_
+    changing = clips.with_fields(embedding=clips["embedding"].copy())
+    detector = clone(detector).fit(changing)
+    changing["embedding"][:] = 0
+    np.random.default_rng(0).shuffle(changing["domain"])
+    detector.set_params(contamination=0.4)
+    assert detector.offset_ == wanted
+    np.testing.assert_array_equal(detector.score_samples(clips[:9]), detector.score_samples(make_clips()[:9]))
+
+
+def test_random_state_that_is_an_instance_gives_one_threshold():
+    detector = NearestNeighborsDetector(n_local=3, target_ratio=0.5)
+    first, second = (
+        clone(detector).set_params(random_state=np.random.RandomState(0)).fit(make_clips()) for _ in range(2)
+    )
+    np.random.rand(3)
+    assert first.offset_ == second.offset_ == copy.deepcopy(first).offset_
+
+
+def test_what_is_saved_holds_no_training_clips():
+    detector = MahalanobisDetector().fit(np.random.default_rng(0).normal(size=(4000, 2)))
+    assert len(pickle.dumps(detector)) < 2000
 
 
 # Answers worked by hand or by another library
@@ -223,10 +389,10 @@ def test_cosine_center_by_hand():
 def test_local_outlier_factor_is_that_of_sklearn():
     rng = np.random.default_rng(0)
     X, test = rng.normal(size=(60, 3)), rng.normal(size=(20, 3))
-    oracle = LocalOutlierFactor(7, novelty=True).fit(X)
-    detector = LocalOutlierFactorDetector(7).fit(X)
-    np.testing.assert_array_equal(detector.score_samples(test), oracle.score_samples(test))
-    assert detector.offset_ == np.quantile(oracle.negative_outlier_factor_, 0.1)
+    for metric in ("minkowski", "cosine", "manhattan", "canberra"):
+        oracle = LocalOutlierFactor(7, metric=metric, novelty=True).fit(X)
+        detector = LocalOutlierFactorDetector(7, metric=metric).fit(X)
+        np.testing.assert_allclose(detector.score_samples(test), oracle.score_samples(test), rtol=1e-6)
 
 
 def test_mixture_of_one_gaussian_is_its_log_density():
@@ -309,20 +475,31 @@ def test_repeated_clips_do_not_make_density_infinite():
 def test_smote_draws_between_target_clips():
     X = np.concatenate([np.random.default_rng(0).normal(size=(50, 2)), [[10.0, 0], [20.0, 0], [30.0, 0]]])
     domain = np.repeat(["source", "target"], [50, 3])
-    more, names = oversample_target(X, domain, ratio=0.4, random_state=0)
+    more, names, parents = oversample_target(X, domain, ratio=0.4, random_state=0)
     made = more[names == "target"]
     assert len(made) == 20
     assert (names == "source").sum() == 50
     assert (made[:, 1] == 0).all()
-    assert (made[:, 0] >= 10).all()
-    assert (made[:, 0] <= 30).all()
+    first, second = X[parents[:, 0], 0], X[parents[:, 1], 0]
+    assert (np.minimum(first, second) <= more[:, 0]).all()
+    assert (more[:, 0] <= np.maximum(first, second)).all()
+    assert (parents[:53] == np.arange(53)[:, np.newaxis]).all()
+
+
+def test_smote_is_that_of_imbalanced_learn():
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    domain = np.repeat(["source", "target"], [50, 10])
+    seed = np.random.RandomState(7).randint(np.iinfo(np.int32).max)
+    oracle = SMOTE(sampling_strategy={"target": 25}, k_neighbors=2, random_state=seed)
+    made, _, _ = oversample_target(X, domain, ratio=0.5, random_state=7)
+    np.testing.assert_allclose(made, oracle.fit_resample(X, domain)[0])
 
 
 @pytest.mark.parametrize("n_target", [0, 1, 30])
 def test_smote_adds_nothing_where_it_cannot_or_need_not(n_target):
     X = np.random.default_rng(0).normal(size=(50 + n_target, 2))
     domain = np.repeat(["source", "target"], [50, n_target])
-    more, names = oversample_target(X, domain, ratio=0.4)
+    more, names, _ = oversample_target(X, domain, ratio=0.4)
     assert more is X
     assert names is domain
 

@@ -33,15 +33,10 @@ class BaseDetector(OutlierMixin, BaseEstimator, metaclass=ABCMeta):
     says with that model how normal each row of an (n, d) array is; both arrays are float64. What the sections share is
     made in `_fit_shared`. It has the parameters ``contamination`` and ``threshold``, as all detectors.
 
-    Clips that are there twice (all windows, section and domain are the same) count once. The threshold comes from scores
-    by models that have not learned from the clip, nor from any other of its ``recording``: models are fitted again, each
-    without a tenth of the recordings, or of the clips where no recordings are known. This is done when `offset_` is
-    first asked for, so that a search which compares scores alone does not pay for it.
-
-    Attributes
-    ----------
-    offset_ : float
-        Threshold on `score_samples`. It can be replaced.
+    Clips that are there twice (all windows, section and domain are the same) count once. The threshold ``offset_``
+    comes from scores by models that have not learned from the clip, nor from any other of its ``recording``: models
+    are fitted again, each without a tenth of the recordings, or of the clips where no recordings are known. This is
+    done when it is first asked for, so that a search which compares scores alone does not pay for it.
 
     See Also
     --------
@@ -102,7 +97,7 @@ class BaseDetector(OutlierMixin, BaseEstimator, metaclass=ABCMeta):
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
-        """Learn what normal clips look like, one model a section.
+        """Learn what normal clips look like, one model per section.
 
         Parameters
         ----------
@@ -127,17 +122,16 @@ class BaseDetector(OutlierMixin, BaseEstimator, metaclass=ABCMeta):
         Warns
         -----
         UserWarning
-            If ``threshold="gamma"`` and the distribution does not fit the training scores, so that their quantile is
-            taken instead; if labels are 0 and 1 alone, so that clips of both train, and 1 may be meant as anomalous.
+            If all training clips of a section come from one recording, so that its threshold cannot be trusted; if
+            labels are 0 and 1 alone, so that clips of both train, and 1 may be meant as anomalous.
         """
         windows = self._check_windows(X, reset=True)
         normal = training_rows(X, y)
         _doubt_zeros_and_ones(X, y)
         self.machine_ = self._machine(X)
         groups = self._groups(X, windows, normal)
-        self._fit_shared(
-            X, windows, {section: np.isin(np.arange(len(X)), clips) for section, (clips, _) in groups.items()}
-        )
+        masks = {section: np.isin(np.arange(len(windows)), clips) for section, (clips, _) in groups.items()}
+        self._fit_shared(X, windows, masks)
         domain, models, scores = _text(X, "domain", len(windows)), {}, []
         for section, (clips, group) in groups.items():
             rows = self._training_rows(windows, section, clips, domain, group)
@@ -145,18 +139,18 @@ class BaseDetector(OutlierMixin, BaseEstimator, metaclass=ABCMeta):
                 models[section] = self._fit_rows(rows)
             scores.append(self._training_scores(models[section], windows, clips, rows))
         self.models_ = models
-        self._threshold = Threshold(partial(_score_at, scores, self.contamination, self.threshold))
+        self.offset_ = Threshold(partial(_score_at, scores, self.contamination, self.threshold))
         return self
 
     @property
     def offset_(self):
         """Threshold on `score_samples`, made when it is first asked for; it can be replaced."""
         check_is_fitted(self)
-        return self._threshold.value()
+        return vars(self)["offset_"].value()
 
     @offset_.setter
     def offset_(self, value):
-        self._threshold = Threshold(lambda: value)
+        vars(self)["offset_"] = value if isinstance(value, Threshold) else Threshold(lambda: value)
 
     def score_samples(self, X):
         """Say how normal each clip is: higher = more normal.
@@ -215,13 +209,15 @@ class BaseDetector(OutlierMixin, BaseEstimator, metaclass=ABCMeta):
         groups = {}
         for section in np.unique(sections[normal]).tolist():
             clips = np.flatnonzero(normal & (sections == section))
+            if len(clips) < 2:
+                raise ValueError(f"{_named(section)} has n_samples=1 normal clip to train on; at least 2 are needed. "
+                                 "Add normal clips of that section or leave the section out.")  # fmt: skip
             copy_of = first_copies(take(windows, clips))
-            _check_differ(section, copy_of)
             group = joined(recording[clips], copy_of)
-            if not group.any():
+            if copy_of.any() and not group.any():
                 _warn_of_one_recording(section, len(clips))
                 group = copy_of
-            once = first_in_domain(copy_of, domain[clips]) == np.arange(len(clips))
+            once = first_in_domain(copy_of, domain[clips]) == np.arange(len(clips)) if copy_of.any() else slice(None)
             groups[section] = clips[once], group[once]
         return groups
 
@@ -233,19 +229,22 @@ class BaseDetector(OutlierMixin, BaseEstimator, metaclass=ABCMeta):
     def _training_scores(self, model, windows, clips, rows):
         """Function that gives the scores of the training clips, by this detector as it now is."""
         frozen = copy.copy(self)
-        frozen.__dict__.pop("_threshold", None)  # of an earlier fit, with its rows
+        vars(frozen).pop("offset_", None)  # of an earlier fit, with its rows
         return partial(frozen._score_left_out, model, clips, rows)
 
     def _score_left_out(self, model, clips, rows):
-        n_windows = len(rows.X) // len(clips)
+        n_windows, n_groups = len(rows.X) // len(clips), len(np.unique(rows.group))
+        if n_groups < 2:
+            raise ValueError(f"{_named(rows.section)}: no threshold can be set, since all {len(clips)} training clips "
+                             "are the same, and copies count once. Are they silent, or the network dead?")  # fmt: skip
         try:
             with np.errstate(over="ignore", invalid="ignore"):
                 scores = self._score_training(model, rows)
         except ValueError as error:
-            if len(np.unique(rows.group)) == len(clips):
-                raise ValueError(f"{_named(rows.section)}: no threshold can be set, since leaving out some of the "
-                                 f"{len(clips)} training clips leaves too few for a model. {error} Add normal clips, "
-                                 "or set offset_ yourself.") from error  # fmt: skip
+            if n_groups == len(clips):
+                raise ValueError(f"{_named(rows.section)}: no threshold can be set, since without some of the "
+                                 f"{len(clips)} training clips there is no model: {error} Add normal clips, or set "
+                                 "offset_ yourself.") from error  # fmt: skip
             _warn_of_few_recordings(rows.section, error)
             rows = rows._replace(group=np.repeat(np.arange(len(clips)), n_windows))
             return self._score_left_out(model, clips, rows)
@@ -344,15 +343,6 @@ def _check_scores(scores, clips, values):
                          "same units?")  # fmt: skip
 
 
-def _check_differ(section, copy_of):
-    if len(copy_of) < 2:
-        raise ValueError(f"{_named(section)} has n_samples=1 normal clip to train on; at least 2 are needed. "
-                         "Add normal clips of that section or leave the section out.")  # fmt: skip
-    if not copy_of.any():
-        raise ValueError(f"{_named(section)}: all {len(copy_of)} normal clips are the same, and copies count once; at "
-                         "least 2 that differ are needed. Are the clips silent, or the network dead?")  # fmt: skip
-
-
 def _warn_of_one_recording(section, n_clips):
     warnings.warn(f"{_named(section)}: all {n_clips} training clips come from one recording, so that none can be "
                   "scored by a model of other recordings. For the threshold single clips are left out instead: do not "
@@ -361,9 +351,9 @@ def _warn_of_one_recording(section, n_clips):
 
 
 def _warn_of_few_recordings(section, error):
-    warnings.warn(f"{_named(section)}: leaving out whole recordings leaves too few clips for a model ({error}). For the "
-                  "threshold single clips are left out instead: do not trust it, it will be an alarm for too many clips "
-                  "of other recordings. Train with more recordings, or set offset_ by clips of others.",
+    warnings.warn(f"{_named(section)}: leaving out whole recordings leaves too few clips for a model ({error}). For "
+                  "the threshold single clips are left out instead: do not trust it, it will be an alarm for too many "
+                  "clips of other recordings. Train with more recordings, or set offset_ by clips of others.",
                   stacklevel=2)  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import LinAlgError, cholesky, solve_triangular
+from scipy.linalg import LinAlgError, cholesky, lapack
 
 _TINY = np.finfo(np.float64).tiny
 _SINGULAR = 10 * np.finfo(np.float64).eps
@@ -52,7 +52,8 @@ def whitening(covariance):
     unexplained = np.diag(factor) ** 2 / np.diag(covariance)  # share of each variance that those before do not tell
     if not unexplained.min() > len(factor) * _SINGULAR:
         raise ValueError(_NOT_INVERTIBLE)
-    return solve_triangular(factor, np.eye(len(factor)), lower=True)
+    inverse, _ = lapack.dtrtri(factor, lower=1)
+    return inverse
 
 
 _NOT_INVERTIBLE = (

@@ -52,7 +52,7 @@ def first_in_domain(copy_of, domain):
 
 
 def joined(recording, copy):
-    """Number of the group of each clip: clips of one recording belong together, and so do copies, and all in a chain."""
+    """Number of the group of each clip: clips of one recording belong together, so do copies, and all in a chain."""
     n_clips = len(recording)
     recording = np.unique(recording, return_inverse=True)[1]
     links = coo_array((np.ones(n_clips), (recording, n_clips + copy)), shape=(2 * n_clips, 2 * n_clips))
@@ -74,7 +74,7 @@ def score_left_out(score, rows):
 
 
 def _deal_out(rows, n_parts):
-    """Number of the part of each row: groups are dealt out in turn, domain by domain, so that each part has its share."""
+    """Number of the part of each row: groups are dealt out in turn, domain by domain, so that all get their share."""
     _, first, group = np.unique(rows.group, return_index=True, return_inverse=True)
     rank = np.argsort(np.argsort(rows.domain[first], kind="stable"))
     return rank[group] % n_parts

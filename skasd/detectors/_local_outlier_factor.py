@@ -14,9 +14,9 @@ from skasd.detectors._metric import METRICS, Space, check_enough_neighbors
 class LocalOutlierFactorDetector(BaseDetector):
     """Detect anomalies as clips that lie in a sparser place than their nearest training clips do.
 
-    One scikit-learn `LocalOutlierFactor` in novelty mode per section. Training rows that are the same count once. For the
-    threshold, training clips are scored by models that were fitted without them, a tenth at a time, and without any
-    other clip of their recording.
+    One scikit-learn `LocalOutlierFactor` in novelty mode per section. Training rows that are the same count once. For
+    the threshold, training clips are scored by models that were fitted without them, a tenth at a time, and without
+    any other clip of their recording.
 
     Parameters
     ----------
@@ -113,5 +113,5 @@ class LocalOutlierFactorDetector(BaseDetector):
         return factor.score_samples(self._coordinates(space, rows, space(X)))
 
     def _coordinates(self, space, rows, X):
-        """What is given to the local outlier factor: coordinates, or distances where these have no metric of their own."""
+        """What the local outlier factor is given: coordinates, or distances where a metric is measured by us."""
         return X if space.kind.power is not None else space.distances(X, rows, n_jobs=self.n_jobs)

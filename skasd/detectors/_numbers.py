@@ -17,7 +17,7 @@ def as_numbers(values, field):
     """Embeddings of clips, or of windows of clips, as an array, if they can be; a data frame stays one."""
     if np.ma.is_masked(values):
         raise ValueError(f"The {field} has {np.ma.count_masked(values)} masked values; every clip needs all of them.")
-    if isinstance(values, (list, tuple)):
+    if not hasattr(values, "shape"):
         try:
             values = np.asarray(values)
         except ValueError as error:

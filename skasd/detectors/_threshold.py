@@ -6,6 +6,10 @@ import numpy as np
 from scipy.stats import gamma
 
 
+class NoThresholdError(ValueError, AttributeError):
+    """There is no threshold; `hasattr` says so, too."""
+
+
 class Threshold:
     """A number that `make` gives at first need; what it was made of is then let go, and is never saved.
 
@@ -19,7 +23,7 @@ class Threshold:
         """The number, or the error that tells why there is none."""
         self._settle()
         if self._error is not None:
-            raise ValueError(self._error)
+            raise NoThresholdError(self._error)
         return self._value
 
     def _settle(self):
