@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+from sklearn.utils import all_estimators
+
 import skasd
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
@@ -15,16 +17,15 @@ version = release = skasd.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "numpydoc",
+    "sphinx.ext.napoleon",
+    "matplotlib.sphinxext.plot_directive",
     "sphinx_gallery.gen_gallery",
     "myst_parser",
     "sphinx_design",
     "sphinx_copybutton",
-    "docstrings",
     "drawings",
     "formulas",
-    "names",
-    "pictures",
+    "links",
 ]
 exclude_patterns = ["_build", "**/README.*", "api/backreferences"]
 templates_path = ["_templates"]
@@ -37,26 +38,25 @@ copybutton_exclude = ".linenos, .gp, .go"
 autosummary_generate = True
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
-numpydoc_show_class_members = False
-numpydoc_validation_checks = {
-    "all",  # but for
-    "ES01",  # no extended summary where one line says it all
-    "EX01",  # examples stand at the class, not at each of its methods
-    "GL01",  # the summary begins on the line of the quotes
-    "GL08",  # a method that overrides another one inherits its docstring
-    "PR07",  # `embedding : Tensor of shape (batch, embedding_size)` says it all
-    "RT02",  # what is returned has a name
-    "RT03",  # `self : FrameStacker` says it all
-    "RT04",  # dtypes, with which descriptions begin, are lower case
-    "SA01",  # See Also where there is something to see
-    "SA04",
-    "SS05",  # "as", "keys" and "class" are no verbs in the third person
-}
-numpydoc_validation_exclude = {
-    r"BaseDetector\._",  # one line each, for those who write a detector
-    r"skasd\.augmentation\.Batch$",  # its parameters are its attributes
-    r"skasd\.evaluation\.(Failure|Rules)\.",
-    r"extra_repr$",
+napoleon_google_docstring = False
+napoleon_use_param = napoleon_use_rtype = False
+napoleon_custom_sections = ["Conventions", "Metrics", ("Attributes", "params_style")]
+# Sources that a docstring lists and cites nowhere
+suppress_warnings = ["ref.footnote"]
+# Names of other packages stay code, for the pages build offline, and so do parameters, fields and attributes.
+nitpick_ignore_regex = [
+    ("py:obj", r"(sklearn|skorch|torch|numpy|scipy|matplotlib|joblib|librosa)\..*"),
+    ("py:obj", "|".join(name for name, _ in all_estimators())),  # of scikit-learn
+    ("py:obj", r"(?!skasd\.)[a-z_.]+|[A-Z_]+"),
+]
+
+plot_formats = ["svg"]
+plot_include_source = plot_html_show_source_link = plot_html_show_formats = False
+plot_apply_rcparams = True
+plot_rcparams = {
+    "figure.figsize": (4.8, 3.6),
+    "figure.constrained_layout.use": True,
+    "savefig.transparent": True,
 }
 
 sphinx_gallery_conf = {

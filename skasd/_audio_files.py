@@ -2,7 +2,6 @@
 
 import math
 import os
-import re
 import warnings
 from contextlib import contextmanager
 
@@ -10,17 +9,29 @@ import numpy as np
 import soundfile
 from joblib import Parallel, delayed, effective_n_jobs
 
+from skasd._audio_headers import mp3_of_any_length, sound_view
 from skasd._fields import check_lengths
+from skasd._files import open_regular
+from skasd._problems import first_ten, printable
+from skasd._samples import as_dtype, precision_of, what_is_wrong
 
-INT16_SCALE = 32768
-_N_SHOWN = 10
 _SETTINGS = ("sample_rate", "duration", "offset", "channel", "resample", "pad_mode")
+_BLOCK_SIZE = 2**22  # samples
+_UNKNOWN_LENGTH = 2**40  # frames: terabytes
+_MOST_SAMPLES = 2**31
+_HIGHEST_RATE = 10**7  # Hz
+_LARGEST_RATIO = 128
+_CANCELLED = 1e-3  # of the power of the channels, 30 dB below
+_SEEKABLE = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW")  # subtypes without a memory, and FLAC
+_IN_BLOCKS = ("PAF", "SDS")  # formats of whose last block libsndfile reads no part
 
 
 def as_paths(values):
     """The paths in a 1-D sequence of paths, or None where `values` is something else, such as waveforms."""
-    if isinstance(values, (str, os.PathLike)):
-        raise ValueError(f"Expected a sequence of paths, got the single path {str(values)!r}; put it into a list.")
+    if isinstance(values, (str, bytes, os.PathLike)):
+        raise ValueError(
+            f"Expected a sequence of paths, got the single path {os.fsdecode(values)!r}; put it into a list."
+        )
     if "path" in getattr(values, "columns", ()):
         raise ValueError(
             "Expected Clips, paths or waveforms, got a data frame with the column 'path'; give Clips(frame)."
@@ -28,30 +39,37 @@ def as_paths(values):
     if not isinstance(values, (list, tuple)) and getattr(values, "ndim", None) != 1:
         return None
     paths = list(values)
-    if not all(isinstance(path, (str, os.PathLike)) for path in paths):
-        check_lengths(paths)
+    are_paths = [isinstance(path, (str, bytes, os.PathLike)) for path in paths]
+    if not any(are_paths) and paths:
+        check_lengths([row for row in paths if getattr(row, "ndim", 1)])
         return None
     if not paths:
         raise ValueError("There are no clips: got an empty sequence of paths.")
-    return np.asarray([os.fspath(path) for path in paths])
+    if not all(are_paths):
+        row = are_paths.index(False)
+        raise ValueError(f"Expected a sequence of paths, got {paths[row]!r} in row {row}.")
+    return np.asarray([os.fsdecode(path) for path in paths])
 
 
 class Files:
     """Waveforms that are read at the moment when they are asked for, with the parameters of an `AudioLoader`.
 
     Their type is ``dtype``, or as it comes from each file where that is None: int16 or float32.
+
+    ``cancelled`` says of each file that was read whether its channels cancel each other.
     """
 
     def __init__(self, paths, loader, n_samples, dtype):
         self.paths = paths
         self.settings = {name: getattr(loader, name) for name in _SETTINGS} | {"dtype": dtype}
         self.n_samples = n_samples
+        self.cancelled = [False] * len(paths)
 
     def __len__(self):
         return len(self.paths)
 
     def __getitem__(self, row):
-        waveform = load_file(self.paths[row], **self.settings)
+        waveform, self.cancelled[row] = load_file(self.paths[row], **self.settings)
         if len(waveform) != self.n_samples:
             raise wrong_length(self.paths[row], len(waveform), self.n_samples)
         return waveform
@@ -77,167 +95,262 @@ def _take_rows(work, rows, results):
             results[row] = error
 
 
-def raise_problems(names, results):
-    """Raise one error for all clips whose result is a ValueError."""
-    problems = [str(result) for result in results if isinstance(result, ValueError)]
-    if problems and len(names) == 1:
-        raise ValueError(problems[0])
-    if problems:
-        raise ValueError(f"{len(problems)} of {len(names)} clips cannot be used:\n{first_ten(problems)}")
-
-
 def warn_of_silence(paths, silent):
     """Warn of the files of which it is true that all samples are zero."""
-    names = [path for path, is_silent in zip(paths, silent, strict=True) if is_silent]
+    _warn_of_some(paths, silent, "silent, all their samples are zero. They may be real recordings, or a recorder that "
+                                 "was off")  # fmt: skip
+
+
+def warn_of_cancelling(paths, cancelled):
+    """Warn of the files of which it is true that their channels cancel each other."""
+    _warn_of_some(paths, cancelled, "nearly silent as the mean of their channels, which cancel each other: they have "
+                                    "opposite phase. Take one of them, by channel=0")  # fmt: skip
+
+
+def _warn_of_some(paths, concerned, what):
+    names = [printable(path) for path, is_concerned in zip(paths, concerned, strict=True) if is_concerned]
     if names:
-        warnings.warn(
-            f"{len(names)} of {len(paths)} files are silent, all their samples are zero. They may be real recordings, "
-            f"or a recorder that was off:\n{first_ten(names)}",
-            stacklevel=4,
-        )
-
-
-def first_ten(lines, separator="\n"):
-    """The first ten lines, joined, and the number of the others."""
-    more = [f"and {len(lines) - _N_SHOWN} more"] if len(lines) > _N_SHOWN else []
-    return separator.join([*map(str, lines[:_N_SHOWN]), *more])
+        warnings.warn(f"{len(names)} of {len(paths)} files are {what}:\n{first_ten(names)}", stacklevel=5)
 
 
 def wrong_length(path, n_samples, n_wanted):
     """The error of a clip with another number of samples than the others."""
     return ValueError(
-        f"{path}: {n_samples} samples where {n_wanted} are wanted, as the other clips have; set duration=... (seconds) "
-        "in AudioLoader to crop or pad all clips to one length, with pad_mode='wrap' where added silence would be heard"
+        f"{printable(path)}: {n_samples} samples where {n_wanted} are wanted, as the other clips have; set "
+        "duration=... (seconds) in AudioLoader to crop or pad all clips to one length, with pad_mode='wrap' where "
+        "added silence would be heard"
     )
 
 
 def load_file(path, *, sample_rate, duration, offset, channel, resample, pad_mode, dtype):
-    """The waveform of one file; the parameters are those of `skasd.audio.load_audio`."""
+    """The waveform of one file, and whether its channels cancel each other.
+
+    The parameters are those of `skasd.audio.load_audio`; with None for ``dtype`` samples stay int16 or float32.
+    """
     with open_audio(path) as file:
         file_rate = file.samplerate
-        rate = sample_rate or file_rate
-        if rate != file_rate and not resample:
-            raise ValueError(
-                f"{path}: sample rate {file_rate} Hz where {rate} Hz was wanted; set resample=True, or sample_rate to "
-                "that of the files"
-            )
-        samples = _one_channel(_read_frames(file, offset, duration), channel, path)
-    n_bad = np.count_nonzero(~np.isfinite(samples)) if samples.dtype.kind == "f" else 0
-    if n_bad:
-        raise ValueError(f"{path}: {n_bad} of {len(samples)} samples are NaN or infinite")
-    if rate != file_rate:
-        samples = _resample(as_dtype(samples, "float32"), file_rate, rate)
-    if duration is not None:
-        samples = crop_or_pad(samples, count_samples(duration, rate), pad_mode, path)
-    return as_dtype(samples, dtype)
+        rate = _wanted_rate(file_rate, sample_rate, resample)
+        samples, cancelled = _read_channel(file, offset, duration, channel)
+        wrong = what_is_wrong(samples)
+        if wrong:
+            raise ValueError(wrong)
+        if rate != file_rate:
+            samples = _resample(as_dtype(samples, "float32"), file_rate, rate)
+        if duration is not None:
+            _check_rate(rate)
+            samples = crop_or_pad(samples, count_samples(duration, rate), pad_mode)
+    return as_dtype(samples, dtype or ("int16" if samples.dtype == np.int16 else "float32")), cancelled
 
 
 @contextmanager
 def open_audio(path):
-    """Open a file of which at least the header is sound."""
-    try:
-        file = soundfile.SoundFile(path)
-    except (soundfile.SoundFileError, TypeError) as error:  # TypeError: raw samples without a header
-        raise ValueError(f"{path}: {_why_unreadable(path, error)}") from error
-    with file:
-        _check_header(file, path)
-        yield file
+    """Open a file whose header is sound; the error of anything that is wrong, also in reading, begins with the path."""
+    with open_regular(path) as raw:
+        try:
+            with _decoder(raw, path) as file:
+                yield file
+        except soundfile.SoundFileError as error:
+            raise ValueError(f"{printable(path)}: cannot be decoded, it may be cut off ({_reason(error)})") from error
+        except OSError as error:
+            raise ValueError(f"{printable(path)}: cannot be read ({error.strerror})") from error
+        except ValueError as error:
+            raise ValueError(f"{printable(path)}: {error}") from error
 
 
-def _why_unreadable(path, error):
-    if not os.path.exists(path):
-        return "no such file"
-    if os.path.isdir(path):
-        return "is a folder, not a file"
-    if os.path.getsize(path) == 0:
-        return "is empty (0 bytes)"
-    return f"cannot be read as audio ({_reason(error)})"
+def length_at(file, offset, sample_rate, resample):
+    """Number of samples from an offset in seconds to the end of the file, at a sample rate."""
+    rate = _wanted_rate(file.samplerate, sample_rate, resample)
+    start = _first_frame(file, offset)
+    length = file.length if math.isfinite(file.length) else sum(map(len, _blocks(file, math.inf)))
+    if length <= start:
+        raise _past_the_end(file, offset)
+    return _n_resampled(length - start, file.samplerate, rate)
 
 
-def _check_header(file, path):
-    # libsndfile reads a WAV or AIFF file that was cut off as a shorter one; only its log tells the difference.
-    cut = re.search(r"^\s*(?:data|SSND) : (\d+) \(should be (\d+)\)", file.extra_info, re.MULTILINE)
-    if cut and int(cut[1]) > int(cut[2]):
-        raise ValueError(f"{path}: is cut off, its header promises {cut[1]} bytes of audio and there are {cut[2]}")
+class _Decoder(soundfile.SoundFile):
+    """A file that is read from the beginning to the end.
+
+    soundfile seeks to where it is after every read, and decoders with a memory begin anew there.
+    """
+
+    length = math.inf  # in frames, where the file tells it
+
+    def seekable(self):
+        return False
+
+
+def _decoder(raw, path):
+    if os.fstat(raw.fileno()).st_size == 0:
+        raise ValueError("is empty (0 bytes)")
+    view = sound_view(raw)
+    file = _open(view if view is not None else path if os.name == "nt" else os.fsencode(path))
+    if file.format == "RAW":
+        raise ValueError("has no header that tells its sample rate and type; write it as WAV or FLAC")
+    if file.format == "MP3":
+        return _mp3_decoder(file, raw)
     if file.frames == 0:
-        raise ValueError(f"{path}: has no samples")
+        raise ValueError("has no samples")
+    if file.frames < _UNKNOWN_LENGTH:
+        file.length = file.frames
+    return file
 
 
-def first_frame(file, offset):
-    """Number of the first frame to read, for an offset in seconds."""
-    start = round(offset * file.samplerate)
-    if start >= file.frames:
-        seconds = file.frames / file.samplerate
-        raise ValueError(f"{file.name}: offset={offset} s is past the end of the clip, at {seconds:.6g} s")
-    return start
+def _mp3_decoder(file, raw):
+    content, n_silent = mp3_of_any_length(raw, file.samplerate, file.channels)
+    if content is None:
+        file.length = file.frames
+    elif file.subtype == "MPEG_LAYER_III":
+        file = _open(content)
+        file.buffer_read_into(np.empty((n_silent, file.channels), dtype=np.float32), "float32")
+    return file
 
 
-def _read_frames(file, offset, duration):
-    start = first_frame(file, offset)
-    wanted = file.frames - start
-    if duration is not None:
-        wanted = min(wanted, math.ceil(duration * file.samplerate) + 1)
+def _open(source):
     try:
-        if start:
-            file.seek(start)
-        # libsndfile takes ten times as long to make floats of 16-bit samples as numpy does.
-        dtype = "int16" if file.subtype == "PCM_16" else "float32"
-        samples = np.empty((wanted, file.channels), dtype=dtype)
-        n_read = file.buffer_read_into(samples, dtype)
-    except soundfile.SoundFileError as error:
-        raise ValueError(f"{file.name}: cannot be decoded, it may be cut off ({_reason(error)})") from error
-    if n_read < wanted:
-        raise ValueError(f"{file.name}: is cut off, {wanted} samples are wanted and {n_read} could be read")
-    return samples
+        return _Decoder(source)
+    except (soundfile.SoundFileError, TypeError) as error:  # TypeError: raw samples without a header
+        raise ValueError(f"cannot be read as audio ({_reason(error)})") from error
 
 
 def _reason(error):
     return str(error).rpartition(": ")[2].rstrip(".")
 
 
-def _one_channel(samples, channel, path):
-    n_channels = samples.shape[1]
+def _wanted_rate(file_rate, sample_rate, resample):
+    rate = sample_rate or file_rate
+    if rate != file_rate and not resample:
+        raise ValueError(
+            f"sample rate {file_rate} Hz where {rate} Hz was wanted; set resample=True, or sample_rate to that of the "
+            "files"
+        )
+    if max(rate, file_rate) > _LARGEST_RATIO * min(rate, file_rate):
+        raise ValueError(
+            f"sample rate {file_rate} Hz where {rate} Hz was wanted, which is more than {_LARGEST_RATIO} times as many "
+            "or as few samples; mend the header if it is wrong, or set sample_rate closer to that of the files"
+        )
+    return rate
+
+
+def _check_rate(rate):
+    if rate > _HIGHEST_RATE:
+        raise ValueError(f"sample rate {rate} Hz, at which no recorder works; mend the header, or set sample_rate")
+
+
+def _first_frame(file, offset):
+    """Number of the first frame to read, for an offset in seconds."""
+    start = round(offset * file.samplerate)
+    if start >= file.length:
+        raise _past_the_end(file, offset)
+    return start
+
+
+def _past_the_end(file, offset):
+    if not offset:
+        return ValueError("has no samples")
+    end = f", at {file.length / file.samplerate:.6g} s" if math.isfinite(file.length) else ""
+    return ValueError(f"offset={offset} s is past the end of the clip{end}")
+
+
+def _read_channel(file, offset, duration, channel):
+    """Samples of one channel, or the mean of all, and whether the channels cancel each other in it."""
+    _check_channel(file.channels, channel)
+    start = _first_frame(file, offset)
+    wanted = file.length - start
+    if duration is not None:
+        wanted = min(wanted, math.ceil(duration * file.samplerate) + 1)
+    parts, powers, n_read = [], np.zeros(2), 0
+    for block in _blocks_from(file, start, wanted):
+        samples, power = _one_channel(block, channel)
+        parts.append(samples)
+        powers += power
+        n_read += len(samples)
+        if n_read > _MOST_SAMPLES:
+            raise ValueError(f"has more than {_MOST_SAMPLES} samples; read it in parts, by offset and duration")
+    samples = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    if math.isfinite(file.length) and len(samples) < wanted:
+        raise ValueError(
+            f"is cut off or cannot be decoded: {wanted} samples are wanted and {len(samples)} could be read"
+        )
+    if not len(samples):
+        raise _past_the_end(file, offset)
+    return samples, powers[0] < _CANCELLED * powers[1]
+
+
+def _blocks_from(file, start, n_frames):
+    """Blocks of frames from a place on, as in the whole file: what has a memory is decoded from the beginning."""
+    if file.subtype.startswith(_SEEKABLE) and file.format not in _IN_BLOCKS and math.isfinite(file.length):
+        if start:
+            file.seek(start)
+        yield from _blocks(file, n_frames)
+    else:
+        n_before = 0
+        for block in _blocks(file, start + n_frames):
+            yield block[max(0, start - n_before) :]
+            n_before += len(block)
+
+
+def _blocks(file, n_frames):
+    """The next frames, in blocks (n, n_channels), until there are so many or no more."""
+    # libsndfile takes ten times as long to make floats of 16-bit samples as numpy does.
+    exact = {"PCM_16": "int16", "DOUBLE": "float64"} if file.format not in _IN_BLOCKS else {}
+    dtype = exact.get(file.subtype, "float32")
+    while n_frames > 0:
+        block = np.empty((min(n_frames, max(1, _BLOCK_SIZE // file.channels)), file.channels), dtype=dtype)
+        n_read = file.buffer_read_into(block, dtype)
+        if n_read < len(block):
+            yield block[:n_read].copy()
+            return
+        yield block
+        n_frames -= n_read
+
+
+def _check_channel(n_channels, channel):
     if channel == "mono" and n_channels > 1:
-        raise ValueError(f"{path}: {n_channels} channels where mono was promised; set channel='mix' or a number")
-    if isinstance(channel, str):
-        return as_dtype(samples, "float32").mean(axis=1) if n_channels > 1 else samples[:, 0]
-    if channel >= n_channels:
-        raise ValueError(f"{path}: there is no channel {channel}; the file has {n_channels}, counted from 0")
-    return samples[:, channel]
+        raise ValueError(f"{n_channels} channels where mono was promised; set channel='mix' or a number")
+    if not isinstance(channel, str) and channel >= n_channels:
+        raise ValueError(f"there is no channel {channel}; the file has {n_channels}, counted from 0")
+
+
+def _one_channel(block, channel):
+    """One channel or the mean of all, and the powers of the mean and of the channels."""
+    n_channels = block.shape[1]
+    if n_channels == 1 or not isinstance(channel, str):
+        return block[:, 0 if isinstance(channel, str) else channel], 0
+    block = as_dtype(block, precision_of(block.dtype))
+    mean = block @ np.full(n_channels, 1 / n_channels, dtype=block.dtype)
+    return mean, np.array([np.vdot(mean, mean), np.vdot(block, block) / n_channels])
 
 
 def _resample(samples, rate, wanted_rate):
     import soxr
 
-    n_samples = math.ceil(len(samples) * wanted_rate / rate)
-    return crop_or_pad(soxr.resample(samples, rate, wanted_rate, quality="HQ"), n_samples, "constant")
+    resampled = soxr.resample(samples, rate, wanted_rate, quality="HQ")
+    return crop_or_pad(resampled, _n_resampled(len(samples), rate, wanted_rate), "constant")
+
+
+def _n_resampled(n_samples, rate, wanted_rate):
+    return math.ceil(n_samples * wanted_rate / rate)
 
 
 def count_samples(duration, sample_rate):
     """Number of samples in a duration in seconds, at least one."""
-    return max(1, round(duration * sample_rate))
+    n_samples = max(1, round(duration * sample_rate))
+    if n_samples > _MOST_SAMPLES:
+        raise ValueError(f"duration={duration} s at {sample_rate} Hz is {n_samples} samples; there may be 2**31")
+    return n_samples
 
 
-def crop_or_pad(samples, n_samples, pad_mode, path="waveforms"):
+def crop_or_pad(samples, n_samples, pad_mode):
     """Samples brought to one length along their last axis."""
     missing = n_samples - samples.shape[-1]
     if missing <= 0:
         return samples[..., :n_samples]
     if pad_mode == "error":
         raise ValueError(
-            f"{path}: {samples.shape[-1]} samples, {missing} fewer than the duration asks for; set pad_mode='constant' "
-            "or 'wrap', or a shorter duration"
+            f"{samples.shape[-1]} samples, {missing} fewer than the duration asks for; set pad_mode='constant' or "
+            "'wrap', or a shorter duration"
         )
-    return np.pad(samples, [(0, 0)] * (samples.ndim - 1) + [(0, missing)], mode=pad_mode)
-
-
-def as_dtype(samples, dtype):
-    """Samples as float32 or int16, or as they are for None; int16 has its full scale at 32768, floats at 1."""
-    if dtype is None or samples.dtype == dtype:
-        return samples
-    if dtype == "int16":
-        limits = np.iinfo(np.int16)
-        return np.clip(np.rint(samples * np.float32(INT16_SCALE)), limits.min, limits.max).astype(np.int16)
-    if samples.dtype == np.int16:
-        return samples / np.float32(INT16_SCALE)
-    return samples.astype(np.float32)
+    try:
+        return np.pad(samples, [(0, 0)] * (samples.ndim - 1) + [(0, missing)], mode=pad_mode)
+    except MemoryError as error:
+        raise ValueError(f"{n_samples} samples are more than memory holds; set a shorter duration") from error

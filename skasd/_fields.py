@@ -1,11 +1,12 @@
 """What a field of `Clips` may hold: the rules for text, labels, numbers and attributes, and words for what is there."""
 
 import os
-from numbers import Integral
+from collections.abc import Mapping, Set
+from numbers import Integral, Real
 
 import numpy as np
 
-__all__ = ["as_attrs", "as_field", "check_lengths", "contents"]
+__all__ = ["as_attrs", "as_field", "check_lengths", "contents", "has_no_value"]
 
 _UNKNOWN_IS_EMPTY = ("domain", "attribute", "recording")  # values that are not there become ""
 _TEXT_FIELDS = frozenset({"path", "machine", "section", "split", *_UNKNOWN_IS_EMPTY})
@@ -30,7 +31,10 @@ def as_field(name, values):
     if isinstance(values, (str, bytes, os.PathLike)):
         raise ValueError(f"The field {name!r} needs one value per clip, got the single value {os.fsdecode(values)!r}; "
                          "put it into a list.")  # fmt: skip
-    if np.ma.is_masked(values):
+    if isinstance(values, (Mapping, Set)):
+        raise ValueError(f"The field {name!r} needs one value per clip, in their order; got a {type(values).__name__}. "
+                         "Give a list.")  # fmt: skip
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):  # arrays of pandas have a mask, too
         raise ValueError(f"The field {name!r} has masked values, which an array cannot keep. Fill them, as "
                          "values.filled(...), or leave these clips out.")  # fmt: skip
     values = _as_text(name, values) if name in _TEXT_FIELDS else _as_array(name, values)
@@ -104,15 +108,15 @@ def _text_of(name, value):
         return os.fsdecode(value)
     if isinstance(value, Integral) and not isinstance(value, (bool, np.bool_)):
         return str(int(value))
-    if value is None or _is_not_a_value(value):
+    if has_no_value(value):
         return "" if name in _UNKNOWN_IS_EMPTY else None
     return value
 
 
-def _is_not_a_value(value):
-    """Whether a value is NaN, NaT or pandas' NA, which differ from themselves or do not say."""
+def has_no_value(value):
+    """Whether a value is None, or NaN, NaT or pandas' NA, which differ from themselves or do not say."""
     try:
-        return not bool(value == value)
+        return value is None or not bool(value == value)
     except (TypeError, ValueError):
         return type(value).__name__ == "NAType"
 
@@ -128,8 +132,9 @@ def _is_no_text(text):
 def _as_array(name, values):
     if name == "waveform" and isinstance(values, (list, tuple)):
         check_lengths(values)
+    as_they_are = name == "label" and isinstance(values, (list, tuple))  # numpy makes 1 of True beside a number
     try:
-        values = np.asarray(values)
+        values = np.asarray(values, dtype=object if as_they_are else None)
     except ValueError as error:  # rows of several shapes
         raise ValueError(f"The rows of the field {name!r} do not have one shape: {error}. Give an array with one row "
                          "per clip.") from error  # fmt: skip
@@ -153,7 +158,7 @@ def _check_dimensions(name, values):
 def _as_labels(values):
     if values.dtype.kind in "iuf" and np.isin(values, (-1, 0, 1)).all():
         return values.astype(np.int64, copy=False)
-    allowed = [isinstance(value, (int, float)) and not isinstance(value, bool) and value in (-1, 0, 1)
+    allowed = [isinstance(value, Real) and not isinstance(value, (bool, np.bool_)) and value in (-1, 0, 1)
                for value in values.tolist()]  # fmt: skip
     if not all(allowed):
         rows = np.flatnonzero(~np.array(allowed))

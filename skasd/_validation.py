@@ -1,20 +1,32 @@
 """Checks that several rooms share, and the only importer of scikit-learn's private names."""
 
+from numbers import Real
+
 import numpy as np
 from sklearn.base import _fit_context
-from sklearn.utils._param_validation import HasMethods, Interval, Options, StrOptions, validate_params
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Interval,
+    InvalidParameterError,
+    Options,
+    StrOptions,
+    validate_params,
+)
 from sklearn.utils._repr_html.estimator import _VisualBlock
 from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
 
+from skasd._fields import has_no_value
 from skasd.clips import Clips
 
 __all__ = [
     "HasMethods",
     "Interval",
+    "InvalidParameterError",
     "Options",
     "StrOptions",
     "_VisualBlock",
     "_fit_context",
+    "_num_samples",
     "as_labels",
     "check_is_fitted",
     "read_field",
@@ -49,6 +61,8 @@ def read_field(X, *names, owner):
 def training_rows(X, y=None):
     """Mask of the rows of ``X`` that may train: all but those that ``y``, or else the field ``label``, calls -1."""
     n_clips = _num_samples(X)
+    if not n_clips:
+        raise ValueError("There are no clips to train on: got n_samples=0. Look at how they were chosen.")
     if y is None:
         y = X["label"] if isinstance(X, Clips) and "label" in X else np.ones(n_clips, dtype=int)
     normal = _check_y(y, n_clips) != -1
@@ -59,17 +73,20 @@ def training_rows(X, y=None):
 
 
 def as_labels(y, n_clips):
-    """``y`` as an array of one value a clip, if neither words nor bools in it mean what -1 says."""
-    y = np.asarray(y)
-    if y.dtype == object:
-        y = np.asarray(y.tolist())
+    """``y`` as an array of one number or name per clip, if neither words nor bools in it mean what -1 says."""
+    if isinstance(y, np.ma.MaskedArray) and np.ma.is_masked(y):
+        raise ValueError("y has masked values, and nothing says what these clips are. Leave them out, or fill them.")
+    y = np.asarray(y) if hasattr(y, "dtype") else np.asarray(y, dtype=object)
     if y.shape == (n_clips, 1):
         y = y[:, 0]
     if y.shape != (n_clips,):
-        raise ValueError(f"y must have one value a clip, shape ({n_clips},); got shape {y.shape}.")
+        raise ValueError(f"y must have one value per clip, shape ({n_clips},); got shape {y.shape}.")
+    y = y if y.dtype.kind in "biufU" else _from_objects(y)
     if y.dtype.kind == "b":
         raise ValueError("y holds True and False, and nothing says which of the two is anomalous. Write "
                          "np.where(y, -1, 1) if True is, np.where(y, 1, -1) if False is.")  # fmt: skip
+    if y.dtype.kind == "f" and np.isnan(y).any():
+        raise _no_value(np.flatnonzero(np.isnan(y)))
     names = np.unique(y).tolist() if y.dtype.kind == "U" else []
     anomalous = [name for name in names if name.strip().lower() in _SAY_ANOMALOUS]
     if anomalous:
@@ -78,14 +95,38 @@ def as_labels(y, n_clips):
     return y
 
 
+def _from_objects(y):
+    """Labels that came as objects: all of them numbers, or or all of them texts; bools stay bools."""
+    values = y.tolist() if y.dtype.kind in "OT" else list(y)
+    missing = [row for row, value in enumerate(values) if has_no_value(value)]
+    if missing:
+        raise _no_value(missing)
+    if any(isinstance(value, (bool, np.bool_)) for value in values):
+        return np.ones(len(values), dtype=bool)
+    for kind in (str, Real):
+        if all(isinstance(value, kind) for value in values):
+            array = np.array(values)
+            if array.dtype.kind in "iufU":
+                return array
+    types = sorted({type(value).__name__ for value in values})
+    raise ValueError(f"y must hold numbers (-1 for anomalous clips) or names of classes, all of one kind; got "
+                     f"{', '.join(map(repr, values[:5]))} of type {' and '.join(types)}.")  # fmt: skip
+
+
+def _no_value(rows):
+    shown = ", ".join(map(str, rows[:5])) + (f" and {len(rows) - 5} more" if len(rows) > 5 else "")
+    return ValueError(f"y has no value in the rows {shown}. Leave these clips out, or say what they are: -1 for "
+                      "anomalous, +1 for normal, 0 for unknown.")  # fmt: skip
+
+
 def _check_y(y, n_clips):
     y = as_labels(y, n_clips)
     if y.dtype.kind == "U":
         return np.ones(n_clips, dtype=int)  # names of classes: all normal
-    numbers = y.dtype.kind in "iu" or (y.dtype.kind == "f" and np.array_equal(y, np.round(y)))
-    if not numbers or (y.dtype.kind in "if" and y.min(initial=0) < -1):
+    wrong = np.flatnonzero(~np.isfinite(y) | (y != np.round(y)) | (y < -1))
+    if wrong.size:
         raise ValueError(
             "Unknown label type: y must hold -1 for anomalous clips, and +1, 0 or a class (a whole number or a name) "
-            f"for the others; got {np.unique(y)[:5].tolist()} of dtype {y.dtype}."
+            f"for the others; got {np.unique(y[wrong])[:5].tolist()} in {wrong.size} rows, the first one {wrong[0]}."
         )
     return y

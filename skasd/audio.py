@@ -3,11 +3,11 @@
 Conventions
 -----------
 - A waveform is mono: (n_clips, n_samples), float32 with full scale at -1 and +1, or int16 with full scale at 32768.
+  Given arrays may have other types that tell their full scale: floats, and integers of 8, 16 or 32 bits.
 - Sample rates are in Hz, durations and offsets in seconds, levels in dB relative to full scale (dBFS).
 - What is wrong with one file never hides what is wrong with the others: the error counts them and shows the first ten.
 """
 
-import math
 import os
 from numbers import Integral, Real
 from statistics import mode
@@ -17,36 +17,29 @@ from sklearn.base import BaseEstimator, TransformerMixin
 
 from skasd._audio_files import (
     Files,
-    as_dtype,
     as_paths,
     count_samples,
     crop_or_pad,
-    first_frame,
-    first_ten,
+    length_at,
     load_file,
     open_audio,
-    raise_problems,
     run_rows,
+    warn_of_cancelling,
     warn_of_silence,
     wrong_length,
 )
-from skasd._validation import (
-    Interval,
-    StrOptions,
-    _fit_context,
-    check_is_fitted,
-    read_field,
-    validate_data,
-    validate_params,
-)
-from skasd.clips import Clips, hand_on
+from skasd._problems import first_ten, names_of, raise_problems
+from skasd._samples import as_dtype, check_sample_rate, read_waveforms
+from skasd._validation import Interval, StrOptions, _fit_context, check_is_fitted, read_field, validate_params
+from skasd._versions import VersionsMixin
+from skasd.clips import hand_on
 
 __all__ = ["AudioLoader", "LevelNormalizer", "load_audio"]
 
 _CONSTRAINTS = {
-    "sample_rate": [Interval(Integral, 1, None, closed="left")],
-    "duration": [Interval(Real, 0, None, closed="neither"), None],
-    "offset": [Interval(Real, 0, None, closed="left")],
+    "sample_rate": [Interval(Integral, 1, 2**31 - 1, closed="both")],
+    "duration": [Interval(Real, 0, 1e9, closed="right"), None],
+    "offset": [Interval(Real, 0, 1e9, closed="both")],
     "channel": [StrOptions({"mix", "mono"}), Interval(Integral, 0, None, closed="left")],
     "resample": ["boolean"],
     "pad_mode": [StrOptions({"constant", "wrap", "error"})],
@@ -55,7 +48,7 @@ _CONSTRAINTS = {
 
 
 @validate_params(
-    _CONSTRAINTS | {"path": [str, os.PathLike], "sample_rate": [*_CONSTRAINTS["sample_rate"], None]},
+    _CONSTRAINTS | {"path": [str, bytes, os.PathLike], "sample_rate": [*_CONSTRAINTS["sample_rate"], None]},
     prefer_skip_nested_validation=True,
 )
 def load_audio(
@@ -75,11 +68,11 @@ def load_audio(
 
     Parameters
     ----------
-    path : str or path-like
-        The file.
+    path : str, bytes or path-like
+        The file, or a link to it.
 
     sample_rate : int or None, default=16000
-        Sample rate of the waveform in Hz. None keeps that of the file.
+        Sample rate of the waveform in Hz. None keeps that of the file. Files are resampled by a factor of up to 128.
 
     duration : float or None, default=None
         Length in seconds to which the waveform is cropped or padded. None reads to the end of the file.
@@ -108,13 +101,15 @@ def load_audio(
     Raises
     ------
     ValueError
-        If the file does not exist, is not audio, is empty or cut off, has NaN or infinite samples, is over before
-        `offset`, or breaks a promise that the parameters make. The message begins with the path.
+        If there is no such file or it is no regular one (a folder, a pipe, a device), if it is not audio, is empty or
+        cut off, has samples that are NaN, infinite or beyond 2**32 times full scale, is over before `offset`, or breaks
+        a promise that the parameters make. The message begins with the path.
 
     Warns
     -----
     UserWarning
-        If all samples are zero, which can be a real recording.
+        If all samples are zero, which can be a real recording, or if the channels of a "mix" cancel each other: their
+        mean has less than a thousandth of their power.
 
     See Also
     --------
@@ -122,8 +117,19 @@ def load_audio(
 
     Notes
     -----
-    A cut-off OGG file cannot be told from a short one. A resampled excerpt differs at its very ends from an excerpt of
-    the resampled file, since the filter does not see what lies outside.
+    A file that was cut off is an error, and one that was written into a pipe, whose header has no length, is read to
+    its end. Nobody can tell that a file was cut off
+
+    - whose format has no length: PAF, PVF, IRCAM, XI and SD2;
+    - which does not tell its length, and was cut where one part of it ends: FLAC and MP3 out of a stream, and WAV, AU,
+      AIFF, CAF, W64 and RF64 out of a pipe;
+    - which declares about 2 or 4 GiB, as programs do that write into a pipe.
+
+    Samples without a header (RAW, VOX) are refused. XI does not tell its sample rate; libsndfile takes it for 44100 Hz.
+
+    An excerpt of a file is the same part of the whole file. Where decoders have a memory, as for MP3, OGG and ADPCM,
+    what comes before `offset` is decoded too. A resampled excerpt differs at its very ends from an excerpt of the
+    resampled file, since the filter does not see what lies outside.
 
     Examples
     --------
@@ -136,7 +142,7 @@ def load_audio(
     ...     load_audio(path, sample_rate=8000, duration=0.5).shape
     (4000,)
     """
-    waveform = load_file(
+    waveform, cancelled = load_file(
         path,
         sample_rate=sample_rate,
         duration=duration,
@@ -147,20 +153,23 @@ def load_audio(
         dtype=dtype,
     )
     warn_of_silence([path], [not waveform.any()])
+    warn_of_cancelling([path], [cancelled])
     return waveform
 
 
-class AudioLoader(TransformerMixin, BaseEstimator):
+class AudioLoader(VersionsMixin, TransformerMixin, BaseEstimator):
     """Read audio files as waveforms of one length, in parallel.
 
     It goes from paths (the field ``path`` of `Clips`, or a list of paths) to waveforms (the field ``waveform``). The
     field ``path`` stays: it says which clip it is, as ``section`` does, and later steps prefer the waveform. Given
-    waveforms (`Clips` without ``path``, or a 2-D array), it crops or pads them and converts their type.
+    waveforms (`Clips` without ``path``, or a 2-D array), it crops or pads them and converts their type. `Clips` know
+    the sample rate of their waveforms from then on, as the attribute ``sample_rate``.
 
     Parameters
     ----------
     sample_rate : int, default=16000
-        Sample rate of the waveforms in Hz. Waveforms that are given are taken to have it.
+        Sample rate of the waveforms in Hz. Waveforms that are given are not resampled: `Clips` that know another sample
+        rate are an error, and plain arrays, which cannot tell, are taken to have this one.
 
     duration : float or None, default=None
         Length in seconds to which the clips are cropped or padded. None keeps their length, and then all must have the
@@ -268,13 +277,13 @@ class AudioLoader(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If the clips do not have one length and `duration` is None, or if files cannot be read. With a `duration`,
-            files are only opened in `transform`.
+            If the clips do not have one length and `duration` is None, if files cannot be read, or if waveforms are not
+            mono, are known to have another sample rate, or have a type that does not tell its full scale. With a
+            `duration`, files are only opened in `transform`.
         """
-        _, values = read_field(X, "path", "waveform", owner="AudioLoader")
-        paths = as_paths(values)
+        paths, values = self._read(X)
         if paths is None:
-            waveforms = validate_data(self, values, dtype="numeric")
+            waveforms = read_waveforms(self, X, values, reset=True)
             self.n_samples_ = self._wanted_samples() or self._after_offset(waveforms).shape[1]
         else:
             self.n_samples_ = self._wanted_samples() or self._common_length(paths)
@@ -296,27 +305,33 @@ class AudioLoader(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If files cannot be used: their number and the first ten with the reason.
+            If clips cannot be used: their number and the first ten with the reason.
 
         Warns
         -----
         UserWarning
-            If all samples of a file are zero, which can be a real recording.
+            If all samples of a file are zero, which can be a real recording, or if its channels cancel each other.
         """
         check_is_fitted(self)
-        _, values = read_field(X, "path", "waveform", owner="AudioLoader")
-        paths = as_paths(values)
+        paths, values = self._read(X)
         if paths is None:
-            waveforms = self._after_offset(validate_data(self, values, dtype="numeric", reset=False))
+            waveforms = self._after_offset(read_waveforms(self, X, values, reset=False))
             waveforms = as_dtype(self._to_length(waveforms), self.dtype)
         else:
             waveforms = self._read_all(paths)
-        return hand_on(X, "waveform", waveforms, consumed=())
+        return hand_on(X, "waveform", waveforms, consumed=(), attrs={"sample_rate": self.sample_rate})
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = [self.dtype]
         return tags
+
+    def _read(self, X):
+        """Paths and None, or None and waveforms."""
+        name, values = read_field(X, "path", "waveform", owner="AudioLoader")
+        if name == "waveform":
+            check_sample_rate(X, self.sample_rate, "AudioLoader")
+        return as_paths(values), values
 
     def _wanted_samples(self):
         return None if self.duration is None else count_samples(self.duration, self.sample_rate)
@@ -338,22 +353,29 @@ class AudioLoader(TransformerMixin, BaseEstimator):
     def _common_length(self, paths):
         def length(row):
             with open_audio(paths[row]) as file:
-                return math.ceil((file.frames - first_frame(file, self.offset)) * self.sample_rate / file.samplerate)
+                return length_at(file, self.offset, self.sample_rate, self.resample)
 
         lengths = run_rows(lambda: length, len(paths), self.n_jobs)
         usual = mode([length for length in lengths if not isinstance(length, ValueError)] or [0])
         raise_problems(
-            paths,
             [
                 length if isinstance(length, ValueError) or length == usual else wrong_length(path, length, usual)
                 for path, length in zip(paths, lengths, strict=True)
             ],
+            len(paths),
         )
         return usual
 
-    def _read_all(self, paths):
-        waveforms = np.empty((len(paths), self.n_samples_), dtype=self.dtype)
+    def _empty(self, n_clips):
+        try:
+            return np.empty((n_clips, self.n_samples_), dtype=self.dtype)
+        except MemoryError as error:
+            raise ValueError(f"{n_clips} clips of {self.n_samples_} samples are more than memory holds. Set a shorter "
+                             "duration or dtype='int16', or give the files to LogMelSpectrogram, which holds no "
+                             "waveforms.") from error  # fmt: skip
 
+    def _read_all(self, paths):
+        waveforms = self._empty(len(paths))
         files = Files(paths, self, self.n_samples_, self.dtype)
 
         def read(row):
@@ -361,12 +383,13 @@ class AudioLoader(TransformerMixin, BaseEstimator):
             return not waveforms[row].any()
 
         silent = run_rows(lambda: read, len(paths), self.n_jobs)
-        raise_problems(paths, silent)
+        raise_problems(silent, len(paths))
         warn_of_silence(paths, silent)
+        warn_of_cancelling(paths, files.cancelled)
         return waveforms
 
 
-class LevelNormalizer(TransformerMixin, BaseEstimator):
+class LevelNormalizer(VersionsMixin, TransformerMixin, BaseEstimator):
     """Bring every clip to the same level.
 
     Some faults are simply louder, and some recordings too. After this step the loudness of a clip cannot be what a
@@ -375,8 +398,8 @@ class LevelNormalizer(TransformerMixin, BaseEstimator):
     Parameters
     ----------
     level : float, default=-20.0
-        Root mean square of every clip in dBFS: 0 is that of a square wave at full scale. Peaks may go past full scale;
-        they are not clipped.
+        Root mean square of every clip in dBFS, from -200 to 100: 0 is that of a square wave at full scale. Peaks may go
+        past full scale; they are not clipped.
 
     Attributes
     ----------
@@ -398,7 +421,7 @@ class LevelNormalizer(TransformerMixin, BaseEstimator):
            [ 0.   ,  0.   ,  1.732]], dtype=float32)
     """
 
-    _parameter_constraints: dict = {"level": [Interval(Real, None, None, closed="neither")]}
+    _parameter_constraints: dict = {"level": [Interval(Real, -200, 100, closed="both")]}
 
     def __init__(self, *, level=-20.0):
         self.level = level
@@ -410,7 +433,7 @@ class LevelNormalizer(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : Clips or array-like of shape (n_clips, n_samples)
-            Clips with the field ``waveform``, or waveforms: floats, or int16.
+            Clips with the field ``waveform``, or waveforms: floats, or integers of 8, 16 or 32 bits.
 
         y : None
             Ignored.
@@ -419,8 +442,8 @@ class LevelNormalizer(TransformerMixin, BaseEstimator):
         -------
         self : LevelNormalizer
         """
-        _, waveforms = read_field(X, "waveform", owner="LevelNormalizer")
-        validate_data(self, waveforms, dtype="numeric")
+        _, values = read_field(X, "waveform", owner="LevelNormalizer")
+        read_waveforms(self, X, values, reset=True)
         return self
 
     def transform(self, X):
@@ -429,7 +452,7 @@ class LevelNormalizer(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : Clips or array-like of shape (n_clips, n_samples)
-            Clips with the field ``waveform``, or waveforms: floats, or int16.
+            Clips with the field ``waveform``, or waveforms: floats, or integers of 8, 16 or 32 bits.
 
         Returns
         -------
@@ -442,12 +465,13 @@ class LevelNormalizer(TransformerMixin, BaseEstimator):
             If all samples of a clip are zero: it has no level. The message tells the rows, or the paths.
         """
         check_is_fitted(self)
-        _, waveforms = read_field(X, "waveform", owner="LevelNormalizer")
-        waveforms = as_dtype(validate_data(self, waveforms, dtype="numeric", reset=False), "float32")
-        power = np.array([np.mean(np.square(waveform, dtype=np.float64)) for waveform in waveforms])
-        _refuse_silence(X, np.flatnonzero(power == 0))
-        gain = 10 ** (self.level / 20) / np.sqrt(power)
-        return hand_on(X, "waveform", waveforms * gain.astype(np.float32)[:, None], consumed=())
+        _, values = read_field(X, "waveform", owner="LevelNormalizer")
+        waveforms = read_waveforms(self, X, values, reset=False)
+        levelled = np.empty(waveforms.shape, dtype=np.float32)
+        for samples, place in zip(waveforms, levelled, strict=True):
+            place[:] = _at_level(as_dtype(samples, "float64"), 10 ** (self.level / 20))
+        _refuse_silence(X, np.flatnonzero(~levelled.any(axis=1)), len(waveforms))
+        return hand_on(X, "waveform", levelled, consumed=())
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -455,10 +479,18 @@ class LevelNormalizer(TransformerMixin, BaseEstimator):
         return tags
 
 
-def _refuse_silence(X, silent):
+def _at_level(samples, level):
+    """Samples with another root mean square, by way of their peak, whose square would overflow; silence stays."""
+    peak = np.abs(samples).max()
+    if peak == 0:
+        return samples
+    samples = samples / peak
+    return samples * (level / np.sqrt(np.mean(np.square(samples))))
+
+
+def _refuse_silence(X, silent, n_clips):
     if silent.size:
-        names = X["path"][silent] if isinstance(X, Clips) and "path" in X else [f"row {row}" for row in silent]
         raise ValueError(
-            f"{len(silent)} of {len(X)} clips have no level, all their samples are zero: {first_ten(names, ', ')}. "
-            "Leave these clips out, or leave out the LevelNormalizer."
+            f"{len(silent)} of {n_clips} clips have no level, all their samples are zero: "
+            f"{first_ten(names_of(X, silent), ', ')}. Leave these clips out, or leave out the LevelNormalizer."
         )

@@ -11,9 +11,9 @@ import numpy as np
 from sklearn.model_selection import BaseCrossValidator, StratifiedGroupKFold, StratifiedKFold
 from sklearn.utils import check_consistent_length
 
-from skasd.clips import Clips
-from skasd.metrics._scorers import read_labels, section_names
-from skasd.metrics._scores import join_names
+from skasd.clips import Clips, recording_numbers
+from skasd.metrics._scorers import read_labels, section_fields
+from skasd.metrics._scores import kinds_of
 
 __all__ = ["DevelopmentSplit", "NormalOnlyKFold"]
 
@@ -31,7 +31,7 @@ class DevelopmentSplit(BaseCrossValidator):
 
     Examples
     --------
-    >>> from skasd.clips import Clips
+    >>> from skasd.clips import Clips, recording_numbers
     >>> from skasd.model_selection import DevelopmentSplit
     >>> clips = Clips(embedding=[[0.0], [0.1], [0.2], [9.0]], split=["train", "train", "test", "test"])
     >>> next(DevelopmentSplit().split(clips))
@@ -101,8 +101,9 @@ class NormalOnlyKFold(BaseCrossValidator):
     """K folds in which normal clips train, and normal and anomalous clips validate.
 
     All clips are dealt out to the folds by group, so that each fold has its share of the normal and of the anomalous
-    clips (for `Clips` with the fields ``section`` and ``domain``: of each section and domain). A split validates on one
-    fold and trains on the normal clips of all others. Every clip validates once.
+    clips (for `Clips` with the fields ``section`` and ``domain``: of each section and domain). Clips of one recording
+    stay in one fold. A split validates on one fold and trains on the normal clips of all others. Every clip validates
+    once.
 
     Parameters
     ----------
@@ -151,8 +152,9 @@ class NormalOnlyKFold(BaseCrossValidator):
             +1 for normal, -1 for anomalous clips. By default the field ``label`` of ``X``.
 
         groups : array-like of shape (n_clips,), default=None
-            Which clips belong together, such as windows cut from one recording, and so stay in one fold. By default
-            each clip is by itself.
+            Which clips belong together, such as those cut from one recording, and so stay in one fold. By default
+            the field ``recording`` of ``X`` says so. A clip whose group is not known (``""`` or None) is by itself, as
+            is each where there are no groups.
 
         Yields
         ------
@@ -169,16 +171,20 @@ class NormalOnlyKFold(BaseCrossValidator):
             normal and anomalous clips of every section.
         """
         normal = read_labels(X, y) == 1
-        kinds = self._kinds(X, normal, groups)
-        splitter = StratifiedKFold if groups is None else StratifiedGroupKFold
+        groups = _group_numbers(X, groups, len(normal))
+        kinds, names = self._kinds(X, normal, groups)
+        if len(np.unique(groups)) == len(groups):
+            splitter, groups = StratifiedKFold, None
+        else:
+            splitter = StratifiedGroupKFold
         folds = splitter(self.n_splits, shuffle=self.shuffle, random_state=self.random_state)
         for train, test in folds.split(np.zeros(len(kinds)), kinds, groups):
-            absent = sorted(set(kinds) - set(kinds[test]))
+            absent = [names[kind] for kind in np.setdiff1d(kinds, kinds[test])]
             if absent:
                 raise ValueError(
-                    f"With these groups a fold is left without the clips {absent[:5]}. A group that has clips of "
-                    f"several kinds takes them all to one fold: use fewer than n_splits={self.n_splits}, or smaller "
-                    "groups."
+                    f"With these groups or recordings a fold is left without the clips {absent[:5]}. One that has "
+                    f"clips of several kinds takes them all to one fold: use fewer than n_splits={self.n_splits}, or "
+                    "smaller groups."
                 )
             yield train[normal[train]], test
 
@@ -204,21 +210,33 @@ class NormalOnlyKFold(BaseCrossValidator):
         return self.n_splits
 
     def _kinds(self, X, normal, groups):
-        """The kind of each clip, after a check that every fold can have clips of every kind."""
-        check_consistent_length(normal, groups)
-        groups = np.arange(len(normal)) if groups is None else np.asarray(groups)
-        sections = section_names(X)
-        for section in [None] if sections is None else np.unique(sections).tolist():
-            part = normal if section is None else normal[sections == section]
+        """The kind of each clip and the names of the kinds, after a check that every fold can have clips of each."""
+        columns = list(section_fields(X).values())
+        sections, names = kinds_of(len(normal), *columns)
+        for section, name in enumerate(names):
+            part = normal[sections == section]
             if part.all() or not part.any():
-                where = "There are" if section is None else f"Section {section!r} has"
+                where = f"Section {' '.join(name)!r} has" if name else "There are"
                 raise ValueError(f"{where} only {'normal' if part.all() else 'anomalous'} clips; a fold needs both to "
                                  "validate. Leave the section out, or add clips.")  # fmt: skip
-        domain = X["domain"] if isinstance(X, Clips) and "domain" in X else None
-        kinds = join_names(np.where(normal, "normal", "anomalous"), sections, domain)
-        for kind in np.unique(kinds):
+        domain = [X["domain"]] if isinstance(X, Clips) and "domain" in X else []
+        kinds, names = kinds_of(len(normal), np.where(normal, "normal", "anomalous"), *columns, *domain)
+        names = [" ".join(name).strip() for name in names]
+        for kind, name in enumerate(names):
             n_groups = len(np.unique(groups[kinds == kind]))
             if n_groups < self.n_splits:
-                raise ValueError(f"n_splits={self.n_splits} needs as many clips or groups of every kind; there are "
-                                 f"{n_groups} of '{kind}'. Use fewer splits, or leave a field out.")  # fmt: skip
-        return kinds
+                raise ValueError(f"n_splits={self.n_splits} needs as many clips of every kind, where those of one "
+                                 f"group or recording count once; there are {n_groups} of '{name}'. Use fewer splits, "
+                                 "or leave a field out.")  # fmt: skip
+        return kinds, names
+
+
+def _group_numbers(X, groups, n_clips):
+    """Number of the group of each clip, or of its recording where no groups are given."""
+    if groups is None:
+        return recording_numbers(X, n_clips)
+    check_consistent_length(np.empty(n_clips), groups)
+    try:
+        return recording_numbers(Clips(recording=groups), n_clips)
+    except ValueError as error:
+        raise ValueError(f"groups must name recordings: {error}") from error

@@ -170,8 +170,8 @@ BROKEN = {
     "infinite.wav": "3 of 8000 samples are NaN or infinite",
     "cut.wav": "is cut off, its header promises 16000 bytes of audio and there are 4956",
     "cut.aiff": "is cut off",
-    "cut.flac": r"cannot be decoded, it may be cut off \(",
-    "cut.ogg": "has no samples",
+    "cut.flac": "is cut off",
+    "cut.ogg": "is cut off",
 }
 
 
@@ -245,7 +245,7 @@ def test_silent_files_are_a_warning(tmp_path, paths):
         ([1.0, 2.0], "Expected 2D array"),
         ([np.zeros(8), np.zeros(5)], r"several lengths, 5 to 8 samples.*duration"),
         (pandas.DataFrame({"path": ["fan.wav"]}), r"data frame with the column 'path'; give Clips\(frame\)"),
-        ([[1.0, np.nan]], "contains NaN"),
+        ([[1.0, np.nan]], "1 of 2 samples are NaN"),
     ],
 )
 def test_what_is_no_audio(X, message):

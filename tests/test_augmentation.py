@@ -157,19 +157,19 @@ def test_copies_do_the_same(augment):
 @each_augmentation
 def test_whole_numbers_are_refused(augment):
     batch = make_batch(augment)._replace(x=torch.zeros(12, 1600, dtype=torch.int16))
-    with pytest.raises(TypeError, match=r"floating numbers; got torch.int16. Divide int16 waveforms by 32768"):
+    with pytest.raises(TypeError, match=r"torch\.int16.*32768"):
         augment.draw(batch, seeded())
 
 
 @pytest.mark.parametrize(
     ("augment", "message"),
     [
-        (Mixup(alpha=0), "The 'alpha' parameter of Mixup must be a float in the range"),
-        (Mixup(target_share=1.5), "The 'target_share' parameter of Mixup"),
-        (SpecAugment(time_mask=-1), "The 'time_mask' parameter of SpecAugment"),
-        (SpecAugment(fill="zero"), "The 'fill' parameter of SpecAugment"),
-        (SevenBandParametricEQ(sample_rate=0), "The 'sample_rate' parameter of SevenBandParametricEQ"),
-        (SevenBandParametricEQ(sample_rate=16000, min_gain_db=3, max_gain_db=1), "min_gain_db=3 must not exceed max"),
+        (Mixup(alpha=0), "'alpha' .* Mixup"),
+        (Mixup(target_share=1.5), "'target_share' .* Mixup"),
+        (SpecAugment(time_mask=-1), "'time_mask' .* SpecAugment"),
+        (SpecAugment(fill="zero"), "'fill' .* SpecAugment"),
+        (SevenBandParametricEQ(sample_rate=0), "'sample_rate' .* SevenBandParametricEQ"),
+        (SevenBandParametricEQ(sample_rate=16000, min_gain_db=3, max_gain_db=1), "min_gain_db=3.*max_gain_db=1"),
     ],
 )
 def test_wrong_parameters_are_named(augment, message):
@@ -178,9 +178,9 @@ def test_wrong_parameters_are_named(augment, message):
 
 
 def test_the_base_says_what_is_missing():
-    with pytest.raises(NotImplementedError, match=r"Augmentation must define draw\(batch, generator\)"):
+    with pytest.raises(NotImplementedError, match=r"Augmentation .*draw\(batch, generator\)"):
         Augmentation()(make_batch(Augmentation()), seeded())
-    with pytest.raises(NotImplementedError, match=r"Augmentation must define apply\(batch, params\)"):
+    with pytest.raises(NotImplementedError, match=r"Augmentation .*apply\(batch, params\)"):
         Augmentation().apply(make_batch(Augmentation()), {})
 
 
@@ -237,13 +237,13 @@ def test_mixup_takes_what_there_is_where_a_domain_is_missing(only):
 
 
 def test_mixup_needs_domains_to_favour_one():
-    with pytest.raises(ValueError, match=r"target_share=0.5 needs to know the domain of each clip"):
+    with pytest.raises(ValueError, match=r"target_share=0\.5 .*domain"):
         Mixup(target_share=0.5).draw(Batch(torch.zeros(5, 1), ()), seeded())
 
 
 def test_mixup_refuses_hard_targets():
     batch = Batch(torch.zeros(5, 1), (torch.arange(5),))
-    with pytest.raises(TypeError, match=r"soft targets of shape \(batch, n_classes\); got torch.int64 of shape \(5,\)"):
+    with pytest.raises(TypeError, match=r"\(batch, n_classes\).*torch\.int64.*\(5,\)"):
         Mixup()(batch, seeded())
 
 
@@ -338,7 +338,7 @@ def test_fit_transform_favours_the_target_domain():
 
 def test_fit_transform_needs_domains_to_favour_one():
     for X in (make_clips(), np.eye(5)):
-        with pytest.raises(ValueError, match="Give clips with a field 'domain'"):
+        with pytest.raises(ValueError, match="'domain'"):
             Mixup(target_share=0.5).fit_transform(X)
 
 
@@ -358,7 +358,7 @@ def test_in_a_pipeline_only_the_training_data_are_mixed():
 
 
 def test_clips_without_sound_are_named():
-    with pytest.raises(ValueError, match=r"Mixup needs the field 'waveform' or 'log_mel'.*the clips have section"):
+    with pytest.raises(ValueError, match=r"Mixup .*'waveform' or 'log_mel'.*section"):
         Mixup().fit(Clips(section=["00"]))
 
 
@@ -424,7 +424,7 @@ def test_spec_augment_by_hand(shape):
 
 
 def test_spec_augment_wants_spectrograms():
-    with pytest.raises(ValueError, match=r"wants spectrograms of shape \(batch, n_mels, n_frames\); got \(5, 1600\)"):
+    with pytest.raises(ValueError, match=r"\(batch, n_mels, n_frames\).*\(5, 1600\)"):
         SpecAugment()(Batch(torch.zeros(5, 1600), ()), seeded())
 
 
@@ -504,15 +504,13 @@ def test_an_equalised_clip_is_a_new_class_of_the_first_target():
 @needs_audiomentations
 def test_equalizer_wants_waveforms_and_soft_targets():
     equalizer = SevenBandParametricEQ(sample_rate=16000, new_class=True)
-    with pytest.raises(ValueError, match=r"wants waveforms of shape \(batch, n_samples\); got \(5, 3, 4\)"):
+    with pytest.raises(ValueError, match=r"\(batch, n_samples\).*\(5, 3, 4\)"):
         equalizer(Batch(torch.zeros(5, 3, 4), ()), seeded())
-    with pytest.raises(TypeError, match="SevenBandParametricEQ wants soft targets"):
+    with pytest.raises(TypeError, match=r"SevenBandParametricEQ .*soft targets"):
         equalizer(Batch(torch.zeros(5, 100), (torch.arange(5),)), seeded())
 
 
 def test_equalizer_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "audiomentations", None)
-    with pytest.raises(
-        ImportError, match=r"SevenBandParametricEQ needs audiomentations: pip install 'skasd\[augment\]'"
-    ):
+    with pytest.raises(ImportError, match=r"SevenBandParametricEQ .*pip install 'skasd\[augment\]'"):
         SevenBandParametricEQ(sample_rate=16000).draw(Batch(torch.zeros(5, 100), ()), seeded())

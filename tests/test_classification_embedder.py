@@ -1,6 +1,5 @@
 import subprocess
 import sys
-import warnings
 from functools import partial
 
 import joblib
@@ -14,7 +13,7 @@ from skorch.callbacks import EpochScoring
 from torch import nn
 
 from skasd.audio import AudioLoader
-from skasd.augmentation import Mixup, SpecAugment
+from skasd.augmentation import Augmentation, Mixup, SpecAugment
 from skasd.clips import Clips
 from skasd.detectors import CosineCenterDetector
 from skasd.embedders import ClassificationEmbedder
@@ -212,13 +211,52 @@ def test_waveforms_files_and_16_bit_samples_train_alike(tmp_path):
             np.testing.assert_array_equal(output(embedder, form), wanted)
 
 
+class Silence(Augmentation):
+    """Sets all that it is given to one number, which tells what it was given and whether it counts."""
+
+    def __init__(self, works_on, value):
+        self.works_on = works_on
+        self.value = value
+
+    def draw(self, batch, generator):
+        return {}
+
+    def apply(self, batch, params):
+        assert batch.x.ndim == (2 if self.works_on == "waveform" else 3)
+        return batch._replace(x=torch.full_like(batch.x, self.value))
+
+
+class Listener(TinyNetwork):
+    """A network that keeps what it was trained on."""
+
+    def __init__(self):
+        super().__init__()
+        self.heard = []
+
+    def forward(self, x):
+        if self.training:
+            self.heard.append(x)
+        return super().forward(x)
+
+
 @pytest.mark.parametrize("window", [None, 16])
-def test_spectrogram_augmentation_comes_after_the_front_end(window):
-    clips = make_waveforms()
-    augmentations = (Mixup(), SpecAugment(freq_mask=4, time_mask=4))
-    embedder = make_embedder(network=WAVE_NETWORK, augmentations=augmentations, window=window).fit(clips)
-    assert np.isfinite(output(embedder, clips)).all()
-    assert output(embedder, clips).ndim == (2 if window is None else 3)
+@pytest.mark.parametrize(
+    ("augmentations", "heard"),
+    [
+        ((Silence("log_mel", -3.0),), -3.0),
+        ((Silence("waveform", 0.0),), 10 * np.log10(np.finfo(float).eps)),
+        ((Silence("waveform", 0.0), Silence("log_mel", -3.0), Silence("any", -4.0)), -4.0),
+    ],
+)
+def test_every_augmentation_is_applied_before_or_after_the_front_end(augmentations, heard, window):
+    network = partial(WithFrontEnd, [FRONT_END], Listener)
+    embedder = make_embedder(network=network, augmentations=augmentations, window=window).fit(make_waveforms())
+    batches = embedder.network_.backbone.heard
+    assert len(batches) == 2 * 2  # epochs of 24 clips, 16 at a time
+    for batch in batches:
+        assert batch.shape[2] == (window or 21)
+        np.testing.assert_allclose(batch, heard, rtol=1e-4)
+    assert np.isfinite(output(embedder, make_waveforms())).all()
 
 
 def test_dual_features_of_the_first_report_train():
@@ -266,6 +304,17 @@ def test_batch_norms_end_with_the_statistics_of_the_training_clips(params):
     torch.testing.assert_close(norm.running_mean, maps.mean(dim=1), rtol=tolerance, atol=tolerance)
     torch.testing.assert_close(norm.running_var, maps.var(dim=1), rtol=tolerance, atol=tolerance)
     assert norm.momentum == 0.1 and not norm.training
+
+
+def test_batch_norms_end_with_the_statistics_of_all_batches():
+    clips = make_clips()
+    clips = clips.with_fields(log_mel=clips["log_mel"] + np.arange(48, dtype=np.float32)[:, None, None])
+    network = make_embedder(max_epochs=1, batch_size=8).fit(clips).network_
+    with torch.no_grad():
+        maps = network.first[0](torch.from_numpy(clips["log_mel"])[:, None])
+    norm = network.first[1]
+    assert norm.num_batches_tracked == 6
+    torch.testing.assert_close(norm.running_mean, maps.mean(dim=(0, 2, 3)), rtol=1e-4, atol=1e-4)
 
 
 def test_after_one_step_the_network_embeds_as_it_did_in_training():
@@ -317,16 +366,6 @@ def test_a_fresh_process_gives_the_same_bit_for_bit(tmp_path):
     np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), output(embedder, clips))
 
 
-def test_another_version_warns_with_both():
-    state = make_embedder().fit(make_clips()).__getstate__()
-    loaded = ClassificationEmbedder.__new__(ClassificationEmbedder)
-    with pytest.warns(UserWarning, match=r"saved with skasd 0\.0\.1, torch 1\.0 and is loaded with skasd \d"):
-        loaded.__setstate__(state | {"_versions": "skasd 0.0.1, torch 1.0"})
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        loaded.__setstate__(state)
-
-
 @pytest.mark.parametrize(("pause", "n_lines"), [(0.0, 10), (30.0, 1)])
 def test_progress_in_a_log_file_is_a_few_lines(capsys, monkeypatch, pause, n_lines):
     monkeypatch.setattr("skasd._progress._PAUSE", pause)
@@ -349,7 +388,7 @@ def test_progress_in_a_log_file_is_a_few_lines(capsys, monkeypatch, pause, n_lin
         ({"network": partial(nn.Linear, 7, 3)}, {}, r"cannot take clips of shape \(16, 20\)"),
         ({"network": WAVE_NETWORK}, {}, "cannot take clips of shape"),
         ({"lr": 1e30, "optimizer": torch.optim.SGD}, {}, "Training diverged: the loss is .* Lower lr"),
-        ({"validation_fraction": 0.01}, {}, "test_size"),
+        ({"validation_fraction": 0.01}, {}, "validation_fraction=0.01 of 48"),
     ],
 )
 def test_what_cannot_train_says_why(params, change, message):

@@ -56,17 +56,17 @@ def test_join_undoes_split(clips):
 
 
 def test_join_needs_the_same_fields(clips):
-    with pytest.raises(ValueError, match=r"only one side has \['label'\]"):
+    with pytest.raises(ValueError, match=r"one side.*'label'"):
         clips + clips.without("label")
 
 
 def test_join_needs_rows_of_one_shape(clips):
-    with pytest.raises(ValueError, match=r"'embedding' has rows of shape \(3,\) on one side and \(2,\)"):
+    with pytest.raises(ValueError, match=r"'embedding'.*\(3,\).*\(2,\)"):
         clips + clips.with_fields(embedding=np.zeros((40, 2), np.float32))
 
 
 def test_fields_of_unequal_length_are_refused():
-    with pytest.raises(ValueError, match=r"same number of rows.*'section': 2.*'label': 3"):
+    with pytest.raises(ValueError, match=r"'section': 2.*'label': 3"):
         Clips(section=["00", "01"], label=[1, 1, 1])
 
 
@@ -77,13 +77,13 @@ def test_fields_of_unequal_length_are_refused():
         ("label", [1.0, np.nan], r"'label' holds \+1"),
         ("label", ["normal", "anomaly"], r"'label'.*'normal', 'anomaly'"),
         ("label", [False, True], r"'label'.*False, True.*np.where"),
-        ("waveform", np.zeros(5), r"'waveform' must have 2 dimensions.*\(5,\)"),
-        ("log_mel", np.zeros((2, 5)), r"'log_mel' must have 3 dimensions"),
-        ("embedding", np.zeros(5), r"'embedding' must have 2 or 3 dimensions"),
-        ("speed", 3.0, r"'speed' must have at least 1 dimensions"),
-        ("path", "fan.wav", r"'path' needs one value per clip.*'fan.wav'"),
-        ("path", Path("fan"), r"'path' needs one value per clip.*'fan'"),
-        ("waveform", [np.zeros(5), np.zeros(7), np.zeros(6)], r"several lengths, 5 to 7 samples.*AudioLoader"),
+        ("waveform", np.zeros(5), r"'waveform'.* 2 .*\(5,\)"),
+        ("log_mel", np.zeros((2, 5)), r"'log_mel'.* 3 .*\(2, 5\)"),
+        ("embedding", np.zeros(5), r"'embedding'.* 2 or 3 .*\(5,\)"),
+        ("speed", 3.0, r"'speed'.* at least 1 "),
+        ("path", "fan.wav", r"'path'.*'fan\.wav'"),
+        ("path", Path("fan"), r"'path'.*'fan'"),
+        ("waveform", [np.zeros(5), np.zeros(7), np.zeros(6)], r" 5 to 7 samples.*AudioLoader"),
     ],
 )
 def test_a_field_that_does_not_fit_is_refused(field, values, message):
@@ -92,9 +92,9 @@ def test_a_field_that_does_not_fit_is_refused(field, values, message):
 
 
 def test_unknown_field_is_named_with_those_that_exist(clips):
-    with pytest.raises(KeyError, match="no field 'speed'; these clips have path, embedding"):
+    with pytest.raises(KeyError, match=r"'speed'.* path, embedding"):
         clips["speed"]
-    with pytest.raises(KeyError, match="no field 'speed'"):
+    with pytest.raises(KeyError, match="'speed'"):
         clips.without("speed")
 
 
@@ -104,7 +104,7 @@ def test_one_integer_is_no_index(clips):
 
 
 def test_clips_are_not_silently_an_array(clips):
-    with pytest.raises(TypeError, match=r"Pass a field.*FieldTransformer"):
+    with pytest.raises(TypeError, match=r"clips\['embedding'\].*FieldTransformer"):
         np.asarray(clips)
 
 
@@ -260,3 +260,15 @@ def test_clips_of_one_recording_share_its_number():
     assert numbers[0] == numbers[3]
     assert len(set(numbers.tolist())) == 4
     np.testing.assert_array_equal(recording_numbers(np.zeros((3, 2)), 3), [0, 1, 2])
+
+
+def test_missing_numbers_of_pandas_are_unknown():
+    pandas = pytest.importorskip("pandas")
+    recording = pandas.array([1, pandas.NA, 1], dtype="Int64")
+    assert Clips(recording=recording)["recording"].tolist() == ["1", "", "1"]
+
+
+@pytest.mark.parametrize("values", [{"a": 1}, {"a", "b"}, {"a": 1}.keys()], ids=["dict", "set", "keys"])
+def test_what_has_no_order_is_no_field(values):
+    with pytest.raises(ValueError, match="'section'"):
+        Clips(section=values)

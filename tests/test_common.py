@@ -3,72 +3,34 @@
 import importlib
 import inspect
 import pkgutil
-from functools import partial
 
 import pytest
+from estimators import ESTIMATORS
 from sklearn.base import BaseEstimator
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import estimator_checks_generator, parametrize_with_checks
-from torch.nn import LazyLinear
 
 import skasd
-from skasd.audio import AudioLoader, LevelNormalizer
-from skasd.augmentation import Mixup
-from skasd.detectors import (
-    AutoencoderDetector,
-    CosineCenterDetector,
-    FlowDetector,
-    GaussianMixtureDetector,
-    LocalOutlierFactorDetector,
-    MahalanobisDetector,
-    NearestNeighborsDetector,
-    OutlierExposureDetector,
-)
-from skasd.embedders import ClassificationEmbedder, StatisticsEmbedder
-from skasd.ensemble import ScoreEnsemble
-from skasd.features import FieldTransformer, FrameStacker, LogMelSpectrogram
-from skasd.losses import SoftmaxLoss
 
-TRAINING = {"max_epochs": 3, "batch_size": 64, "device": "cpu", "threshold": "quantile"}
-ESTIMATORS = [
-    AudioLoader(),
-    LevelNormalizer(),
-    LogMelSpectrogram(sample_rate=8, n_fft=2, hop_length=1, n_mels=1, fmax=8.0),
-    FrameStacker(n_frames=1),
-    FieldTransformer(StandardScaler()),
-    Mixup(),
-    ClassificationEmbedder(partial(LazyLinear, 3), loss=SoftmaxLoss, max_epochs=2, device="cpu"),
-    StatisticsEmbedder(),
-    CosineCenterDetector(),
-    GaussianMixtureDetector(),
-    LocalOutlierFactorDetector(n_neighbors=2),
-    MahalanobisDetector(),
-    NearestNeighborsDetector(metric="euclidean"),
-    AutoencoderDetector(network_params={"n_hidden": (4,), "n_bottleneck": 2}, **TRAINING),
-    FlowDetector(transforms=2, hidden_features=(8,), **TRAINING),
-    OutlierExposureDetector(),
-    ScoreEnsemble([("density", MahalanobisDetector()), ("distance", LocalOutlierFactorDetector(n_neighbors=2))]),
-]
-
-LEAVES_ITSELF_OUT = dict.fromkeys(
-    ["check_outliers_train", "check_outliers_fit_predict"],
-    "the threshold is set on training scores in which no clip is its own neighbour, so fewer than "
-    "contamination x n_clips are called anomalous when the same clips are scored again",
-)
 HELD_OUT = dict.fromkeys(
     ["check_outliers_train", "check_outliers_fit_predict"],
     "the threshold is set on scores by models that have not learned from the clip, so fewer than contamination x "
     "n_clips are called anomalous when the same clips are scored again",
 )
+NO_FULL_SCALE = {"check_estimators_dtypes": "it gives int64, which does not tell what full scale is"}
 EXPECTED_FAILURES = {
+    "AudioLoader": NO_FULL_SCALE,
+    "ClassificationEmbedder": NO_FULL_SCALE,
     "CosineCenterDetector": {"check_estimators_dtypes": "the check has rows of zeros, which have no direction"},
-    "LevelNormalizer": {"check_estimators_dtypes": "one of its rows is all zeros, and silence has no level"},
-    "LocalOutlierFactorDetector": LEAVES_ITSELF_OUT,
+    "GaussianMixtureDetector": HELD_OUT,
+    "LevelNormalizer": NO_FULL_SCALE,
+    "LocalOutlierFactorDetector": HELD_OUT,
+    "LogMelSpectrogram": NO_FULL_SCALE,
+    "MahalanobisDetector": HELD_OUT,
     "Mixup": dict.fromkeys(
         ["check_transformer_general", "check_transformer_data_not_an_array"],
         "fit_transform mixes the clips that train, and transform gives clips back as they are",
     ),
-    "NearestNeighborsDetector": LEAVES_ITSELF_OUT,
+    "NearestNeighborsDetector": HELD_OUT,
     "ScoreEnsemble": HELD_OUT
     | {"check_complex_data": "its y is complex too, and y is looked at before the members look at X"},
 }

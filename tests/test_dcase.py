@@ -1,4 +1,5 @@
 import csv
+import os
 import re
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def test_names_of_every_year(name):
     [
         "",
         "section_00_source_train_normal_0000",
-        "section_00_source_train_normal_0000.flac",
+        "section_00_source_train_normal_0000.mp3",
         "section_0_source_train_normal_0000.wav",
         "section_00_source_train_normal.wav",
         "section_00_source_train_broken_0000.wav",
@@ -373,9 +374,7 @@ def test_ground_truth_and_clips_must_belong_together(evaluation):
         load_dcase(bearing, ground_truth=evaluator)
     for number in range(2, 14):
         make(bearing, f"test/section_04_{number:04}.wav")
-    with pytest.raises(
-        ValueError, match=r"lacks 11 of 17 test clips of bearing: .*section_04_0012.wav, ... and 1 more"
-    ):
+    with pytest.raises(ValueError, match=r"lacks 11 of 17 test clips of bearing: .*section_04_0012.wav, and 1 more"):
         load_dcase(bearing, ground_truth=evaluator)
 
 
@@ -411,7 +410,7 @@ def test_missing_folder(tmp_path):
 def test_folder_of_something_else(tmp_path):
     make(tmp_path / "music", "song.wav", *(f"{i:02}.txt" for i in range(12)))
     with pytest.raises(
-        ValueError, match=r"no .wav files in train/ or test/. It holds 00.txt, .*09.txt, ... and 3 more"
+        ValueError, match=r"no .wav or .flac files in train/ or test/. It holds 00.txt, .*09.txt, and 3 more"
     ):
         load_dcase(tmp_path / "music")
     (tmp_path / "empty").mkdir()
@@ -428,7 +427,7 @@ def test_folder_of_several_machines_names_them(fan):
 def test_split_that_is_not_there(tmp_path):
     folder = make(tmp_path / "fan", "train/section_00_source_train_normal_0000.wav")
     assert len(load_dcase(folder)) == 1
-    with pytest.raises(ValueError, match=r"no .wav files of test. There are train \(1 .wav files\)"):
+    with pytest.raises(ValueError, match=r"no .wav or .flac files of test. There are train \(1 files\)"):
         load_dcase(folder, split="test")
 
 
@@ -449,7 +448,7 @@ def test_no_clip_left(fan):
 
 def test_strays_are_all_told(fan):
     make(fan, *(f"train/take{i:02}.wav" for i in range(11)), "train/section_00_source_test_normal_0009.wav")
-    with pytest.raises(ValueError, match=r"12 of 18 .wav files(.|\n)*take08.wav, ... and 2 more(.|\n)*id_NN_NNNNNNNN"):
+    with pytest.raises(ValueError, match=r"12 of 18 audio files(.|\n)*take08.wav, and 2 more(.|\n)*id_NN_NNNNNNNN"):
         load_dcase(fan)
     assert len(load_dcase(fan, split="test")) == 3
 
@@ -478,3 +477,128 @@ def test_tables_may_begin_with_a_byte_order_mark(tmp_path):
     rows = "file_name,d1p,d1v\r\nsection_00_source_train_normal_0000.wav,m-n,W\r\n"
     (folder / "attributes_00.csv").write_text(rows, encoding="utf-8-sig", newline="")
     assert load_dcase(folder)["attribute"].tolist() == ["m-n_W"]
+
+
+# Compressed clips, what is no file, other encodings
+
+
+def compressed(folder):
+    for path in folder.rglob("*.wav"):
+        path.rename(path.with_suffix(".flac"))
+    return folder
+
+
+def test_compressed_clips_are_as_others(fan):
+    clips = load_dcase(fan)
+    found = load_dcase(compressed(fan))
+    assert [path.removesuffix(".flac") for path in found["path"]] == [
+        path.removesuffix(".wav") for path in clips["path"]
+    ]
+    for name in ("machine", "section", "domain", "attribute", "split", "label"):
+        assert found[name].tolist() == clips[name].tolist()
+
+
+def test_tables_of_the_challenge_fit_compressed_clips(tmp_path, evaluation):
+    bearing, evaluator = evaluation
+    (bearing / "attributes_03.csv").write_text("file_name,d1p,d1v\nbearing/test/section_03_0000.wav,vel,7\n")
+    clips = load_dcase(bearing, ground_truth=evaluator)
+    found = load_dcase(compressed(bearing), ground_truth=evaluator)
+    for name in ("label", "domain", "attribute"):
+        assert found[name].tolist() == clips[name].tolist()
+    table = tmp_path / "eval_data_list.csv"
+    numbers = [f"section_0{section}_000{i}" for section in (3, 4) for i in range(3)]
+    rows = [f"{name}.wav,{name[:10]}_target_test_anomaly_{name[11:]}_vel_9.wav" for name in numbers]
+    table.write_text("\n".join(["bearing,", *rows]))
+    assert load_dcase(bearing, split="test", ground_truth=table)["label"].tolist() == [-1] * 6
+
+
+def test_names_of_2020_come_again_in_the_test(tmp_path):
+    folder = make(tmp_path / "pump", "train/normal_id_00_00000000.wav", "test/normal_id_00_00000000.wav")
+    assert len(load_dcase(folder)) == len(load_dcase(compressed(folder))) == 2
+
+
+@pytest.mark.parametrize("parameters", [{"section": 0}, {"split": None}, {"domain": [1]}, {"section": [b"00"]}])
+def test_what_is_no_text(fan, parameters):
+    (name,) = parameters
+    with pytest.raises(ValueError, match=f"{name} must be"):
+        load_dcase(fan, **parameters)
+
+
+@pytest.mark.filterwarnings("ignore:1 of 1 names")
+def test_no_clip_is_a_file(tmp_path):
+    (tmp_path / "fan" / "train" / "section_00_source_train_normal_0000.wav").mkdir(parents=True)
+    with pytest.raises(ValueError, match="none of them is a file"):
+        load_dcase(tmp_path / "fan")
+
+
+def test_clip_that_is_there_twice(fan):
+    make(fan, "train/section_00_source_train_normal_0000_n_A.flac")
+    with pytest.raises(ValueError, match=r"1 clips .* twice.*section_00_source_train_normal_0000_n_A.wav"):
+        load_dcase(fan)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no such files")
+def test_what_is_no_file_is_left_out_with_a_warning(fan):
+    names = [f"section_00_source_train_normal_000{number}.wav" for number in range(5, 9)]
+    paths = [fan / "train" / name for name in names]
+    os.mkfifo(paths[0])
+    paths[1].mkdir()
+    paths[2].symlink_to(paths[2])
+    paths[3].symlink_to(fan / "test" / "section_00_source_test_normal_0001_n_A.wav")
+    with pytest.warns(UserWarning, match=r"3 of 10 names of clips are no files(.|\n)*_0005.wav(.|\n)*_0007.wav"):
+        clips = load_dcase(fan)
+    assert set(map(str, paths)) & set(clips["path"]) == {str(paths[3])}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "latin-1", "cp1252"])
+def test_encodings_of_tables(tmp_path, encoding):
+    folder = make(tmp_path / "fan", "train/section_00_source_train_normal_0000.wav")
+    path = folder / "attributes_00.csv"
+    path.write_text("file_name,d1p,d1v\nsection_00_source_train_normal_0000,Öl,30°\n", encoding=encoding)
+    if encoding.startswith("utf") and encoding != "utf-16-le":
+        assert load_dcase(folder)["attribute"].tolist() == ["Öl_30°"]
+    else:
+        with pytest.raises(ValueError, match=r"^.*attributes_00.csv: is not UTF-8: byte \d+ is 0x..\. Save it"):
+            load_dcase(folder)
+
+
+@pytest.mark.parametrize("content", [b"file_name,d1p\0\nx,y\n", b'file_name,"' + b"x" * 200000])
+def test_table_that_is_no_csv(tmp_path, content):
+    folder = make(tmp_path / "fan", "train/section_00_source_train_normal_0000.wav")
+    (folder / "attributes_00.csv").write_bytes(content)
+    with pytest.raises(ValueError, match=r"attributes_00.csv"):
+        load_dcase(folder)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no pipes")
+def test_table_that_is_a_pipe(tmp_path):
+    folder = make(tmp_path / "fan", "train/section_00_source_train_normal_0000.wav")
+    os.mkfifo(folder / "attributes_00.csv")
+    with pytest.raises(ValueError, match=r"attributes_00.csv: is a named pipe"):
+        load_dcase(folder)
+
+
+@pytest.mark.parametrize(
+    "rows", ["section_03_0000.wav,0\nsection_03_0000.wav,1\n", "notes.txt,0\n", "section_03_0000.wav,2\n"]
+)
+def test_flags_that_contradict_or_fit_nothing(evaluation, rows):
+    bearing, evaluator = evaluation
+    path = evaluator / "ground_truth_data" / "ground_truth_bearing_section_03_test.csv"
+    path.write_text(rows)
+    with pytest.raises(ValueError, match=f"{re.escape(str(path))}.*{rows[:5]}"):
+        load_dcase(bearing, ground_truth=evaluator)
+
+
+def test_list_of_names_that_fit_nothing(evaluation, tmp_path):
+    table = tmp_path / "eval_data_list.csv"
+    table.write_text("bearing\nsection_03_0000.wav,something.wav\n")
+    with pytest.raises(ValueError, match=r"eval_data_list.csv.*something.wav"):
+        load_dcase(evaluation[0], ground_truth=table)
+
+
+def test_machine_whose_name_is_a_pattern(tmp_path):
+    make(tmp_path / "fan[1]", "test/section_00_0000.wav")
+    for name in ("fan[1]", "fan1"):
+        flag = int(name == "fan1")
+        (tmp_path / f"ground_truth_{name}_section_00_test.csv").write_text(f"section_00_0000.wav,{flag}\n")
+    assert load_dcase(tmp_path / "fan[1]", ground_truth=tmp_path)["label"].tolist() == [1]

@@ -10,6 +10,7 @@ import pytest
 from matplotlib import colors, pyplot
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from sklearn.pipeline import make_pipeline
 from torch import nn
 
@@ -244,6 +245,22 @@ def test_can_be_read_in_light_and_in_dark(name, style, drawn):
         assert contrast(line.get_color(), ax.get_facecolor()) > 2, line  # orange on white has 2.2
     for patch in display.ax_.patches:
         assert contrast(patch.get_edgecolor(), ax.get_facecolor()) > 2, patch
+
+
+@every_display
+@pytest.mark.parametrize("given", ["pump $2_{1$", "_pump", r"pump $\foo$", r"pump \$1"])
+def test_names_are_shown_as_they_are(name, given):
+    """No part of a machine's name is taken for a formula, and none keeps it out of the legend."""
+    axes = Figure().add_subplot()
+    DRAW[name](ax=axes, name=given)
+    axes.figure.draw_without_rendering()
+    texts = [text for text in axes.figure.findobj(Text) if "pump" in text.get_text()]
+    assert texts
+    for text in texts:
+        literal = axes.figure.text(0, 0, text.get_text().replace(r"\$", "$"), parse_math=False)
+        literal.set_fontproperties(text.get_fontproperties())
+        assert given in literal.get_text()
+        assert text.get_window_extent().width == pytest.approx(literal.get_window_extent().width, abs=1)
 
 
 @every_display

@@ -1,32 +1,29 @@
-"""The pages of the documentation: their code runs and prints what they say, their links lead somewhere."""
+"""README and documentation: their code runs and prints what they say, and their links lead somewhere."""
 
 import contextlib
 import doctest
 import importlib
 import io
 import re
+import runpy
 import sys
 import textwrap
 import types
 from pathlib import Path
 
-import matplotlib
 import pytest
 from matplotlib import pyplot
 
 import skasd
 from skasd.evaluation._published import SYSTEMS
 
-DOCS = Path(__file__).parents[1] / "docs"
-PAGES = sorted(path for path in DOCS.rglob("*.md") if not {"_build", "gallery"} & set(path.relative_to(DOCS).parts))
-README = DOCS.parent / "README.md"
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *DOCS.glob("*.md"), *DOCS.glob("howto/*.md"), *DOCS.glob("development/*.md")]
+TEXTS = {str(page.relative_to(ROOT)): page.read_text(encoding="utf-8") for page in PAGES}
 BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
-WITH_CODE = [path for path in PAGES if "\n```python\n" in path.read_text(encoding="utf-8")]
+WITH_CODE = sorted(page for page, text in TEXTS.items() if "\n```python\n" in text)
 LIKE = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-
-
-def name(page):
-    return str(page.relative_to(DOCS.parent))
 
 
 def run(code, names):
@@ -36,69 +33,92 @@ def run(code, names):
     return printed.getvalue()
 
 
-@pytest.mark.parametrize("page", WITH_CODE, ids=name)
-def test_code_runs_from_top_to_bottom_and_prints_what_stands_below(page, tmp_path, monkeypatch):
+@pytest.mark.parametrize("page", WITH_CODE)
+def test_code_runs_from_top_to_bottom_and_prints_what_follows(page, tmp_path, monkeypatch):
     """A block that prints is followed by a block of text with what it prints; ``...`` stands for anything."""
     monkeypatch.chdir(tmp_path)
-    matplotlib.use("Agg")
-    text = page.read_text(encoding="utf-8")
     module, printed = types.ModuleType("page_of_the_docs"), ""
     monkeypatch.setitem(sys.modules, module.__name__, module)  # or classes of the page could not be pickled
-    for block in BLOCK.finditer(text):
-        line, (kind, content) = text.count("\n", 0, block.start()) + 1, (block[2], textwrap.dedent(block[3]))
+    for block in BLOCK.finditer(TEXTS[page]):
+        line, kind, content = TEXTS[page].count("\n", 0, block.start()) + 1, block[2], textwrap.dedent(block[3])
         if kind == "python":
-            assert not printed, f"what the code before line {line} of {page.name} prints does not stand there"
-            printed = run(compile("\n" * line + content, page.name, "exec"), vars(module))
+            assert not printed, f"what the code before line {line} of {page} prints is not there"
+            printed = run(compile("\n" * line + content, page, "exec"), vars(module))
         elif kind == "text":
             assert doctest.OutputChecker().check_output(content, printed, LIKE), f"line {line}: got\n{printed}"
             printed = ""
     assert not printed
-    pyplot.close("all")
 
 
 def test_most_pages_have_code():
     assert len(WITH_CODE) >= 10
 
 
-def slug(heading):
-    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+def test_the_code_of_the_start_page_draws_two_figures():
+    runpy.run_path(str(DOCS / "start.py"))
+    assert len(pyplot.get_fignums()) == 2
 
 
-def anchors(path):
-    text = BLOCK.sub("", path.read_text(encoding="utf-8"))
-    return {slug(heading) for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE)}
+@pytest.fixture(scope="module")
+def scheduler():
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        yield cluster.scheduler_address
 
 
-@pytest.mark.parametrize("page", [README, *PAGES], ids=name)
-def test_links_lead_somewhere(page):
-    text = BLOCK.sub("", page.read_text(encoding="utf-8"))
-    for target in re.findall(r"\]\(([^)]+)\)", text):
-        if target.startswith(("https://", "http://")):
-            continue
-        file, _, anchor = target.partition("#")
-        linked = page.parent / file if file else page
-        assert linked.is_file(), f"{page.name} links to {target}"
-        assert not anchor or anchor in anchors(linked), f"{page.name} links to {target}; there are {anchors(linked)}"
+@pytest.mark.parametrize("number", [0, 1])
+def test_programs_of_the_cluster_guide(number, scheduler, dev_data, tmp_path, capsys):
+    programs = re.findall(r"```python\n(.*?)```", TEXTS["docs/howto/cluster.md"], flags=re.DOTALL)
+    assert len(programs) == 2
+    program, home = tmp_path / "program.py", dev_data.parent
+    text = programs[number].replace("tcp://head:8786", scheduler).replace('"/shared', f'"{home.as_posix()}')
+    program.write_text(text, encoding="utf-8")
+    runpy.run_path(str(program), run_name="__main__")
+    if number == 0:
+        results = home / "results" / "rank_pooled_gmm"
+        assert sorted(path.name for path in results.iterdir()) == ["fan.json", "valve.json"]
+        assert "<img" in (home / "rank_pooled_gmm.html").read_text(encoding="utf-8")
+    else:
+        assert "'embedder__decay': " in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("page", [README, *PAGES], ids=name)
-def test_files_that_a_page_names_are_there(page):
-    named = re.findall(r"(?:tests|examples|skasd)/[\w/]+\.py", page.read_text(encoding="utf-8"))
-    assert [name for name in named if not (DOCS.parent / name).is_file()] == []
+def anchors(page):
+    headings = re.findall(r"^#+ (.*)$", BLOCK.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings} | {""}
+
+
+def is_broken(page, target):
+    file, _, anchor = target.partition("#")
+    linked = (ROOT / page).parent / file if file else ROOT / page
+    return not linked.is_file() or anchor not in anchors(linked)
+
+
+def test_links_and_files_that_pages_name_lead_somewhere():
+    wrong = []
+    for page, text in TEXTS.items():
+        links = re.findall(r"\]\((?!https?://)([^)]+)\)", BLOCK.sub("", text))
+        files = re.findall(r"(?:tests|examples|skasd)/[\w/]+\.py", text)
+        wrong += [f"{page}: {target}" for target in links if is_broken(page, target)]
+        wrong += [f"{page}: {name}" for name in files if not (ROOT / name).is_file()]
+    assert wrong == []
+
+
+def test_modules_of_the_readme_have_what_it_says():
+    rows = re.findall(r"^\| `(skasd\.\w+)` \| (.*) \|$", TEXTS["README.md"], flags=re.MULTILINE)
+    assert len(rows) >= 9
+    named = [(importlib.import_module(module), name) for module, text in rows for name in re.findall(r"`(\w+)`", text)]
+    assert [name for module, name in named if not hasattr(module, name)] == []
 
 
 def test_the_reference_has_every_public_name_once():
     text = (DOCS / "api" / "index.rst").read_text(encoding="utf-8")
-    for module in skasd._submodules:
-        section = re.search(rf"automodule:: skasd\.{module}\n.*?\n(.*?)(?=\n\w|\Z)", text, re.DOTALL)[1]
-        listed = re.findall(r"^   (\w+)$", section, re.MULTILINE)
-        public = importlib.import_module(f"skasd.{module}").__all__
-        assert sorted(listed) == sorted(public), module
+    sections = re.findall(r"automodule:: skasd\.(\w+)\n.*?\n(.*?)(?=\n\w|\Z)", text, re.DOTALL)
+    listed = {module: sorted(re.findall(r"^   (\w+)$", section, re.MULTILINE)) for module, section in sections}
+    assert listed == {name: sorted(importlib.import_module(f"skasd.{name}").__all__) for name in skasd._submodules}
 
 
 def test_published_figures_are_those_of_the_table():
-    text = (DOCS / "systems.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `\w+` \| (.*) \|$", text, re.MULTILINE)
+    rows = re.findall(r"^\| `\w+` \| (.*) \|$", TEXTS["docs/systems.md"], re.MULTILINE)
     published = {f"{value:.2f}" for system in SYSTEMS for value in (system.total or 0, *system.machines.values())}
     figures = re.findall(r"\d\d\.\d\d", "".join(rows))
     assert len(rows) == 9 and len(figures) == 11

@@ -236,11 +236,12 @@ def test_silent_file_is_a_warning(tmp_path):
 def test_samples_must_be_finite(noise, bad):
     broken = noise.copy()
     broken[1:, 77] = bad
-    with pytest.raises(ValueError, match=r"contains (NaN|infinity)"):
-        LogMelSpectrogram(**SMALL).fit(broken)
-    step = LogMelSpectrogram(**SMALL).fit(noise)
-    with pytest.raises(ValueError, match=r"^2 of 3 clips cannot be used:\nrow 1: NaN or infinite samples\nrow 2: NaN"):
-        step.transform(broken)
+    step = LogMelSpectrogram(**SMALL)
+    for call in (step.fit, step.fit(noise).transform):
+        with pytest.raises(
+            ValueError, match=r"^2 of 3 clips .*\nrow 1: 1 of 12000 samples are NaN or infinite\nrow 2: 1"
+        ):
+            call(broken)
 
 
 # Frames

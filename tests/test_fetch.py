@@ -4,6 +4,10 @@ import io
 import json
 import os
 import re
+import signal
+import subprocess
+import sys
+import textwrap
 import threading
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -309,6 +313,91 @@ def test_interrupted_unpacking(fetch, zenodo, tmp_path, monkeypatch):
     assert len(zenodo.downloads()) == 1
 
 
+def run_python(code, *arguments):
+    """Run code in another process, in which the pauses between attempts are none."""
+    head = "import os, signal, sys\nfrom skasd.datasets import _fetch, fetch_dcase\n_fetch._PAUSE = 0.0\n"
+    command = [sys.executable, "-c", head + textwrap.dedent(code), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are made by fork")
+def test_many_processes_fetch_one_machine(fetch, zenodo, tmp_path):
+    zenodo.cuts = [150_000]
+    code = """
+        def attempt():
+            try:
+                fetch_dcase(2022, "fan", data_home=sys.argv[1], api_url=sys.argv[2])
+                return 0
+            except BaseException as error:
+                print(repr(error), file=sys.stderr)
+                return 1
+
+        children = []
+        for _ in range(8):
+            children.append(os.fork())
+            if not children[-1]:
+                os._exit(attempt())
+        sys.exit(sum(os.waitpid(child, 0)[1] != 0 for child in children))
+    """
+    done = run_python(code, tmp_path, zenodo.api_url)
+    assert done.returncode == 0, done.stderr
+    assert_whole(tmp_path / "dcase2022" / "development" / "fan")
+    assert left_behind(tmp_path) == ["fan"]
+    assert len(zenodo.downloads()) == 2  # that which was cut, and its rest
+    assert "Waiting for another process that fetches fan" in done.stderr
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system kills otherwise")
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_what_a_kill_leaves_behind_is_removed_by_the_next_call(fetch, zenodo, tmp_path, moment):
+    """Killed just before or just after the machine's folder has come to its place."""
+    code = """
+        move = _fetch.move_new
+
+        def die(draft, target):
+            if sys.argv[3] == "after":
+                move(draft, target)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        _fetch.move_new = die
+        fetch_dcase(2022, "fan", data_home=sys.argv[1], api_url=sys.argv[2])
+    """
+    assert run_python(code, tmp_path, zenodo.api_url, moment).returncode == -signal.SIGKILL
+    assert len(left_behind(tmp_path)) == 4 + (moment == "after")  # the download, a draft, a lock of each, the folder
+    assert_whole(fetch())
+    assert left_behind(tmp_path) == ["fan"]
+    assert len(zenodo.downloads()) == 1
+
+
+def test_files_of_others_stay(fetch, tmp_path):
+    home = tmp_path / "dcase2022" / "development"
+    home.mkdir(parents=True)
+    for name in ("dev_valve.zip.part", ".fan-notes.txt", "fan.zip", "mine.zip.part"):
+        (home / name).write_text("mine")
+    fetch()
+    fetch()
+    assert left_behind(tmp_path) == sorted(["dev_valve.zip.part", ".fan-notes.txt", "fan.zip", "mine.zip.part", "fan"])
+
+
+def test_a_file_in_the_place_of_the_folder(fetch, zenodo, tmp_path):
+    home = tmp_path / "dcase2022" / "development"
+    home.mkdir(parents=True)
+    (home / "fan").write_text("mine")
+    with pytest.raises(FileExistsError, match="fan' is no folder"):
+        fetch()
+    assert (home / "fan").read_text() == "mine"
+    assert zenodo.requests == []
+
+
+def test_answer_that_does_not_end(fetch, zenodo, tmp_path):
+    listed = zenodo.record()
+    listed[0]["size"] = 1000
+    zenodo.record = lambda: listed
+    with pytest.raises(ValueError, match=r"dev_fan.zip arrived with the MD5 sum"):
+        fetch()
+    assert left_behind(tmp_path) == []
+
+
 def test_another_process_is_faster(fetch, tmp_path, monkeypatch):
     unpack = _fetch._unpack
 
@@ -413,7 +502,7 @@ def test_unknown_machine_lists_those_that_there_are(fetch, zenodo):
         fetch("van")
 
 
-@pytest.mark.parametrize("machine", ["../fan", "", "fan/train", "/fan"])
+@pytest.mark.parametrize("machine", ["../fan", "", "fan/train", "/fan", 5])
 def test_machine_that_is_a_path(fetch, zenodo, machine):
     with pytest.raises(ValueError, match=r"machine must be a name such as 'fan'"):
         fetch(machine)

@@ -10,7 +10,14 @@ from skasd.clips import Clips
 from skasd.detectors import FlowDetector
 from skasd.detectors._flow import AutoregressiveStep, SectionFlow
 
-TRAINING = {"max_epochs": 30, "lr": 0.01, "lr_schedule": "cosine", "device": "cpu", "random_state": 0}
+TRAINING = {
+    "max_epochs": 30,
+    "lr": 0.01,
+    "lr_schedule": "cosine",
+    "validation_fraction": 0.0,
+    "device": "cpu",
+    "random_state": 0,
+}
 
 
 def make_flow(n_features=4, n_sections=2, transforms=3, hidden_features=(16,)):
@@ -197,8 +204,8 @@ def test_features_that_never_vary_are_left_out():
     wide = np.insert(X, [0, 2], [-80.0, 0.1], axis=1)
     detector = FlowDetector(**params).fit(wide)
     assert detector.network_.features.tolist() == [1, 2, 4]
-    np.testing.assert_array_equal(detector.score_samples(wide), wanted)
-    with pytest.raises(ValueError, match="All 5 training rows are the same"):
+    np.testing.assert_allclose(detector.score_samples(wide), wanted, rtol=1e-12)
+    with pytest.raises(ValueError, match="the same"):
         FlowDetector().fit(np.full((5, 2), 3.0))
 
 
@@ -212,7 +219,7 @@ def test_wide_windows_with_outliers_stay_finite():
     rng = np.random.default_rng(0)
     X = rng.standard_t(2, size=(300, 200)).astype(np.float32).cumsum(axis=1)  # neighbours alike, heavy tails
     X[:, 50] = X[:, 49]  # no density on its own
-    detector = FlowDetector(max_epochs=5, batch_size=64, device="cpu", random_state=0).fit(X)
+    detector = FlowDetector(max_epochs=5, batch_size=64, validation_fraction=0.0, device="cpu", random_state=0).fit(X)
     assert detector.history_[-1]["train_loss"] < detector.network_.gaussian_entropy()
     assert np.isfinite(detector.score_samples(1000 * X)).all()
     assert detector.score_samples(1000 * X).max() < detector.score_samples(X).min()

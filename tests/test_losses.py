@@ -453,11 +453,11 @@ def test_mixed_precision_is_safe(make, dtype):
 @pytest.mark.parametrize(
     ("embedding", "target", "message"),
     [
-        (torch.zeros(3, 7), torch.zeros(3, dtype=torch.int64), r"wants embeddings of shape \(batch, 8\); got \(3, 7\)"),
-        (torch.zeros(3, 8, 2), torch.zeros(3, dtype=torch.int64), r"got \(3, 8, 2\)"),
-        (torch.zeros(3, 8), torch.zeros(4, dtype=torch.int64), r"whole numbers, shape \(3,\).*got torch.int64.*\(4,\)"),
-        (torch.zeros(3, 8), torch.zeros(3, 4), r"soft one, shape \(3, 5\); got torch.float32 of shape \(3, 4\)"),
-        (torch.zeros(3, 8), torch.zeros(3), r"got torch.float32 of shape \(3,\)"),
+        (torch.zeros(3, 7), torch.zeros(3, dtype=torch.int64), r"\(batch, 8\).*\(3, 7\)"),
+        (torch.zeros(3, 8, 2), torch.zeros(3, dtype=torch.int64), r"\(3, 8, 2\)"),
+        (torch.zeros(3, 8), torch.zeros(4, dtype=torch.int64), r"\(3,\).*torch\.int64.*\(4,\)"),
+        (torch.zeros(3, 8), torch.zeros(3, 4), r"\(3, 5\).*torch\.float32.*\(3, 4\)"),
+        (torch.zeros(3, 8), torch.zeros(3), r"torch\.float32.*\(3,\)"),
     ],
 )
 def test_wrong_shapes_are_named(make, embedding, target, message):
@@ -470,15 +470,15 @@ def test_wrong_shapes_are_named(make, embedding, target, message):
     [
         (lambda: SoftmaxLoss(8, 0), "n_classes must be a whole number of at least 1; got 0"),
         (lambda: SoftmaxLoss(8.0, 2), "embedding_size must be a whole number of at least 1; got 8.0"),
-        (lambda: ArcFaceLoss(8, 2, margin=-0.1), r"margin must be in \[0, pi\) radians; got -0.1"),
-        (lambda: ArcFaceLoss(8, 2, margin=28.6), r"margin must be in \[0, pi\) radians; got 28.6"),
-        (lambda: ArcFaceLoss(8, 2, scale=0), "scale must be above 0; got 0"),
-        (lambda: SubclusterAdaCosLoss(8, 2, n_subclusters=0), "n_subclusters must be a whole number"),
-        (lambda: FocalLoss(8, 2, gamma=-1), "gamma must be at least 0; got -1"),
-        (lambda: FocalLoss(8, 2, alpha=[1.0, 2.0, 3.0]), "alpha must be a number above 0, or 2 of them"),
-        (lambda: FocalLoss(8, 2, alpha=-1.0), r"got -1.0"),
-        (lambda: MultiTargetLoss(8, 6), r"n_classes must hold the number of classes of each target.*got 6"),
-        (lambda: MultiTargetLoss(8, ()), r"n_classes must hold the number of classes of each target.*got \(\)"),
+        (lambda: ArcFaceLoss(8, 2, margin=-0.1), r"margin .*radians.*-0\.1"),
+        (lambda: ArcFaceLoss(8, 2, margin=28.6), r"margin .*radians.*28\.6"),
+        (lambda: ArcFaceLoss(8, 2, scale=0), "scale .*got 0"),
+        (lambda: SubclusterAdaCosLoss(8, 2, n_subclusters=0), "n_subclusters .*0"),
+        (lambda: FocalLoss(8, 2, gamma=-1), "gamma .*-1"),
+        (lambda: FocalLoss(8, 2, alpha=[1.0, 2.0, 3.0]), "alpha .* 2 "),
+        (lambda: FocalLoss(8, 2, alpha=-1.0), r"alpha .*-1\.0"),
+        (lambda: MultiTargetLoss(8, 6), r"n_classes .*got 6"),
+        (lambda: MultiTargetLoss(8, ()), r"n_classes .*\(\)"),
     ],
 )
 def test_wrong_parameters_are_named(make, message):
@@ -487,10 +487,10 @@ def test_wrong_parameters_are_named(make, message):
 
 
 def test_targets_that_do_not_match_the_heads_are_named():
-    with pytest.raises(ValueError, match="has 2 targets; got 1"):
+    with pytest.raises(ValueError, match=r"2 targets.* 1"):
         MultiTargetLoss(8, (6, 39))(torch.zeros(3, 8), [torch.zeros(3, dtype=torch.int64)])
 
 
 def test_a_loss_without_logits_says_what_is_missing():
-    with pytest.raises(NotImplementedError, match="ClassificationLoss must define logits"):
+    with pytest.raises(NotImplementedError, match=r"ClassificationLoss .*logits"):
         ClassificationLoss(8, 2)(torch.zeros(3, 8), torch.zeros(3, dtype=torch.int64))

@@ -1,5 +1,8 @@
 import csv
+import errno
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -221,15 +224,15 @@ def test_a_simple_detector_hears_worse_faults_better(machine):
     [
         ({"machine": "pump"}, "'machine' parameter .* must be a str among"),
         ({"n_sections": 0}, "'n_sections' parameter .* must be an int in the range"),
-        ({"n_test": -1}, "'n_test' parameter .* must be an int in the range"),
-        ({"duration": 0.1}, "'duration' parameter .* must be a float in the range"),
-        ({"sample_rate": 100}, "'sample_rate' parameter .* must be an int in the range"),
-        ({"snr": np.inf}, "'snr' parameter .* must be a float in the range"),
-        ({"severity": -1.0}, "'severity' parameter .* must be a float in the range"),
-        ({"domain_shift": "weather"}, "'domain_shift' parameter .* must be"),
-        ({"domain_shift": ("speed", "weather")}, "domain_shift must be one of 'speed', 'load', 'noise', or a sequence"),
-        ({"domain_shift": ()}, "domain_shift must be one of"),
-        ({"n_train_source": 0, "n_train_target": 0, "n_test": 0}, "There are no clips to make"),
+        ({"n_test": -1}, "'n_test'"),
+        ({"duration": 0.1}, "'duration'"),
+        ({"sample_rate": 100}, "'sample_rate'"),
+        ({"snr": np.inf}, "'snr'"),
+        ({"severity": -1.0}, "'severity'"),
+        ({"domain_shift": "weather"}, "'domain_shift' .*'weather'"),
+        ({"domain_shift": ("speed", "weather")}, "domain_shift .*'speed', 'load', 'noise'"),
+        ({"domain_shift": ()}, r"domain_shift .*\(\)"),
+        ({"n_train_source": 0, "n_train_target": 0, "n_test": 0}, "no clips"),
     ],
 )
 def test_wrong_parameters_are_errors(wrong, message):
@@ -263,7 +266,10 @@ def test_what_is_written_is_read_back(tmp_path, machine):
 
 
 def test_names_and_attributes_are_those_of_the_challenge(tmp_path):
-    folder = write_dcase(make("bearing", n_sections=1, domain_shift="speed"), str(tmp_path), sample_rate=8000)
+    clips = make("bearing", n_sections=1, domain_shift="speed", sample_rate=8000)
+    folder = write_dcase(clips, str(tmp_path), sample_rate=8000)
+    with pytest.raises(ValueError, match="8000 Hz"):
+        write_dcase(clips, tmp_path / "new")
     name = "section_00_source_train_normal_0002_vel_22"
     assert soundfile.info(folder / "train" / f"{name}.wav").samplerate == 8000
     assert (folder / "test" / "section_00_target_test_anomaly_0001_vel_26.wav").exists()
@@ -292,7 +298,7 @@ def test_nothing_is_overwritten(tmp_path):
     clips = make()
     folder = write_dcase(clips, tmp_path)
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
-    with pytest.raises(FileExistsError, match="fan' exists, and is not overwritten"):
+    with pytest.raises(FileExistsError, match="fan' exists"):
         write_dcase(clips, tmp_path)
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
@@ -302,19 +308,39 @@ def test_what_cannot_be_written_is_named_and_leaves_nothing_behind(tmp_path):
     loud = clips["waveform"].copy()
     loud[3, 5], loud[7, 0] = 1.5, np.nan
     wrong = [
-        (clips.without("domain", "label"), "needs the fields domain, label as well"),
-        (clips + make("valve"), r"clips of one machine, .* got \['fan', 'valve'\]"),
-        (clips.with_fields(machine=["../fan"] * len(clips)), "whose name can name a folder"),
-        (clips[:0], "clips of one machine"),
-        (clips.with_fields(waveform=loud), r"2 of 28 clips have samples .* in rows 3, 7\."),
-        (clips.with_fields(label=[0] * len(clips)), "28 of 28 clips have a section, domain, split, label or attribute"),
-        (clips.with_fields(attribute=["a/b"] * len(clips)), "does not fit into a file name"),
-        (clips.with_fields(section=["1"] * len(clips)), "in rows 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, and 18 more"),
-        (load_motors(split="test"), "does not fit into a file name"),
+        (clips.without("domain", "label"), "domain, label"),
+        (clips + make("valve"), r"one machine.*\['fan', 'valve'\]"),
+        (clips.with_fields(machine=["../fan"] * len(clips)), r"machine.*'\.\./fan'"),
+        (clips[:0], "one machine"),
+        (clips.with_fields(waveform=loud), r"2 of 28 clips .* 3, 7\."),
+        (clips.with_fields(label=[0] * len(clips)), "28 of 28 clips .*label"),
+        (clips.with_fields(attribute=["a/b"] * len(clips)), "attribute .*file name"),
+        (clips.with_fields(section=["1"] * len(clips)), "0, 1, 2, 3, 4, 5, 6, 7, 8, 9, and 18 more"),
+        (load_motors(split="test"), "file name"),
     ]
     for bad, message in wrong:
         with pytest.raises(ValueError, match=message):
             write_dcase(bad, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("machine", ["..", ".", "a/b", "CON", "x" * 300, "a\0b", " "])
+def test_machines_that_cannot_name_a_folder(tmp_path, machine):
+    clips = make()
+    with pytest.raises(ValueError, match=r"machine.* file"):
+        write_dcase(clips.with_fields(machine=[machine] * len(clips)), tmp_path)
+    with pytest.raises(ValueError, match="sample"):
+        write_dcase(clips.with_fields(waveform=np.zeros((len(clips), 0))), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", fail)
+    with pytest.raises(OSError, match=rf"No space left on device: '{tmp_path}'"):
+        write_dcase(make(), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

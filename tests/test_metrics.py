@@ -26,6 +26,7 @@ from skasd.metrics import (
     pauc_score,
     pauc_scorer,
 )
+from skasd.metrics._scores import kinds_of
 from skasd.model_selection import NormalOnlyKFold
 
 SHIPPED = Path(__file__).parent / "data" / "dcase2022_dev_scores"
@@ -181,6 +182,10 @@ class TestDomainScores:
         ):
             domain_scores([0, 0, 1], [1, 2, 3], ["source", "Target", ""])
 
+    def test_no_domains(self):
+        with pytest.raises(ValueError, match="domain_scores needs domain"):
+            domain_scores(self.y_true, self.y_score, None)
+
     def test_unknown_protocol(self):
         with pytest.raises(ValueError, match="'protocol' parameter of domain_scores must be"):
             domain_scores(self.y_true, self.y_score, self.domain, protocol="simple")
@@ -268,8 +273,85 @@ class TestBadInput:
         with pytest.raises(ValueError, match="'max_fpr' parameter of pauc_score must be"):
             pauc_score([0, 1], [1, 2], max_fpr=max_fpr)
 
-    def test_booleans_are_fine(self):
-        assert auc_score([False, True], [1, 2]) == 1
+    @pytest.mark.parametrize(
+        "y_true", [[False, True], np.array([0.0, 1.0]), np.array([0, 1], object), (0, 1)], ids=repr
+    )
+    def test_numbers_of_any_type_are_fine(self, y_true):
+        for y_score in ([1, 2], [False, True], np.float16([1, 2]), np.array([1, 2.5], object), np.uint8([1, 2])):
+            assert auc_score(y_true, y_score) == 1
+
+    @pytest.mark.parametrize("values", [
+        ["0", "1"], ["a", "b"], [None, 1], [0, "1"], [0j, 1j], [[0], [0, 1]], [0, 10**400],
+        np.ma.array([0, 1], mask=[False, True]), np.array(["2020", "2021"], "M8"), {0: 1},
+    ], ids=str)  # fmt: skip
+    @pytest.mark.parametrize("name", ["y_true", "y_score"])
+    def test_what_is_no_number(self, name, values):
+        with pytest.raises(ValueError, match=rf"{name} must hold one number per clip"):
+            auc_score(**{"y_true": [0, 1], "y_score": [0, 1], name: values})
+
+    def test_extreme_scores_are_ranked(self):
+        assert auc_score([0, 0, 1, 1], [-1.7e308, 1.0, 1.7e308, 5e-324]) == 0.75
+        assert auc_score([1, 0], [5e-324, 0.0]) == 1.0
+
+    @pytest.mark.parametrize("measure", [
+        auc_score, pauc_score, partial(domain_scores, domain=[]), partial(official_score, domain=[]),
+        partial(official_score, year=2020), partial(official_score, domain=[], year=2021),
+        partial(auc_score, section=[], machine=[]), partial(bootstrap_interval, auc_score),
+    ])  # fmt: skip
+    def test_no_clips(self, measure):
+        with pytest.raises(ValueError, match="There are no clips"):
+            measure([], [])
+
+    @pytest.mark.parametrize("value", [None, np.nan, 1.5, b"00"], ids=repr)
+    @pytest.mark.parametrize("name", ["section", "machine"])
+    def test_names_must_be_there(self, name, value):
+        with pytest.raises(ValueError, match=rf"'{name}' has .* in the rows 1 \("):
+            auc_score([0, 1], [1, 2], **{name: ["00", value]})
+
+    @pytest.mark.parametrize("value", [None, np.nan, "", "Source"], ids=repr)
+    def test_domains_must_be_there(self, value):
+        with pytest.raises(ValueError, match="domain must be 'source' or 'target'"):
+            official_score([0, 0, 1], [1, 2, 3], domain=["source", "target", value])
+
+
+class TestNames:
+    """Machine 'a b' with section 'c' and machine 'a' with section 'b c' are two, whatever joins their names."""
+
+    y_true, y_score, domain = [0, 0, 1, 1] * 2, [1, 2, 3, 4, 30, 40, 10, 20], ["source", "target"] * 4
+    machine, section = ["a b"] * 4 + ["a"] * 4, ["c"] * 4 + ["b c"] * 4
+
+    @pytest.mark.parametrize("separator", ["", " ", "_", "/", "\0", "', '", "\x1f", "é"])
+    def test_places_are_told_apart(self, separator):
+        fields = {
+            name: np.char.replace(np.array(values), " ", separator)
+            for name, values in {"machine": self.machine, "section": self.section}.items()
+        }
+        assert auc_score(self.y_true, self.y_score) == 0.5
+        assert auc_score(self.y_true, self.y_score, **fields) < 1e-15
+        clips = Clips(embedding=np.array([self.y_score], float).T, label=np.where(self.y_true, -1, 1), **fields)
+        clips = clips.with_fields(domain=self.domain)
+        assert auc_scorer(Loudness(), clips) < 1e-15 and pauc_scorer(Loudness(), clips) > 0.6
+        plain = {"machine": np.repeat(["x", "y"], 4), "section": np.repeat(["0", "1"], 4)}
+        for year in (2020, 2021, 2022):
+            how = {"domain": self.domain, "year": year}
+            expected = official_score(self.y_true, self.y_score, **plain, **how)
+            assert official_score(self.y_true, self.y_score, **fields, **how) == pytest.approx(expected, abs=1e-15)
+        assert len(kinds_of(8, *fields.values())[1]) == 2
+
+    def test_sections_of_several_machines_without_sections(self):
+        clips = Clips(embedding=np.array([self.y_score], float).T, label=np.where(self.y_true, -1, 1))
+        assert auc_scorer(Loudness(), clips.with_fields(machine=self.machine)) < 1e-15
+
+    def test_folds_have_clips_of_each(self):
+        label, machine, section = np.tile([1, 1, -1, -1], 2), np.repeat(["a b", "a"], 4), np.repeat(["c", "b c"], 4)
+        clips = Clips(embedding=np.zeros((8, 1)), label=label, machine=machine, section=section)
+        for _, test in NormalOnlyKFold(2).split(clips):
+            assert sorted(zip(machine[test], label[test], strict=True)) == [
+                ("a", -1),
+                ("a", 1),
+                ("a b", -1),
+                ("a b", 1),
+            ]
 
 
 def mean_difference(y_true, y_score):
@@ -349,12 +431,51 @@ class TestBootstrapInterval:
         with pytest.raises(ValueError, match="only one clip or group of the kind 'anomalous'"):
             bootstrap_interval(auc_score, [0, 0, 1], [1, 2, 3])
 
-    def test_a_group_of_two_kinds(self):
-        with pytest.raises(ValueError, match=r"Group 7 has clips of several kinds: \['anomalous', 'normal'\]"):
+    def test_recordings_by_hand(self):
+        """Healthy are A and B, with scores 0 and 2, faulty C and D, with 1 and 3.
+
+        Both healthy draws are B and both faulty ones C, for an AUC of 0, in one of 16 resamples of recordings; of
+        resamples of clips in one of 4096.
+        """
+        y_true, y_score = np.repeat([0, 1], 6), np.repeat([0, 2, 1, 3], 3)
+        clips = bootstrap_interval(auc_score, y_true, y_score, random_state=0)
+        unknown = bootstrap_interval(auc_score, y_true, y_score, groups=["", None, np.nan] * 4, random_state=0)
+        recordings = bootstrap_interval(auc_score, y_true, y_score, groups=list("AAABBBCCCDDD"), random_state=0)
+        assert recordings == (0.75, 0.0, 1.0)
+        assert clips == unknown and clips.low > 0.3
+
+    def test_a_group_of_two_kinds_is_drawn_among_its_like(self):
+        """In A, B and C a fault begins, D and E are healthy."""
+        y_true, groups = np.array([0, 1] * 3 + [0] * 4), np.array(list("AABBCCDDEE"))
+
+        def metric(y_true, y_score):
+            drawn = groups[y_score.astype(int)]
+            assert np.isin(drawn, list("ABC")).sum() == 6 and y_true.sum() == 3
+            assert all((drawn == name).sum() % 2 == 0 for name in "ABCDE")
+            return 0.0
+
+        assert bootstrap_interval(metric, y_true, np.arange(10), groups=groups, n_resamples=50) == (0, 0, 0)
+        with pytest.raises(ValueError, match="only one clip or group of the kind 'anomalous with normal'"):
             bootstrap_interval(auc_score, [0, 0, 1, 1], [1, 2, 3, 4], groups=[6, 7, 7, 8])
 
+    @pytest.mark.parametrize("value", [np.nan, np.inf, None, "0.5", np.zeros(2)], ids=repr)
+    def test_a_metric_that_gives_no_number(self, value):
+        with pytest.raises(ValueError, match="metric must give one finite number"):
+            bootstrap_interval(lambda *_: value, [0, 0, 1, 1], [1, 2, 3, 4])
+
+    @pytest.mark.parametrize(
+        "options", [{"n_resamples": 0}, {"confidence_level": 95}, {"confidence_level": 1.0}], ids=str
+    )
+    def test_options(self, options):
+        with pytest.raises(ValueError, match=rf"'{next(iter(options))}' parameter of bootstrap_interval"):
+            bootstrap_interval(auc_score, [0, 0, 1, 1], [1, 2, 3, 4], **options)
+
+    def test_groups_that_are_no_names(self):
+        with pytest.raises(ValueError, match=r"groups must name recordings.* in the rows 0 \(1\.5\)"):
+            bootstrap_interval(auc_score, [0, 0, 1, 1], [1, 2, 3, 4], groups=[1.5, 2, 3, 4])
+
     def test_groups_of_wrong_length(self):
-        with pytest.raises(ValueError, match=r"groups must have one value a clip, shape \(3,\); got shape \(2,\)"):
+        with pytest.raises(ValueError, match=r"groups must have one value per clip, shape \(3,\); got shape \(2,\)"):
             bootstrap_interval(auc_score, [0, 0, 1], [1, 2, 3], groups=[1, 2])
 
     def test_section_with_one_class(self):
@@ -479,6 +600,16 @@ class TestScorers:
             auc_scorer(Loudness(), np.ones((2, 1)))
         with pytest.raises(ValueError, match="Labels are needed to score"):
             pauc_scorer(Loudness(), Clips(embedding=np.ones((2, 1))))
+
+    @pytest.mark.parametrize("y", [[None, None], [1, None], ["1", "0"], ["a", 1]], ids=repr)
+    def test_labels_that_are_no_numbers(self, y):
+        with pytest.raises(ValueError, match=r"y must hold \+1 \(normal\) and -1"):
+            anomaly_predictions(Loudness(), np.ones((2, 1)), y)
+
+    @pytest.mark.parametrize("scorer", [*SCORERS, anomaly_predictions])
+    def test_no_clips(self, scorer, clips):
+        with pytest.raises(ValueError, match="There are no clips to score"):
+            scorer(Loudness(), clips[:0])
 
     def test_labels_of_wrong_length(self):
         with pytest.raises(ValueError, match=r"shape \(3,\); got shape \(2,\)"):

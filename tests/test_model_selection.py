@@ -60,16 +60,16 @@ class TestDevelopmentSplit:
         assert search.best_score_ == pauc_scorer(by_hand, test)
 
     def test_array(self):
-        with pytest.raises(ValueError, match=r"needs Clips with the field 'split'; got ndarray\. Use NormalOnlyKFold"):
+        with pytest.raises(ValueError, match=r"'split'.*ndarray.*NormalOnlyKFold"):
             next(DevelopmentSplit().split(np.zeros((3, 1))))
 
     def test_no_split(self, clips):
-        with pytest.raises(ValueError, match="needs Clips with the field 'split'; got Clips with embedding, section"):
+        with pytest.raises(ValueError, match=r"'split'.*Clips with embedding, section"):
             next(DevelopmentSplit().split(clips))
 
     @pytest.mark.parametrize(("name", "counts"), [("train", "2 and 0 of 2"), ("test", "0 and 2 of 2")])
     def test_one_side(self, name, counts):
-        with pytest.raises(ValueError, match=f"got {counts} clips. Join the two parts"):
+        with pytest.raises(ValueError, match=f"'split'.*{counts} clips"):
             next(DevelopmentSplit().split(Clips(split=[name] * 2)))
 
 
@@ -110,8 +110,7 @@ class TestNormalOnlyKFoldLaws:
 
     def test_groups_stay_together(self, clips, folds, shuffle, grouped):
         for train, test in folds:
-            shared = set(clips["recording"][train]) & set(clips["recording"][test])
-            assert bool(shared) == (shuffle and not grouped)  # unshuffled, 15 of 30 clips are three whole recordings
+            assert not set(clips["recording"][train]) & set(clips["recording"][test])
 
 
 class TestNormalOnlyKFold:
@@ -169,6 +168,7 @@ class TestNormalOnlyKFold:
         assert seen[0] is clips["recording"] and search.best_score_ > 0.9
 
     def test_cross_validation_of_clips_in_two_processes(self, clips):
+        clips = clips.without("recording")
         scores = cross_validate(
             detector(), clips, clips["label"], scoring={"auc": auc_scorer, "official": official_scorer},
             cv=NormalOnlyKFold(5), n_jobs=2, error_score="raise",
@@ -176,36 +176,62 @@ class TestNormalOnlyKFold:
         assert (scores["test_auc"] > 0.9).all() and (scores["test_official"] > 0.8).all()
 
     def test_no_labels(self):
-        with pytest.raises(ValueError, match="Labels are needed"):
+        with pytest.raises(ValueError, match=r"[Ll]abels"):
             next(NormalOnlyKFold().split(np.zeros((10, 1))))
 
     def test_labels_of_roc_auc_score(self):
-        with pytest.raises(ValueError, match=r"got \[0, 1\]"):
+        with pytest.raises(ValueError, match=r"\[0, 1\]"):
             next(NormalOnlyKFold(2).split(np.zeros((4, 1)), [0, 0, 1, 1]))
 
     def test_only_normal_clips(self):
-        with pytest.raises(ValueError, match="There are only normal clips; a fold needs both"):
+        with pytest.raises(ValueError, match="only normal clips"):
             next(NormalOnlyKFold(2).split(np.zeros((4, 1)), [1, 1, 1, 1]))
 
     def test_a_section_of_anomalies(self, clips):
         rows = (clips["section"] == "00") | (clips["label"] == -1)
-        with pytest.raises(ValueError, match="Section '01' has only anomalous clips"):
+        with pytest.raises(ValueError, match=r"'01'.* only anomalous clips"):
             next(NormalOnlyKFold(2).split(clips[rows]))
 
     def test_too_few_clips_of_a_kind(self):
-        with pytest.raises(ValueError, match=r"n_splits=3 needs as many clips .*; there are 2 of 'anomalous'\."):
+        with pytest.raises(ValueError, match=r"n_splits=3 .* 2 of 'anomalous'\."):
             next(NormalOnlyKFold(3).split(np.zeros((8, 1)), [1] * 6 + [-1] * 2))
 
     def test_too_few_groups_of_a_kind(self, clips):
-        with pytest.raises(ValueError, match="there are 2 of 'anomalous 00 source'"):
+        with pytest.raises(ValueError, match=r"n_splits=3 .* 2 of 'anomalous 00 source'"):
             next(NormalOnlyKFold(3).split(clips, groups=clips["recording"]))
 
     def test_groups_that_leave_a_fold_without_a_kind(self):
         """Three kinds in groups A and B, B and C, C and A: in two folds two of the groups come together."""
         section, label = ["00"] * 4 + ["01"] * 4, [1, 1, -1, -1] * 2
         clips = Clips(embedding=np.zeros((8, 1)), section=section, label=label)
-        with pytest.raises(ValueError, match="With these groups a fold is left without the clips"):
-            list(NormalOnlyKFold(2).split(clips, groups=list("ABBCCAAB")))
+        for split in (
+            lambda: NormalOnlyKFold(2).split(clips, groups=list("ABBCCAAB")),
+            lambda: NormalOnlyKFold(2).split(clips.with_fields(recording=list("ABBCCAAB"))),
+        ):
+            with pytest.raises(ValueError, match=r"without the clips .*'anomalous 00'"):
+                list(split())
+
+    def test_clips_of_no_known_recording_are_by_themselves(self, clips):
+        unknown = clips.with_fields(recording=[""] * 160)
+        plain = clips.without("recording")
+        for (train, test), (other_train, other_test) in zip(
+            NormalOnlyKFold(2).split(unknown), NormalOnlyKFold(2).split(plain), strict=True
+        ):
+            assert train.tolist() == other_train.tolist() and test.tolist() == other_test.tolist()
+
+    def test_names_that_hold_a_space_are_not_confused(self):
+        """Joined by spaces, the two sections of two domains would be one kind."""
+        section, domain = np.repeat([["a", "a b"], ["b c", "c"]], 4, axis=1)
+        clips = Clips(embedding=np.zeros((8, 1)), section=section, domain=domain, label=[1, 1, -1, -1] * 2)
+        for _, test in NormalOnlyKFold(2).split(clips):
+            assert sorted(zip(clips["section"][test].tolist(), clips["label"][test].tolist(), strict=True)) == [
+                ("a", -1), ("a", 1), ("a b", -1), ("a b", 1)
+            ]  # fmt: skip
+
+    @pytest.mark.parametrize("groups", [[0.5, 1, 2, 3], [[0], [1], [2], [3]], [True, False, True, False]])
+    def test_groups_that_are_no_names(self, groups):
+        with pytest.raises(ValueError, match="groups"):
+            next(NormalOnlyKFold(2).split(np.zeros((4, 1)), [1, 1, -1, -1], groups))
 
     def test_groups_of_wrong_length(self):
         with pytest.raises(ValueError, match="inconsistent numbers of samples"):

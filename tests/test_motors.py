@@ -137,14 +137,14 @@ def test_loudness_alone_reaches_what_the_docstring_says(task, figure):
     [
         ({"fault": "rotor"}, "'fault' parameter .* must be a str among"),
         ({"motor": "M5"}, "'motor' parameter .* must be a str among"),
-        ({"held_out": "M4"}, "'held_out' parameter .* must be a str among"),
-        ({"split": "both"}, "'split' parameter .* must be"),
-        ({"duration": 11.0}, r"'duration' parameter .* in the range \(0.0, 10.13\]"),
-        ({"hop": 0.0}, "'hop' parameter .* must be a float in the range"),
-        ({"training_speeds": (1400, 1500)}, r"training_speeds must be among \[1400, 1450, .*got \[1400, 1500\]"),
-        ({"training_speeds": 1400}, "'training_speeds' parameter .* must be an array-like"),
-        ({"motor": "M3"}, r"no clips of motor='M3' in split=None. There are: M1 \(test\), M1 \(train\), M2"),
-        ({"fault": "bearing", "motor": "M4", "split": "train"}, r"M4' in split='train'. There are: M1 \(train\)"),
+        ({"held_out": "M4"}, "'held_out'"),
+        ({"split": "both"}, "'split'"),
+        ({"duration": 11.0}, r"'duration' .*10\.13"),
+        ({"hop": 0.0}, "'hop'"),
+        ({"training_speeds": (1400, 1500)}, r"training_speeds .*\[1400, 1500\]"),
+        ({"training_speeds": 1400}, "'training_speeds'"),
+        ({"motor": "M3"}, r"motor='M3' .*M1 \(test\), M1 \(train\), M2"),
+        ({"fault": "bearing", "motor": "M4", "split": "train"}, r"M4' in split='train'.*M1 \(train\)"),
     ],
 )
 def test_wrong_names_are_errors(wrong, message):

@@ -1,11 +1,13 @@
 import subprocess
 import sys
+import warnings
 from functools import partial
 
 import joblib
 import numpy as np
 import pytest
 import torch
+from scipy.stats import spearmanr
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.covariance import EmpiricalCovariance
 from sklearn.decomposition import PCA
@@ -17,6 +19,7 @@ from torch import nn
 from skasd.augmentation import Mixup
 from skasd.clips import Clips
 from skasd.detectors import AutoencoderDetector, FlowDetector
+from skasd.detectors._level import score_held_out
 from skasd.features import FrameStacker
 from skasd.metrics import auc_scorer
 from skasd.model_selection import DevelopmentSplit
@@ -85,13 +88,26 @@ def test_anomalies_never_train(make):
 
 
 @every_variant
-def test_scoring_keeps_the_precision_of_the_windows(make):
+def test_single_and_double_windows_score_alike_alone_and_among_others(make):
     clips = make_clips()
     detector = make().fit(clips)
     double = clips.with_fields(embedding=clips["embedding"].astype(np.float64))
-    np.testing.assert_allclose(detector.score_samples(clips), detector.score_samples(double), rtol=1e-4, atol=1e-5)
-    halves = [detector.score_samples(half) for half in (double[:5], double[5:])]
-    np.testing.assert_allclose(np.concatenate(halves), detector.score_samples(double), rtol=1e-12)
+    wanted = detector.score_samples(double)
+    np.testing.assert_array_equal(detector.score_samples(clips), wanted)
+    alone = np.concatenate([detector.score_samples(clips[row : row + 1]) for row in range(len(clips))])
+    np.testing.assert_allclose(alone, wanted, rtol=1e-12)
+
+
+def test_small_changes_at_a_high_level_are_heard():
+    """Decibels that differ by a twentieth, and values of which single precision knows nothing."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(0, 1, (400, 4)) @ rng.normal(size=(4, 4))
+    params = {"max_epochs": 10, "validation_fraction": 0.0}
+    plain = flow(**params).fit(X).score_samples(X)
+    for level, scale, dtype in ((-60, 0.05, np.float32), (-1e6, 1e-3, np.float64)):
+        moved = (level + scale * X).astype(dtype)
+        found = flow(**params).fit(moved).score_samples(moved)
+        assert spearmanr(found, plain).statistic > 0.999
 
 
 @every_variant
@@ -166,16 +182,117 @@ def test_a_search_finds_the_better_rate_over_stacked_frames():
     assert search.best_score_ > 0.95
 
 
-def test_windows_of_a_clip_are_set_aside_together():
+def set_aside_by(make, clips):
+    """Mask of the clips that watch the loss, of which each is there with all its windows."""
     rows = []
+    note = EpochScoring(lambda net, X, y: rows.append(X.rows) or 0.0, name="rows", use_caching=False, on_train=False)
+    make(max_epochs=1, callbacks=[note]).fit(clips)
+    aside, counts = np.unique(rows[0] // clips["embedding"].shape[1], return_counts=True)
+    assert (counts == clips["embedding"].shape[1]).all()
+    return np.isin(np.arange(len(clips)), aside)
+
+
+def test_windows_of_a_clip_are_set_aside_together():
     clips = make_clips()
-    note = EpochScoring(
-        lambda net, X, y: rows.append(X.rows.copy()) or 0.0, name="rows", use_caching=False, on_train=False
+    aside = set_aside_by(partial(autoencoder, validation_fraction=0.25), clips)
+    assert np.bincount(np.flatnonzero(aside) % 2).tolist() == [3, 3]  # of both sections alike
+
+
+@pytest.mark.parametrize("fraction", ["auto", 0.3])
+def test_whole_recordings_are_set_aside(fraction):
+    clips = make_clips(48)
+    recording = np.array([f"{number // 6}{number % 2}" for number in range(48)])
+    aside = set_aside_by(partial(flow, validation_fraction=fraction), clips.with_fields(recording=recording))
+    shares = [aside[recording == name].mean() for name in np.unique(recording)]
+    assert set(shares) == {0.0, 1.0}
+
+
+def test_every_section_and_domain_keeps_clips_that_train():
+    clips = make_clips(24).with_fields(
+        section=["00"] * 20 + ["01"] * 4, domain=["source"] * 18 + ["target"] * 2 + ["source"] * 3 + ["target"]
     )
-    autoencoder(max_epochs=1, validation_fraction=0.25, callbacks=[note]).fit(clips)
-    aside, counts = np.unique(rows[0] // 10, return_counts=True)
-    assert (counts == 10).all()
-    assert np.bincount(aside % 2).tolist() == [3, 3]  # of both sections alike
+    aside = set_aside_by(partial(autoencoder, validation_fraction=0.9), clips)
+    kept = clips[~aside]
+    assert set(zip(kept["section"], kept["domain"], strict=True)) == set(
+        zip(clips["section"], clips["domain"], strict=True)
+    )
+
+
+def test_how_many_clips_are_set_aside():
+    def counted(n_clips, **params):
+        windows = np.random.default_rng(0).normal(size=(n_clips, 1, 3)).astype(np.float32)
+        return set_aside_by(partial(flow, **params), Clips(embedding=windows)).sum()
+
+    assert counted(400) == 40  # a tenth
+    assert counted(100) == 20  # no fewer
+    assert counted(30) == 15  # no more than half
+    assert counted(400, contamination=0.01) == 99  # the lowest of 99 scores has one alarm in a hundred
+    assert counted(3) == 1
+
+
+@pytest.mark.parametrize("make", [autoencoder, flow], ids=["autoencoder", "flow"])
+def test_too_few_clips_to_set_any_aside_are_told(make):
+    X = np.random.default_rng(0).normal(size=(2, 5, 3))
+    with pytest.warns(UserWarning, match="threshold"):
+        detector = make(threshold="quantile").fit(X)
+    assert np.isfinite(detector.decision_function(X)).all()
+
+
+def test_the_threshold_comes_from_the_clips_that_are_set_aside():
+    clips = make_clips(60)
+    detector = flow(contamination=0.1)
+    aside = set_aside_by(flow, clips)
+    scores = np.sort(detector.fit(clips).score_samples(clips[aside]))
+    assert len(scores) == 20
+    assert detector.offset_ == pytest.approx(np.quantile(scores, 0.1, method="weibull"))  # right on average
+
+
+def draw(n_clips, basis, rng, n_windows=1, n_recordings=None):
+    """Clips near a subspace; those of a recording have most of their place in it in common."""
+    n_recordings = n_recordings or n_clips
+    number = np.arange(n_clips) % n_recordings
+    place = rng.normal(size=(n_recordings, 1, len(basis)))[number]
+    place = place + 0.3 * rng.normal(size=(n_clips, n_windows, len(basis)))
+    embedding = place @ basis + 0.3 * rng.normal(size=(n_clips, n_windows, basis.shape[1]))
+    return Clips(embedding=embedding, recording=[f"r{one}" for one in number])
+
+
+ALIKE = {
+    "clips": (60, {}),
+    "windows": (60, {"n_windows": 5}),
+    "recordings": (100, {"n_recordings": 20}),
+    "windows of recordings": (100, {"n_windows": 3, "n_recordings": 20}),
+}
+
+
+@pytest.mark.parametrize("threshold", ["quantile", "gamma"])
+@pytest.mark.parametrize(("n_clips", "params"), ALIKE.values(), ids=ALIKE)
+@pytest.mark.parametrize("make", [autoencoder, flow], ids=["autoencoder", "flow"])
+def test_the_rate_of_alarms_is_that_which_was_asked_for(make, n_clips, params, threshold):
+    rates = []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        basis = rng.normal(size=(3, 20))
+        clips, fresh = draw(n_clips, basis, rng, **params), draw(500, basis, rng, params.get("n_windows", 1))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The gamma distribution")
+            detector = make(threshold=threshold, random_state=seed).fit(clips + clips[::3])
+            rates.append(np.mean(detector.predict(fresh) == -1))
+    assert 0.05 <= np.mean(rates) <= 0.2
+
+
+def test_clips_of_few_recordings_count_as_few():
+    rng = np.random.default_rng(0)
+    rates = {"alike": [], "own": []}
+    for _ in range(300):
+        recording = np.repeat(np.arange(10), 5)
+        place, own = rng.normal(size=10)[recording], rng.normal(size=50)
+        fresh = rng.normal(size=1000)
+        for name, scores in (("alike", place + 1e-3 * own), ("own", own)):
+            offset = score_held_out(scores, recording, np.zeros(50, dtype=int), 0.1, "quantile")
+            rates[name].append(np.mean(fresh < offset))
+    assert np.mean(rates["alike"]) == pytest.approx(0.1, abs=0.02)
+    assert np.mean(rates["own"]) == pytest.approx(0.1, abs=0.02)
 
 
 def test_early_stopping_keeps_the_best_weights():
@@ -220,10 +337,11 @@ class Scaled(TransformerMixin, BaseEstimator):
 def test_the_network_learns_from_augmented_clips_and_the_threshold_from_the_others(make):
     clips, test = make_clips(), make_clips(seed=1)
     mixup = Mixup(target_share=0.5, random_state=7)
-    detector = make(augmentation=mixup, threshold="quantile", contamination=0.25).fit(clips)
-    by_hand = make(threshold="quantile").fit(mixup.fit_transform(clips))
+    own = {"threshold": "quantile", "validation_fraction": 0.0}
+    detector = make(augmentation=mixup, contamination=0.25, **own).fit(clips)
+    by_hand = make(**own).fit(mixup.fit_transform(clips))
     np.testing.assert_array_equal(detector.score_samples(test), by_hand.score_samples(test))
-    assert detector.offset_ == np.quantile(detector.score_samples(clips), 0.25)
+    assert detector.offset_ == pytest.approx(np.quantile(detector.score_samples(clips), 0.25))
 
 
 @pytest.mark.parametrize("seed", [3, np.random.RandomState(3)], ids=["int", "RandomState"])
@@ -248,7 +366,7 @@ def test_an_augmentation_gives_back_the_windows_that_it_got():
     with pytest.raises(
         ValueError, match=r"augmentation=Scaled\(n_windows=9\) must .* \(24, 10, 6\); it made \(24, 9, 6\)"
     ):
-        flow(augmentation=Scaled(n_windows=9)).fit(make_clips())
+        flow(augmentation=Scaled(n_windows=9), validation_fraction=0.0).fit(make_clips())
 
 
 # Answers of another library
@@ -266,6 +384,7 @@ def test_a_linear_autoencoder_finds_the_subspace_of_pca():
     basis = rng.normal(size=(2, 6))
     X, test = (rng.normal(size=(n, 2)) @ basis + 0.1 * rng.normal(size=(n, 6)) for n in (600, 200))
     params = TRAINING | {"network_params": {"n_features": 6, "n_components": 2}, "max_epochs": 200, "lr": 0.02}
+    params |= {"validation_fraction": 0.0}
     detector = AutoencoderDetector(LinearAutoencoder, lr_schedule="cosine", threshold="quantile", **params).fit(X)
     pca = PCA(2).fit(X)
     wanted = -np.square(test - pca.inverse_transform(pca.transform(test))).mean(axis=1)
@@ -295,7 +414,8 @@ def squared_distance(X, Y):
 
 def test_mahalanobis_weighs_the_errors_of_frames_by_section_and_domain():
     clips, test = make_clips(), make_clips(seed=1)
-    detector = AutoencoderDetector(Nothing, error="mahalanobis", n_frames=2, **TRAINING).fit(clips)
+    params = {"error": "mahalanobis", "validation_fraction": 0.0, **TRAINING}
+    detector = AutoencoderDetector(Nothing, n_frames=2, **params).fit(clips)
     for section in ("00", "01"):
         own, rows = clips[clips["section"] == section], test["section"] == section
         distances = [
@@ -310,7 +430,8 @@ def test_mahalanobis_weighs_the_errors_of_frames_by_section_and_domain():
 def test_mahalanobis_goes_without_the_domain_that_a_section_lacks():
     clips, test = make_clips(), make_clips(seed=1)
     no_target = clips[(clips["section"] == "00") | (clips["domain"] == "source")]
-    both, one = (AutoencoderDetector(Nothing, error="mahalanobis", **TRAINING).fit(some) for some in (clips, no_target))
+    params = {"error": "mahalanobis", "validation_fraction": 0.0, **TRAINING}
+    both, one = (AutoencoderDetector(Nothing, **params).fit(some) for some in (clips, no_target))
     rows = test["section"] == "00"
     np.testing.assert_allclose(both.score_samples(test)[rows], one.score_samples(test)[rows], rtol=1e-6)
     assert [len(model) for model in one.models_.values()] == [2, 1]
@@ -335,7 +456,7 @@ def test_bands_that_never_vary_do_not_make_the_covariance_singular():
         (autoencoder(network=partial(nn.Linear, 6, 5), network_params=None), r"it made \(2, 5\) of \(2, 6\)"),
         (autoencoder(network=partial(nn.Linear, 7, 7), network_params=None), r"cannot take clips of shape \(6,\)"),
         (autoencoder(lr=1e30, optimizer=torch.optim.SGD), "Training diverged: the loss is .* Lower lr"),
-        (autoencoder(patience=2), "patience=2 needs validation_fraction"),
+        (autoencoder(patience=2, validation_fraction=0.0), "patience=2 needs validation_fraction"),
         (flow(lr=1e30), "Training diverged|not finite"),
         (flow(lr=1.0, transforms=5, max_grad_norm=None), "Training diverged"),
         (flow(hidden_features=(8, 0)), r"numbers of units above 0; got \(8, 0\)"),
@@ -350,9 +471,9 @@ def test_what_cannot_train_says_why(detector, message):
 def test_a_covariance_needs_more_frames_than_features():
     clips = make_clips(4, n_windows=1).without("domain")
     with pytest.raises(ValueError, match=r"section '00': error='mahalanobis' needs more frames than the 6 .* got 2"):
-        autoencoder(error="mahalanobis").fit(clips)
+        autoencoder(error="mahalanobis", validation_fraction=0.0).fit(clips)
     with pytest.raises(ValueError, match="of the domain 'target'"):
-        autoencoder(error="mahalanobis").fit(make_clips(12, n_windows=3))
+        autoencoder(error="mahalanobis", validation_fraction=0.0).fit(make_clips(12, n_windows=3))
 
 
 def test_what_is_beyond_single_precision_is_scored_in_double():

@@ -288,7 +288,7 @@ def test_a_table_of_ones_own():
 
 @pytest.mark.parametrize("layout", ["tiny", [], [(2, 128, 2)]])
 def test_mobilefacenet_refuses_an_unknown_table(layout):
-    with pytest.raises(ValueError, match="layout must be one of 'dcase', 'paper', or rows"):
+    with pytest.raises(ValueError, match=r"layout .*'dcase', 'paper'"):
         MobileFaceNet(layout=layout)
 
 
@@ -297,7 +297,7 @@ def test_mobilefacenet_refuses_another_size():
     network(torch.zeros(1, 128, 313))
     assert network(torch.zeros(1, 113, 320)).shape == (1, 128)
     for size in [(112, 313), (128, 304), (128, 321)]:
-        with pytest.raises(ValueError, match="built on 113 to 128 mel bands and 305 to 320 frames; got"):
+        with pytest.raises(ValueError, match=r"113 to 128 .* 305 to 320 "):
             network(torch.zeros(1, *size))
 
 
@@ -306,15 +306,15 @@ def test_networks_refuse_what_is_too_small(make, smallest):
     network = make().eval()
     assert network(torch.zeros(1, smallest, smallest)).shape[0] == 1
     for size in [(smallest - 1, 64), (64, smallest - 1)]:
-        with pytest.raises(ValueError, match=f"at least {smallest} mel bands and {smallest} frames.*got {size[0]} x"):
+        with pytest.raises(ValueError, match=f"{smallest} .* {smallest} frames.*{size[0]} x"):
             network(torch.zeros(1, *size))
 
 
 @pytest.mark.parametrize("make", [MobileFaceNet, MobileNetV2, EfficientNet])
 def test_networks_refuse_other_shapes(make):
-    with pytest.raises(ValueError, match=r"takes spectrograms .* got shape \(64, 64\)"):
+    with pytest.raises(ValueError, match=r"spectrograms .*\(64, 64\)"):
         make()(torch.zeros(64, 64))
-    with pytest.raises(ValueError, match=r"built for 1 input channel.* got 2, .* Build it with in_channels=2"):
+    with pytest.raises(ValueError, match=r" 1 input channel.* 2, .*in_channels=2"):
         make()(torch.zeros(1, 2, 64, 64))
 
 
@@ -327,7 +327,7 @@ def test_the_autoencoder_narrows_and_widens_again():
 
 
 def test_the_autoencoder_refuses_what_are_no_vectors():
-    with pytest.raises(ValueError, match=r"takes vectors \(batch, n_features\); got shape \(2, 5, 128\)"):
+    with pytest.raises(ValueError, match=r"\(batch, n_features\).*\(2, 5, 128\)"):
         DenseAutoencoder()(torch.zeros(2, 5, 128))
 
 
@@ -337,5 +337,5 @@ def test_the_autoencoder_refuses_what_are_no_vectors():
 def test_all_names_are_there():
     assert sorted(networks.__all__) == networks.__all__ == dir(networks)
     assert all(inspect.isclass(getattr(networks, name)) for name in networks.__all__)
-    with pytest.raises(AttributeError, match=r"'skasd.networks' has no attribute 'ResNet'"):
+    with pytest.raises(AttributeError, match=r"'skasd\.networks'.*'ResNet'"):
         _ = networks.ResNet

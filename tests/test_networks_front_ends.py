@@ -107,11 +107,11 @@ def test_log_mel_saves_nothing():
 @pytest.mark.parametrize(
     "layer, x, match",
     [
-        (LogMelLayer(), torch.zeros(16000), r"waveforms \(batch, n_samples\); got shape \(16000,\)"),
-        (LogMelLayer(center=False), torch.zeros(1, 1023), "at least 1024 samples .* got 1023"),
+        (LogMelLayer(), torch.zeros(16000), r"\(batch, n_samples\).*\(16000,\)"),
+        (LogMelLayer(center=False), torch.zeros(1, 1023), "1024 .* 1023"),
         (LogMelLayer(), torch.zeros(1, 0), "at least 1 samples .* got 0"),
-        (LogMelLayer(), torch.zeros(1, 16000, dtype=torch.int32), "16-bit integers; got torch.int32"),
-        (WavegramLayer(), torch.zeros(2, 1, 16000), r"waveforms \(batch, n_samples\); got shape \(2, 1, 16000\)"),
+        (LogMelLayer(), torch.zeros(1, 16000, dtype=torch.int64), "got int64"),
+        (WavegramLayer(), torch.zeros(2, 1, 16000), r"\(batch, n_samples\).*\(2, 1, 16000\)"),
     ],
 )
 def test_front_ends_refuse_what_are_no_waveforms(layer, x, match):
@@ -131,9 +131,9 @@ def test_log_mel_pads_as_numpy_does(pad_mode):
 @pytest.mark.parametrize(
     "parameters, match",
     [
-        ({"pad_mode": "mirror"}, "pad_mode must be one of 'constant', .* got 'mirror'"),
-        ({"win_length": 2048}, "win_length=2048 must be at most n_fft=1024"),
-        ({"fmin": 500.0, "fmax": 500.0}, "fmax=500.0 Hz must be above fmin=500.0 Hz"),
+        ({"pad_mode": "mirror"}, "pad_mode .*'mirror'"),
+        ({"win_length": 2048}, "win_length=2048 .*n_fft=1024"),
+        ({"fmin": 500.0, "fmax": 500.0}, "fmax=500.0 .*fmin=500.0"),
     ],
 )
 def test_log_mel_refuses_parameters_that_do_not_fit(parameters, match):
@@ -169,7 +169,7 @@ def test_wavegram_normalises_over_time():
 def test_wavegram_refuses_another_length():
     layer = WavegramLayer()
     layer(torch.zeros(1, 16000))
-    with pytest.raises(ValueError, match="built on clips of 32 frames; got clips of 63"):
+    with pytest.raises(ValueError, match=r"32 frames.* 63"):
         layer(torch.zeros(1, 32000))
 
 
@@ -191,7 +191,7 @@ def test_any_module_can_stand_behind_a_front_end():
 
 def test_front_ends_of_different_sizes_cannot_be_stacked():
     network = WithFrontEnd([LogMelLayer, partial(LogMelLayer, n_mels=64)], MobileFaceNet)
-    with pytest.raises(ValueError, match=r"as many bands and frames.*\[\(128, 32\), \(64, 32\)\]"):
+    with pytest.raises(ValueError, match=r"\(128, 32\), \(64, 32\)"):
         network(torch.zeros(1, 16000))
 
 
@@ -199,5 +199,5 @@ def test_front_ends_of_different_sizes_cannot_be_stacked():
                                                         ([LogMelLayer], MobileFaceNet(), "backbone"),
                                                         ([LogMelLayer], "mobilefacenet", "backbone")])  # fmt: skip
 def test_composites_are_made_of_what_makes_modules(front_ends, backbone, name):
-    with pytest.raises(TypeError, match=f"{name} takes what returns a module"):
+    with pytest.raises(TypeError, match=f"{name} .*module"):
         WithFrontEnd(front_ends, backbone)

@@ -71,7 +71,7 @@ def test_weights_from_a_file(published, tmp_path, suffix, in_channels):
 def test_weights_of_another_network_are_refused(published, tmp_path):
     path = tmp_path / "b1.pth"
     torch.save(published.state_dict(), path)
-    with pytest.raises(ValueError, match=r"b1.pth does not hold the weights of efficientnet_b0: \d+ of its tensors"):
+    with pytest.raises(ValueError, match=r"b1\.pth .*efficientnet_b0: \d+ "):
         EfficientNet(variant="efficientnet_b0", weights=path)
     with pytest.raises(ValueError, match=r"conv_stem.weight \(\(32, 3, 3, 3\), wanted \(16, 1, 3, 3\)|does not hold"):
         MobileNetV2(weights=path)
@@ -82,18 +82,18 @@ def test_weights_of_another_network_are_refused(published, tmp_path):
 def test_files_that_hold_no_weights_are_refused(tmp_path, content, suffix):
     path = tmp_path / f"broken{suffix}"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=f"broken{suffix} is not a state dict that can be read"):
+    with pytest.raises(ValueError, match=f"broken{suffix} .*state dict"):
         EfficientNet(weights=path)
 
 
 def test_a_file_of_numbers_is_refused(tmp_path):
     torch.save({"epochs": 3}, tmp_path / "log.pth")
-    with pytest.raises(ValueError, match=r"log.pth does not hold a state dict"):
+    with pytest.raises(ValueError, match=r"log\.pth .*state dict"):
         EfficientNet(weights=tmp_path / "log.pth")
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no file of weights .*absent.pth"):
+    with pytest.raises(FileNotFoundError, match=r"absent\.pth"):
         EfficientNet(weights=str(tmp_path / "absent.pth"))
 
 
@@ -102,15 +102,15 @@ def test_a_failed_download_says_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(torch.hub, "_hub_dir", str(tmp_path))
-    with pytest.raises(OSError, match=r"ImageNet weights of efficientnet_b1.*give weights= the path"):
+    with pytest.raises(OSError, match=r"efficientnet_b1.*weights="):
         EfficientNet(weights="imagenet")
 
 
 @pytest.mark.parametrize(
     "variant, match",
     [
-        ("efficientnet_b99", "has no network 'efficientnet_b99'"),
-        ("resnet18", "'resnet18' is not built of EfficientNet's stages"),
+        ("efficientnet_b99", "'efficientnet_b99'"),
+        ("resnet18", "'resnet18'"),
     ],
 )
 def test_unknown_variants_are_refused(variant, match):
@@ -119,7 +119,7 @@ def test_unknown_variants_are_refused(variant, match):
 
 
 def test_unknown_widths_are_refused():
-    with pytest.raises(ValueError, match=r"width must be one of 0.35, 0.5, 0.75, 1.0, 1.4; got 0.6"):
+    with pytest.raises(ValueError, match=r"width .*0\.35, 0\.5, 0\.75, 1\.0, 1\.4.*0\.6"):
         MobileNetV2(width=0.6)
 
 

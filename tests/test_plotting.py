@@ -193,8 +193,35 @@ class TestScoreHistogramDisplay:
         with pytest.raises(ValueError, match="one value a clip"):
             ScoreHistogramDisplay.from_predictions([1], [0.0, 1.0])
 
+    def test_no_clips(self, X):
+        with pytest.raises(ValueError, match="There are no clips"):
+            ScoreHistogramDisplay.from_estimator(X, X[:0], [])
+
+    @pytest.mark.parametrize("threshold", [np.nan, np.inf])
+    def test_bad_threshold(self, threshold):
+        with pytest.raises(ValueError, match=f"threshold must be a finite number, or None; got {threshold}"):
+            ScoreHistogramDisplay.from_predictions([1, -1], [0.0, 1.0], threshold=threshold)
+
+    @pytest.mark.parametrize("scores", [[1.0, 1.0 + 2.3e-16], [1e16, 1e16 + 2], [0.0, 5e-324], [3, 3], [-1e307, 1e307]])
+    def test_scores_that_are_nearly_alike_or_far_apart(self, scores):
+        display = ScoreHistogramDisplay.from_predictions([1, -1], scores, threshold=scores[0])
+        display.figure_.draw_without_rendering()
+        assert display.normal_ and display.anomalous_
+
+    def test_scores_that_are_too_far_apart(self):
+        with pytest.raises(ValueError, match=r"The scores go from -1\.7e\+308 to 1\.7e\+308"):
+            ScoreHistogramDisplay.from_predictions([1, -1], [-1.7e308, 1.7e308])
+
 
 class TestPartialROCDisplay:
+    def test_no_clips(self):
+        with pytest.raises(ValueError, match="There are no clips"):
+            PartialROCDisplay.from_predictions([], [])
+
+    def test_extreme_scores_do_not_overflow(self):
+        display = PartialROCDisplay.from_predictions([0, 0, 1], [-1.7e308, 1.0, 1.7e308])
+        assert display.auc == 1.0 and display.tpr[1] == 1.0
+
     rng = np.random.default_rng(0)
     y_true = np.repeat([0, 1], [70, 30])
     y_score = rng.normal(y_true, 1)

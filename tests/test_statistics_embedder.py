@@ -64,7 +64,7 @@ def test_two_dimensions_are_clips_of_one_frame():
 def test_clips_may_be_longer_than_in_training_but_not_of_other_bands():
     embedder = StatisticsEmbedder().fit(SOME_LOG_MEL[:, :, :10])
     assert embedder.transform(SOME_LOG_MEL).shape == (150, 8)
-    with pytest.raises(ValueError, match="X has 3 features, but StatisticsEmbedder is expecting 4"):
+    with pytest.raises(ValueError, match=r"3 features.*StatisticsEmbedder.* 4"):
         embedder.transform(SOME_LOG_MEL[:, :3])
 
 
@@ -74,22 +74,22 @@ def test_clips_may_be_longer_than_in_training_but_not_of_other_bands():
         (
             {"statistics": ["mean", "median"]},
             SOME_LOG_MEL,
-            r"at least one of mean, std, max, rank; got \['mean', 'median'\]",
+            r"mean, std, max, rank.*\['mean', 'median'\]",
         ),
-        ({"statistics": []}, SOME_LOG_MEL, r"at least one of mean, std, max, rank; got \[\]"),
+        ({"statistics": []}, SOME_LOG_MEL, r"mean, std, max, rank.*\[\]"),
         (
             {"statistics": "mean"},
             SOME_LOG_MEL,
-            "The 'statistics' parameter of StatisticsEmbedder must be an array-like",
+            "'statistics' .*StatisticsEmbedder",
         ),
         (
             {"decay": 1.1},
             SOME_LOG_MEL,
-            r"The 'decay' parameter of StatisticsEmbedder must be a float in the range \[0.0, 1.0\]",
+            r"'decay' .*StatisticsEmbedder",
         ),
-        ({}, Clips(waveform=[[0.0]]), "StatisticsEmbedder needs the field 'log_mel'; the clips have waveform"),
-        ({}, np.full((2, 3, 4), np.nan), "contains NaN"),
-        ({}, np.ones((2, 3, 4, 5)), r"Spectrograms have three dimensions, .* got shape \(2, 3, 4, 5\)"),
+        ({}, Clips(waveform=[[0.0]]), "StatisticsEmbedder .*'log_mel'.* waveform"),
+        ({}, np.full((2, 3, 4), np.nan), "NaN"),
+        ({}, np.ones((2, 3, 4, 5)), r"\(2, 3, 4, 5\)"),
     ],
 )
 def test_bad_input(options, X, message):

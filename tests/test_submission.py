@@ -1,7 +1,10 @@
 """Submission files: a real run's figures to the last digit, written files read back, and every fault said clearly."""
 
 import csv
+import errno
+import io
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +12,7 @@ import pytest
 
 from skasd.clips import Clips
 from skasd.detectors import MahalanobisDetector
-from skasd.evaluation import Evaluation, Failure, Rules, evaluate, read_submission, write_submission
+from skasd.evaluation import Evaluation, Failure, Rules, _submission, evaluate, read_submission, write_submission
 
 SHIPPED = Path(__file__).parent / "data" / "dcase2022_dev_scores" / "run_a"
 
@@ -168,7 +171,8 @@ class TestRead:
 
 class TestFaults:
     @pytest.mark.parametrize(("rows", "message"), [
-        ("", "must have rows 'file name,value'. It is empty"),
+        ("", "is empty"),
+        ("\n\n", "It is empty"),
         ("{0},loud\n", r"1 are wrong:\nrow 1 .*loud': the score must be a finite number"),
         ("{0},nan\n{1},inf\n", r"2 are wrong:(.|\n)*row 2 .*inf': the score must be a finite number"),
         ("{0},1\n{0},2\n", "row 2 .*the clip is there twice"),
@@ -183,6 +187,32 @@ class TestFaults:
         path.write_text(rows.format(*make_names("00")))
         with pytest.raises(ValueError, match=rf"{path.name}(.|\n)*{message}"):
             read_submission(folder)
+
+    @pytest.mark.parametrize("content", ["é,1\n".encode("cp1252"), b"\xff\xfe\x00", b'"' + b"x" * 200_000])
+    def test_files_that_are_no_csv_in_utf_8(self, folder, content):
+        path = folder / "anomaly_score_fan_section_00_test.csv"
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=path.name):
+            read_submission(folder)
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+    def test_files_that_are_none(self, folder):
+        path = folder / "decision_result_fan_section_00_test.csv"
+        os.mkfifo(path)
+        with pytest.raises(ValueError, match=rf"{path.name}.*named pipe"):
+            read_submission(folder)
+
+    def test_clips_in_the_file_of_the_other_domain(self, tmp_path):
+        write_scores(tmp_path / "team", suffix="_source_test")
+        with pytest.raises(ValueError, match="the clip is of domain target, the file of domain source"):
+            read_submission(tmp_path / "team", year=2021)
+
+    def test_ground_truth_without_domains(self, blind):
+        team, truth = blind
+        shutil.rmtree(truth / "ground_truth_domain")
+        with pytest.raises(ValueError, match=r"Of 12 of 12 clips of fan nothing tells the domain"):
+            read_submission(team, ground_truth=truth)
+        assert read_submission(team, ground_truth=truth, year=2020, n_resamples=0).machines == ["fan", "pump"]
 
     @pytest.mark.parametrize("value", ["2", "0.5", "-1", "True"])
     def test_decisions_must_be_0_or_1(self, folder, value):
@@ -348,6 +378,70 @@ class TestWrite:
         with pytest.raises(ValueError, match=message):
             write_submission(Evaluation(clips, name="", rules=Rules(2022), n_resamples=0), tmp_path / "team")
         assert not (tmp_path / "team").exists()
+
+    @pytest.mark.parametrize(("machine", "section"), [
+        ("a/b", "00"), ("..", "0/0"), ("a:b", "00"), ("x" * 300, "00"), ("fan", "0"), ("fan", "00_section_01"),
+        ("fan", ""), ("a\nb", "00"), ("fan", "motor"),
+    ])  # fmt: skip
+    @pytest.mark.parametrize("year", [2020, 2022])
+    def test_names_from_which_no_file_name_can_be_made(self, tmp_path, machine, section, year):
+        clips = make_clips(make_names("00")).with_fields(section=[section] * 52)
+        evaluation = evaluate(MahalanobisDetector(), {machine: clips}, year=year, n_resamples=0, verbose=0)
+        with pytest.raises(ValueError, match=r"Machine '.* cannot .*file"):
+            write_submission(evaluation, tmp_path / "team")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_names_that_hold_those_of_others(self, tmp_path):
+        names = ["fan", "fan_section_00", "fan_section_00_test", "fan_id_00", "ventilator é", "a b"]
+        data = {name: make_clips(make_names("00"), seed) for seed, name in enumerate(names)}
+        evaluation = evaluate(MahalanobisDetector(), data, n_resamples=0, verbose=0)
+        assert len(write_submission(evaluation, tmp_path / "team")) == 2 * len(names)
+        again = read_submission(tmp_path / "team", n_resamples=0)
+        assert set(again.figures) == set(evaluation.figures)
+
+    def test_names_that_differ_by_capitals(self, tmp_path):
+        data = {name: make_clips(make_names("00")) for name in ("fan", "Fan")}
+        evaluation = evaluate(MahalanobisDetector(), data, n_resamples=0, verbose=0)
+        with pytest.raises(ValueError, match="are one file where capitals do not count"):
+            write_submission(evaluation, tmp_path / "team")
+
+    @pytest.mark.parametrize("field", ["anomaly_score", "decision"])
+    def test_scores_and_decisions_must_be_numbers(self, evaluation, tmp_path, field):
+        values = np.where(np.arange(24) == 7, np.nan, evaluation.clips["fan"][field])
+        clips = evaluation.clips["fan"].with_fields({field: values}, label=[0] * 24)
+        with pytest.raises(ValueError, match=rf"1 clips of fan .*: {make_names('00')[7]}"):
+            write_submission(Evaluation({"fan": clips}, name="", rules=Rules(2022)), tmp_path / "team")
+        assert not (tmp_path / "team").exists()
+
+    @pytest.mark.parametrize("name", ["", "section_00_\udcff.wav"])
+    def test_clips_whose_names_cannot_be_written(self, evaluation, tmp_path, name):
+        clips = evaluation.clips["fan"].with_fields(path=[name, *make_names("00"), *make_names("01")][:24])
+        with pytest.raises(ValueError, match="File names of clips of fan are empty or no Unicode text"):
+            write_submission(Evaluation({"fan": clips}, name="", rules=Rules(2022), n_resamples=0), tmp_path / "team")
+
+    def test_a_full_disk_leaves_nothing(self, evaluation, tmp_path, monkeypatch):
+        class FullDisk(io.StringIO):
+            def write(self, text):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(Path, "open", lambda *_, **__: FullDisk())
+        with pytest.raises(OSError, match=rf"No space left on device: '{tmp_path}'"):
+            write_submission(evaluation, tmp_path / "team")
+        assert os.listdir(tmp_path) == []
+
+    def test_two_at_once_do_not_mix(self, evaluation, tmp_path, monkeypatch):
+        """Another process has written the same folder while this one was writing."""
+        move = _submission.move_new
+
+        def late(draft, target):
+            target.mkdir()
+            (target / "theirs").touch()
+            move(draft, target)
+
+        monkeypatch.setattr(_submission, "move_new", late)
+        with pytest.raises(FileExistsError, match="team' exists"):
+            write_submission(evaluation, tmp_path / "team")
+        assert os.listdir(tmp_path) == ["team"] and os.listdir(tmp_path / "team") == ["theirs"]
 
     def test_a_machine_that_failed(self, evaluation, tmp_path):
         failures = {"pump": Failure("ValueError: broken", "")}

@@ -100,7 +100,7 @@ def test_the_published_size_is_the_default_and_every_choice_can_be_reached(name)
 @every_system
 def test_another_preset_is_refused(name):
     if name != "rank_pooled_gmm":
-        with pytest.raises(ValueError, match="preset must be 'full' or 'small'; got 'tiny'"):
+        with pytest.raises(ValueError, match=r"preset .*'full' or 'small'.*'tiny'"):
             SYSTEMS[name](preset="tiny")
 
 
@@ -127,7 +127,7 @@ def test_the_ensemble_of_the_second_report_is_its_best_system(machine, system):
 
 
 def test_the_ensemble_knows_seven_machines():
-    with pytest.raises(ValueError, match="ToyCar, ToyTrain, bearing, fan, gearbox, slider, valve; got machine='pump'"):
+    with pytest.raises(ValueError, match=r"ToyCar, ToyTrain, bearing, fan, gearbox, slider, valve.*machine='pump'"):
         narita_ensemble("pump")
 
 

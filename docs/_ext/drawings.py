@@ -1,14 +1,15 @@
 """The directive `pipeline`: a system drawn from the object that an expression gives."""
 
+import importlib
 import inspect
-from functools import partial
+import re
 
 from docutils import nodes
 from docutils.parsers.rst import Directive
-from names import full_name, public_objects
-from sklearn.base import BaseEstimator
 from sklearn.pipeline import make_pipeline
 from sphinx.addnodes import pending_xref
+
+import skasd
 
 MADE = {
     "AudioLoader": "waveform",
@@ -32,20 +33,24 @@ class PipelineDrawing(Directive):
     final_argument_whitespace = True
 
     def run(self):
-        system = eval(
-            self.arguments[0], {"make_pipeline": make_pipeline, **public_objects()}
-        )
-        field = "waveform"
-        drawing = nodes.container(classes=["pipeline"])
-        drawing += arrow("waveform", " or ", "path")
-        for name, step in system.steps:
+        modules = [
+            importlib.import_module(f"skasd.{name}") for name in skasd._submodules
+        ]
+        names = {
+            name: getattr(module, name) for module in modules for name in module.__all__
+        }
+        field, drawing = "waveform", nodes.container(classes=["pipeline"])
+        drawing += flow("waveform", " or ", "path")
+        for name, step in eval(
+            self.arguments[0], {"make_pipeline": make_pipeline, **names}
+        ).steps:
             if getattr(step, "pretrain", None) is not None:
                 drawing += [
                     box(f"{name}__pretrain", step.pretrain),
-                    arrow("the weights of its network"),
+                    flow("the weights of its network"),
                 ]
             field = made(step, field)
-            drawing += [box(name, step), arrow(field)]
+            drawing += [box(name, step), flow(field)]
         drawing.children[-1] += nodes.Text(", higher = more normal")
         return [drawing]
 
@@ -61,75 +66,39 @@ def made(step, field):
 
 def box(name, step):
     kind = type(step).__name__
-    link = pending_xref(
-        "",
-        nodes.literal(text=kind),
-        refdomain="py",
-        reftype="obj",
-        reftarget=full_name(kind),
-    )
-    drawing = nodes.container(classes=["pipeline-step"])
-    title = nodes.paragraph(classes=["pipeline-name"])
+    title, choices = nodes.paragraph(classes=["pipeline-name"]), nodes.paragraph()
     if name != kind.lower():  # as make_pipeline calls it
         title += [nodes.emphasis(text=name), nodes.Text(" ")]
-    title += link
-    drawing += title
-    choices = nodes.paragraph()
-    for key, value in changed(step).items():
-        choices += [nodes.literal(text=f"{key}={value}"), nodes.Text(" ")]
-    if choices.children:
-        drawing += choices
-    return drawing
+    title += pending_xref(
+        "", nodes.literal(text=kind), refdomain="py", reftype="obj", reftarget=kind
+    )
+    for choice in changed(step):
+        choices += [nodes.literal(text=choice), nodes.Text(" ")]
+    return nodes.container("", title, choices, classes=["pipeline-step"])
 
 
-def arrow(*parts):
+def flow(*parts):
     """What flows to the next step: fields, which are one word, and plain words."""
-    flow = nodes.paragraph(classes=["pipeline-flow"])
-    flow += [
+    texts = [
         nodes.Text(part) if " " in part else nodes.literal(text=part) for part in parts
     ]
-    return flow
+    return nodes.paragraph("", "", *texts, classes=["pipeline-flow"])
 
 
-def changed(estimator):
-    """The parameters that are not at their defaults, as text; `network_params` become arguments of `network`."""
-    defaults = inspect.signature(type(estimator)).parameters
-    values = estimator.get_params(deep=False)
-    told = {
-        key: text(value)
-        for key, value in values.items()
-        if repr(value) != repr(defaults[key].default)
-    }
-    for key in [key for key in values if values.get(f"{key}_params")]:
-        told[key] = call(values[key].__name__, values[f"{key}_params"])
-        del told[f"{key}_params"]
-    return {key: value for key, value in told.items() if key not in NOT_DRAWN}
-
-
-def text(value):
-    """A value as one would write it."""
-    if isinstance(value, type):
-        return value.__name__
-    if isinstance(value, partial):
-        return call(value.func.__name__, value.keywords, *value.args)
-    if isinstance(value, BaseEstimator):
-        told = [f"{key}={choice}" for key, choice in changed(value).items()]
-        return f"{type(value).__name__}({', '.join(told)})"
-    if isinstance(value, float):
-        return repr(float(f"{value:.3g}"))
-    if isinstance(value, list):
-        return f"[{', '.join(map(text, value))}]"
-    if isinstance(value, tuple):
-        return f"({', '.join(map(text, value))}{',' * (len(value) == 1)})"
-    return repr(value)
-
-
-def call(name, keywords, *arguments):
-    told = [
-        *map(text, arguments),
-        *(f"{key}={text(value)}" for key, value in keywords.items()),
-    ]
-    return f"{name}({', '.join(told)})"
+def changed(step):
+    """The parameters that are not at their defaults, as one would write them."""
+    for parameter in inspect.signature(type(step)).parameters.values():
+        value = repr(getattr(step, parameter.name))
+        if value != repr(parameter.default) and parameter.name not in NOT_DRAWN:
+            value = re.sub(
+                r"<class '(?:\w+\.)*(\w+)'>|functools\.(?=partial)",
+                r"\1",
+                " ".join(value.split()),
+            )
+            value = re.sub(
+                r"\d\.\d{4,}", lambda number: f"{float(number[0]):.3g}", value
+            )
+            yield f"{parameter.name}={value}"
 
 
 def setup(app):

@@ -7,6 +7,7 @@ from sklearn.base import BaseEstimator
 from torch.nn import functional as F
 
 from skasd._validation import Interval
+from skasd._versions import VersionsMixin
 
 __all__ = ["PROBABILITY", "Augmentation", "Batch", "check_soft"]
 
@@ -73,7 +74,7 @@ class Batch(NamedTuple):
         return cls(x, tuple(F.one_hot(label, number).float() for label, number in pairs), domain)
 
 
-class Augmentation(BaseEstimator):
+class Augmentation(VersionsMixin, BaseEstimator):
     """Base of the augmentations; one of your own inherits from it and defines ``draw`` and ``apply``.
 
     See Also

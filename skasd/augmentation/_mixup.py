@@ -19,7 +19,6 @@ from skasd.clips import Clips
 __all__ = ["Mixup"]
 
 _SOUND_FIELDS = ("waveform", "log_mel", "embedding", "logits")
-_MIXED_DTYPES = (np.float64, np.float32, np.float16, np.int16)
 
 
 class Mixup(TransformerMixin, Augmentation):
@@ -65,7 +64,7 @@ class Mixup(TransformerMixin, Augmentation):
     Notes
     -----
     As a transformer it mixes, with the same weights, each of the fields ``waveform``, ``log_mel``, ``embedding`` and
-    ``logits`` that the clips have. int16 waveforms stay int16. On batches ``domain`` stays as it is.
+    ``logits`` that the clips have. Whole numbers, such as int16, stay whole. On batches ``domain`` stays as it is.
 
     Before a detector it changes the threshold too: mixtures are smoother than clips, and a threshold that comes from
     them calls clips anomalous that are not. `AutoencoderDetector` and `FlowDetector` have the parameter `augmentation`,
@@ -178,7 +177,7 @@ class Mixup(TransformerMixin, Augmentation):
         if not isinstance(X, Clips):
             return _mix_array(X, partner, weight)
         dominant = np.where(weight < 0.5, partner, np.arange(len(X)))
-        return Clips({
+        return X.with_fields({
             name: _mix_array(X[name], partner, weight) if name in _SOUND_FIELDS else X[name][dominant] for name in X
         })  # fmt: skip
 
@@ -199,7 +198,7 @@ class Mixup(TransformerMixin, Augmentation):
     def _check(self, X, reset):
         _, values = read_field(X, *_SOUND_FIELDS, owner="Mixup")
         if reset or not isinstance(X, Clips):
-            values = validate_data(self, values, reset=reset, allow_nd=True, dtype=_MIXED_DTYPES)
+            values = validate_data(self, values, reset=reset, allow_nd=True, dtype="numeric")
         return X if isinstance(X, Clips) else values
 
     def _draw_partners(self, X, y):

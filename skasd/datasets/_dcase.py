@@ -8,19 +8,23 @@ Conventions
 - Labels are +1 normal, -1 anomalous, 0 unknown. A domain or an attribute that is unknown is ``""``.
 """
 
-import csv
+import glob
 import os
 import re
+import warnings
 from collections import Counter
 from pathlib import Path, PureWindowsPath
 from typing import NamedTuple
 
 import numpy as np
 
+from skasd._files import read_csv
+from skasd._problems import first_ten, printable
 from skasd.clips import Clips
 
 __all__ = ["DcaseFilename", "load_dcase", "parse_dcase_filename"]
 
+_SUFFIXES = (".wav", ".flac")
 _FOLDERS = {"train": ("train",), "test": ("test", "source_test", "target_test"), "supplemental": ("supplemental",)}
 _LABELS = {"normal": 1, "anomaly": -1, None: 0}
 _NAME = re.compile(
@@ -31,11 +35,12 @@ _NAME = re.compile(
         )
         _(?P<number>\d{4}) (?:_(?P<attribute>.+))?
       | (?:(?P<label_2020>normal|anomaly)_)? id_(?P<section_2020>\d\d) _(?P<number_2020>\d{8})
-    ) \.wav
+    ) \.(?:wav|flac)
     """,
     re.VERBOSE,
 )
 _GRAMMAR = """\
+(or .flac in place of .wav)
     2021 to 2025   section_NN[_source|_target][_train|_test][_normal|_anomaly]_NNNN[_attribute].wav
     supplemental   section_NN_<words with "machine" or "noise" among them>_NNNN[_attribute].wav
     2020           [normal_|anomaly_]id_NN_NNNNNNNN.wav"""
@@ -130,6 +135,7 @@ def load_dcase(folder, *, split=("train", "test"), section=None, domain=None, gr
     """The clips of one machine's folder as the zips of DCASE Task 2 unpack it, 2020 to 2025.
 
     No audio is opened and nothing is renamed, linked or copied: the clips carry the paths, and what is known of them.
+    The files may be compressed, with the suffix ``.flac`` in place of ``.wav``.
 
     Parameters
     ----------
@@ -164,8 +170,14 @@ def load_dcase(folder, *, split=("train", "test"), section=None, domain=None, gr
         If there is no such folder.
 
     ValueError
-        If the folder is not that of one machine, if a file name does not fit, if the ground truth and the test clips
-        do not belong together, or if no clip is left.
+        If the folder is not that of one machine, if a file name does not fit, if a clip is there as ``.wav`` and as
+        ``.flac``, if a CSV file cannot be read, if the ground truth and the test clips do not belong together, or if no
+        clip is left.
+
+    Warns
+    -----
+    UserWarning
+        If something with the name of a clip is no file, such as a folder or a link that leads nowhere: it is left out.
 
     See Also
     --------
@@ -210,36 +222,63 @@ def load_dcase(folder, *, split=("train", "test"), section=None, domain=None, gr
 
 
 def _list_files(folder, split):
-    """The wav files of the splits, as {path: split}, ordered."""
-    splits = [split] if isinstance(split, str) else list(split)
+    """The audio files of the splits, as {path: split}, ordered."""
+    splits = _as_list("split", split)
     if not splits or not set(splits) <= set(_FOLDERS):
         raise ValueError(f"split must be one or several of {', '.join(map(repr, _FOLDERS))}; got {split!r}.")
     if not folder.is_dir():
         raise FileNotFoundError(f"There is no folder {str(folder)!r}. Give the folder of one machine, with train/ or "
                                 "test/ in it, or download one with fetch_dcase.")  # fmt: skip
-    found = {name: [path for sub in _FOLDERS[name] for path in _wavs(folder / sub)] for name in _FOLDERS}
+    found = {name: [path for sub in _FOLDERS[name] for path in _audio_files(folder / sub)] for name in _FOLDERS}
     files = {path: name for name in _FOLDERS if name in splits for path in sorted(found[name], key=lambda p: p.name)}
     if not files:
         raise ValueError(_describe_empty(folder, splits, found))
+    counts = Counter((split, challenge_name(path)) for path, split in files.items())
+    twice = [name for (_, name), count in counts.items() if count > 1]
+    if twice:
+        raise ValueError(f"{len(twice)} clips in {str(folder)!r} are there twice, as .wav and .flac or in two folders: "
+                         f"{_names(twice)}. Move one of each away.")  # fmt: skip
+    files = _leave_out_what_is_no_file(files)
+    if not files:
+        raise ValueError(f"{str(folder)!r} has names of clips of {' or '.join(splits)}, but none of them is a file.")
     return files
 
 
-def _wavs(folder):
+def _as_list(name, values):
+    values = [values] if isinstance(values, str) else values
+    if not isinstance(values, (list, tuple, set, frozenset, np.ndarray)) or not all(isinstance(v, str) for v in values):
+        raise ValueError(f"{name} must be a text or a sequence of texts, such as '00'; got {values!r}.")
+    return list(values)
+
+
+def _audio_files(folder):
     paths = folder.iterdir() if folder.is_dir() else ()
-    return [path for path in paths if path.suffix.lower() == ".wav" and not path.name.startswith(".")]
+    return [path for path in paths if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")]
+
+
+def _leave_out_what_is_no_file(files):
+    """The regular files, and links to such: whatever else is there may never begin to be read, or never end."""
+    others = dict.fromkeys(path for path in files if not path.is_file())
+    if others:
+        warnings.warn(
+            f"{len(others)} of {len(files)} names of clips are no files but folders, pipes or broken links, and are "
+            f"left out:\n{first_ten(list(map(printable, others)))}",
+            stacklevel=4,
+        )
+    return {path: split for path, split in files.items() if path not in others}
 
 
 def _describe_empty(folder, splits, found):
-    there = [f"{name} ({len(paths)} .wav files)" for name, paths in found.items() if paths]
+    there = [f"{name} ({len(paths)} files)" for name, paths in found.items() if paths]
     if there:
-        return f"{str(folder)!r} has no .wav files of {' or '.join(splits)}. There are {', '.join(there)}."
+        return f"{str(folder)!r} has no .wav or .flac files of {' or '.join(splits)}. There are {', '.join(there)}."
     subs = {sub for subs in _FOLDERS.values() for sub in subs}
-    inside = sorted(path for path in folder.iterdir() if any(_wavs(path / sub) for sub in subs))
+    inside = sorted(path for path in folder.iterdir() if any(_audio_files(path / sub) for sub in subs))
     if inside:
-        return (f"{str(folder)!r} is not the folder of one machine: it has no .wav files in train/ or test/. "
-                f"Machines' folders are inside: {_first_ten(map(str, inside))}. Give one of these.")  # fmt: skip
-    holds = _first_ten(sorted(path.name for path in folder.iterdir())) or "nothing"
-    return (f"{str(folder)!r} is not the folder of one machine: it has no .wav files in train/ or test/. "
+        return (f"{str(folder)!r} is not the folder of one machine: it has no .wav or .flac files in train/ or "
+                f"test/. Machines' folders are inside: {_names(inside)}. Give one of these.")  # fmt: skip
+    holds = _names(sorted(path.name for path in folder.iterdir())) or "nothing"
+    return (f"{str(folder)!r} is not the folder of one machine: it has no .wav or .flac files in train/ or test/. "
             f"It holds {holds}.")  # fmt: skip
 
 
@@ -258,8 +297,8 @@ def _read_names(files):
             strays.append(path)
     if strays:
         raise ValueError(
-            f"{len(strays)} of {len(files)} .wav files have a name that does not fit DCASE Task 2 or the folder that "
-            f"they are in: {_first_ten(map(str, strays))}. Move them away, or rename them to\n{_GRAMMAR}"
+            f"{len(strays)} of {len(files)} audio files have a name that does not fit DCASE Task 2 or the folder that "
+            f"they are in: {_names(strays)}. Move them away, or rename them to\n{_GRAMMAR}"
         )
     return records
 
@@ -276,11 +315,13 @@ def _fill_attributes(records, folder):
 
 def _read_attributes(path):
     """{file name without suffix: attribute} of a CSV with the columns file_name, d1p, d1v, d2p, d2v, ..."""
-    header, *rows = _read_csv(path) or [[""]]
+    header, *rows = read_csv(path) or [[""]]
     if header[0] != "file_name":
         raise ValueError(f"{str(path)!r} must begin with the header 'file_name,d1p,d1v,...'; got {','.join(header)!r}.")
     # Some machines' rows begin with "fan/train/x.wav", others with "x".
-    return {PureWindowsPath(row[0]).name.removesuffix(".wav"): _join_attributes(header, row) for row in rows}
+    return {
+        challenge_name(PureWindowsPath(row[0]).name).removesuffix(".wav"): _join_attributes(header, row) for row in rows
+    }
 
 
 def _join_attributes(header, row):
@@ -288,25 +329,28 @@ def _join_attributes(header, row):
     return "_".join(cell for title, cell in cells if cell and re.fullmatch(r"d\d+[pv]", title))
 
 
-def _read_csv(path):
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        return [[cell.strip() for cell in row] for row in csv.reader(file) if row]
+def challenge_name(path):
+    """The file name of a clip as the challenge has it, whose clips are not compressed."""
+    name = Path(path).name
+    return f"{name.removesuffix('.flac')}.wav" if name.endswith(".flac") else name
 
 
 def _fill_ground_truth(records, source, machine):
     truth = _read_evaluation_list(source, machine) if source.is_file() else _read_flags(source, machine)
-    tests = {path.name: record for path, record in records.items() if record.split == "test"}
+    tests = {challenge_name(path): record for path, record in records.items() if record.split == "test"}
     sections = {record.section for record in tests.values()}
     untold = [name for name, record in tests.items() if record.label == 0 and name not in truth]
     if untold:
         raise ValueError(f"The ground truth in {str(source)!r} lacks {len(untold)} of {len(tests)} test clips of "
-                         f"{machine}: {_first_ten(untold)}. Is it of another year?")  # fmt: skip
+                         f"{machine}: {_names(untold)}. Is it of another year?")  # fmt: skip
     absent = [name for name in truth if parse_dcase_filename(name).section in sections and name not in tests]
     if absent:
         raise ValueError(f"{len(absent)} clips of {machine} that the ground truth in {str(source)!r} names are not in "
-                         f"the folder: {_first_ten(absent)}. Unpack the zip again.")  # fmt: skip
+                         f"the folder: {_names(absent)}. Unpack the zip again.")  # fmt: skip
     return {
-        path: record._replace(**truth.get(path.name, {})) if record.split == "test" and record.label == 0 else record
+        path: record._replace(**truth.get(challenge_name(path), {}))
+        if record.split == "test" and record.label == 0
+        else record
         for path, record in records.items()
     }
 
@@ -322,33 +366,39 @@ def _read_flags(folder, machine):
     differing = sorted(set(labels) ^ set(domains)) if domains else ()
     if differing:
         raise ValueError(f"The labels and domains of {machine} in {str(folder)!r} are not of the same clips: "
-                         f"{len(differing)} are in one only: {_first_ten(differing)}.")  # fmt: skip
+                         f"{len(differing)} are in one only: {_names(differing)}.")  # fmt: skip
     return {name: {"label": label} | ({"domain": domains[name]} if domains else {}) for name, label in labels.items()}
 
 
 def _read_flag_files(folder, machine, meanings):
     flags = {}
-    for path in sorted(folder.glob(f"ground_truth_{machine}_section_*_test.csv")):
-        for row in _read_csv(path):
-            if len(row) != 2 or row[1] not in meanings:
+    for path in sorted(folder.glob(f"ground_truth_{glob.escape(machine)}_section_*_test.csv")):
+        for row in read_csv(path):
+            if len(row) != 2 or row[1] not in meanings or not _NAME.fullmatch(row[0]):
                 raise ValueError(f"{str(path)!r} must have rows 'file name,0' or 'file name,1'; got {','.join(row)!r}.")
-            flags[row[0]] = meanings[row[1]]
+            if flags.setdefault(row[0], meanings[row[1]]) != meanings[row[1]]:
+                raise ValueError(f"{str(path)!r} has {row[0]!r} twice, with 0 and with 1.")
     return flags
 
 
 def _read_evaluation_list(path, machine):
     """{file name: {"label", "domain", "attribute"}} of a CSV with a row for each machine, followed by its clips."""
-    rows = _read_csv(path)
+    rows = read_csv(path)
     starts = [i for i, row in enumerate(rows) if not any(row[1:])]
     blocks = {rows[i][0]: rows[i + 1 : end] for i, end in zip(starts, [*starts[1:], None], strict=True)}
     if machine not in blocks:
         raise ValueError(f"{str(path)!r} has no clips of {machine}; its machines are {', '.join(blocks) or 'none'}.")
+    strays = [name for row in blocks[machine] for name in row[:2] if not _NAME.fullmatch(Path(name).name)]
+    if strays:
+        raise ValueError(
+            f"{str(path)!r} must have rows 'file name,full file name'; got {_names(strays)} for {machine}."
+        )
     full = {name: parse_dcase_filename(full_name) for name, full_name, *_ in blocks[machine]}
     return {name: {"label": r.label, "domain": r.domain, "attribute": r.attribute} for name, r in full.items()}
 
 
 def _select(clips, folder, **wanted):
-    wanted = {field: [v] if isinstance(v, str) else list(v) for field, v in wanted.items() if v is not None}
+    wanted = {field: _as_list(field, values) for field, values in wanted.items() if values is not None}
     kept = np.ones(len(clips), dtype=bool)
     for field, values in wanted.items():
         kept &= np.isin(clips[field], values)
@@ -364,6 +414,5 @@ def _count(values):
     return ", ".join(f"{value!r} ({count} clips)" for value, count in sorted(Counter(values.tolist()).items()))
 
 
-def _first_ten(names):
-    names = list(names)
-    return ", ".join(names[:10]) + (f", ... and {len(names) - 10} more" if len(names) > 10 else "")
+def _names(names):
+    return first_ten(list(map(printable, names)), ", ")

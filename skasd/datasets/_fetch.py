@@ -4,11 +4,12 @@ import errno
 import os
 import re
 import stat
-import tempfile
+import sys
 import time
 import zipfile
 import zlib
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from numbers import Integral
 from pathlib import Path, PureWindowsPath
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
+from skasd._drafts import draft_folder, locked, move_new, remove_abandoned
 from skasd._progress import Progress
 
 __all__ = ["fetch_dcase"]
@@ -54,8 +56,9 @@ def fetch_dcase(
 
     A download that was cut is continued where it stopped, by the next attempt or the next call. The zip is checked
     against the MD5 sum that Zenodo lists, unpacked beside its destination and moved there in one step, so that a folder
-    that exists is whole; the zip is then removed. A folder that exists is used without a request. The licence of each
-    data set is named on its Zenodo page, ``https://zenodo.org/records/<number>``.
+    that exists is whole; the zip is then removed. A folder that exists is used without a request. Of several processes
+    that want one machine, one downloads it and the others wait. The licence of each data set is named on its Zenodo
+    page, ``https://zenodo.org/records/<number>``.
 
     Parameters
     ----------
@@ -92,7 +95,8 @@ def fetch_dcase(
         the MD5 sum that Zenodo lists, or if the zip is corrupt or has members that lead out of its folder.
 
     OSError
-        If Zenodo cannot be reached (`ConnectionError`) or the disk is full.
+        If Zenodo cannot be reached (`ConnectionError`), if the disk is full, or if a file has the name of the machine's
+        folder (`FileExistsError`).
 
     See Also
     --------
@@ -112,10 +116,10 @@ def fetch_dcase(
     ValueError: year must be one of 2020, 2021, 2022, 2023, 2024, 2025; got 2019.
     """
     record = _find_record(year, part)
-    if machine is not None and not re.fullmatch(r"[A-Za-z0-9]+", machine):
+    if machine is not None and not (isinstance(machine, str) and re.fullmatch(r"[A-Za-z0-9]+", machine)):
         raise ValueError(f"machine must be a name such as 'fan' or 'ToyCar'; got {machine!r}.")
     home = Path(pooch.os_cache("skasd") if data_home is None else data_home) / f"dcase{year}" / part
-    if machine is not None and (home / machine).is_dir():
+    if machine is not None and _is_there(home / machine):
         return home / machine
     with _open_session() as session:
         archives = _list_archives(session, f"{api_url}/{record}")
@@ -123,13 +127,13 @@ def fetch_dcase(
             raise ValueError(f"DCASE {year} has no machine {machine!r} in its {part} set; it has "
                              f"{', '.join(sorted(archives))}.")  # fmt: skip
         for name in archives if machine is None else [machine]:
-            if not (home / name).is_dir():
+            if not _is_there(home / name):
                 _fetch_machine(session, archives[name], home / name, progress)
     return home if machine is None else home / machine
 
 
 def _find_record(year, part):
-    if year not in _RECORDS:
+    if not isinstance(year, Integral) or year not in _RECORDS:
         raise ValueError(f"year must be one of {', '.join(map(str, _RECORDS))}; got {year!r}.")
     if part not in _PARTS:
         raise ValueError(f"part must be one of {', '.join(map(repr, _PARTS))}; got {part!r}.")
@@ -159,25 +163,67 @@ def _list_archives(session, url):
     try:
         response = session.get(url, timeout=_TIMEOUT)
         response.raise_for_status()
-        files = response.json()["files"]
-        archives = [_read_archive(match, file) for file in files if (match := _ARCHIVE.fullmatch(file["key"]))]
-    except (KeyError, TypeError, requests.JSONDecodeError) as error:
-        raise ValueError(f"{url} did not answer with a Zenodo record and its files: {error!r}.") from error
     except requests.RequestException as error:
         raise ConnectionError(f"Could not read the list of files at {url}: {error}. Try again later, or download the "
                               "zip yourself and give its unpacked folder to load_dcase.") from error  # fmt: skip
+    try:
+        files = response.json()["files"]
+        archives = [_read_archive(match, file) for file in files if (match := _ARCHIVE.fullmatch(file["key"]))]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{url} did not answer with a Zenodo record and its files: {error!r}.") from error
     return {machine: archive for machine, archive in sorted(archives, key=lambda pair: pair[1].revision)}
 
 
 def _read_archive(match, file):
     md5, revision = file["checksum"].removeprefix("md5:"), int(match["revision"] or 1)
-    return match["machine"], _Archive(file["key"], file["links"]["self"], file["size"], md5, revision)
+    return match["machine"], _Archive(file["key"], file["links"]["self"], int(file["size"]), md5, revision)
+
+
+def _is_there(folder):
+    """Whether the machine has been fetched; what a kill has left beside it is removed."""
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise FileExistsError(f"{str(folder)!r} is no folder, and is not overwritten. Move it away, or give another "
+                              "data_home.")  # fmt: skip
+    if not folder.is_dir():
+        return False
+    with suppress(OSError):  # another process is cleaning up, or the folder is read-only
+        remove_abandoned(folder.parent, f".{folder.name}-")
+        if _parts(folder) or Path(f"{_lock_of(folder)}.lock").exists():
+            with locked(_lock_of(folder), timeout=0) as has_lock:
+                for part in _parts(folder) if has_lock else ():
+                    part.unlink()
+    return True
+
+
+def _lock_of(folder):
+    return folder.parent / f".{folder.name}"
+
+
+def _parts(folder):
+    """Unfinished downloads of the machine, of whatever revision."""
+    parts = [(path, _ARCHIVE.fullmatch(path.stem)) for path in folder.parent.glob("*.zip.part")]
+    return [path for path, match in parts if match and match["machine"] == folder.name]
+
+
+@contextmanager
+def _alone(folder, progress):
+    """Keep other processes from fetching the machine; if one is at it, wait until it has ended."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(_lock_of(folder), timeout=0))
+        except TimeoutError:
+            if progress:
+                print(f"Waiting for another process that fetches {folder.name}.", file=sys.stderr, flush=True)
+            stack.enter_context(locked(_lock_of(folder)))
+        yield
 
 
 def _fetch_machine(session, archive, folder, progress):
     folder.parent.mkdir(parents=True, exist_ok=True)
-    path = folder.parent / f"{archive.name}.part"
-    with _explain_full_disk(folder.parent, archive):
+    with _alone(folder, progress), _explain_full_disk(folder.parent, archive):
+        if folder.is_dir():  # another process has fetched it meanwhile
+            return
+        path = folder.parent / f"{archive.name}.part"
         _download(session, archive, path, progress)
         try:
             _check_md5(archive, path)
@@ -185,7 +231,8 @@ def _fetch_machine(session, archive, folder, progress):
         except ValueError:
             path.unlink()
             raise
-    path.unlink(missing_ok=True)
+        for part in _parts(folder):
+            part.unlink()
 
 
 @contextmanager
@@ -230,6 +277,8 @@ def _continue_download(session, archive, path, progress):
             for chunk in response.iter_content(_CHUNK):
                 file.write(chunk)
                 bar.update(len(chunk))
+                if file.tell() > archive.size:  # it is another file, and may have no end
+                    break
     if _size(path) < archive.size:
         raise requests.ConnectionError("the answer ended early")
 
@@ -251,7 +300,7 @@ def _check_md5(archive, path):
 
 def _unpack(path, archive, folder):
     """Unpack the machine's folder from the zip to its destination, in one step."""
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
+    with draft_folder(folder.parent, f".{folder.name}-") as scratch:
         try:
             with zipfile.ZipFile(path) as file:
                 _refuse_escapes(file, archive)
@@ -259,13 +308,13 @@ def _unpack(path, archive, folder):
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
             raise ValueError(f"{archive.name} from {archive.url} is not a zip file that can be unpacked: {error}. "
                              "Nothing has been kept of it.") from error  # fmt: skip
-        made = Path(scratch, folder.name)
+        made = scratch / folder.name
         if not made.is_dir():
             raise ValueError(f"{archive.name} from {archive.url} has no folder {folder.name!r}; it holds "
                              f"{', '.join(sorted(os.listdir(scratch))[:10]) or 'nothing'}.")  # fmt: skip
         try:
-            os.replace(made, folder)
-        except OSError:
+            move_new(made, folder)
+        except FileExistsError:
             if not folder.is_dir():  # else another process has been faster
                 raise
 

@@ -158,7 +158,8 @@ def make_machine_sounds(
     clips : Clips
         ``waveform`` holds float32 of shape (n_clips, duration * sample_rate) in [-1, 1]. Besides ``machine``,
         ``section``, ``domain``, ``attribute``, ``split`` and ``label`` there is ``fault``: ``healthy``, ``bearing``,
-        ``imbalance``, ``loose``, ``leak`` or ``stroke``. The order is that in which `load_dcase` would give them.
+        ``imbalance``, ``loose``, ``leak`` or ``stroke``. The order is that in which `load_dcase` would give them. The
+        attribute ``sample_rate`` tells that of the waveforms.
 
     Raises
     ------
@@ -231,7 +232,7 @@ def make_machine_sounds(
         split=[row.split for row in rows],
         label=[row.label for row in rows],
         fault=np.array(faults, dtype=str),
-    )
+    ).with_attrs(sample_rate=int(sample_rate))
 
 
 def mix(machine, noise, snr):

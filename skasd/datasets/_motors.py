@@ -86,11 +86,11 @@ def load_motors(
     Returns
     -------
     clips : Clips
-        ``waveform`` holds float32 of shape (n_clips, 16000 * duration) at 16 kHz, the levels as recorded. Besides
-        ``path``, ``machine`` (``bldc_a2212``), ``section``, ``domain``, ``attribute`` (such as
-        ``rpm_1450_state_healthy``), ``split`` and ``label``, there are ``recording`` (name of the file: pass it as
-        ``groups`` where a splitter or an interval takes them), ``motor``, ``speed`` (int, rpm), ``fault`` (``healthy``,
-        ``propeller`` or ``bearing``) and ``start`` (float, seconds within the recording).
+        ``waveform`` holds float32 of shape (n_clips, 16000 * duration) at 16 kHz, which the attribute ``sample_rate``
+        tells, the levels as recorded. Besides ``path``, ``machine`` (``bldc_a2212``), ``section``, ``domain``,
+        ``attribute`` (such as ``rpm_1450_state_healthy``), ``split`` and ``label``, there are ``recording`` (name of
+        the file, by which clips of one recording stay on one side of every split), ``motor``, ``speed`` (int, rpm),
+        ``fault`` (``healthy``, ``propeller`` or ``bearing``) and ``start`` (float, seconds within the recording).
 
     Raises
     ------
@@ -197,4 +197,4 @@ def _cut(rows, duration, hop):
     counts = [len(window) for window in windows]
     fields = {name: np.repeat([row[name] for row in rows], counts) for name in rows[0]}
     start = np.concatenate([np.arange(count) * n_hop / _SAMPLE_RATE for count in counts])
-    return Clips(fields, waveform=np.concatenate(windows), start=start)
+    return Clips(fields, waveform=np.concatenate(windows), start=start).with_attrs(sample_rate=_SAMPLE_RATE)

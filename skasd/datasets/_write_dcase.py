@@ -1,15 +1,17 @@
 """Clips as a folder of WAV files in the shape of DCASE Task 2."""
 
 import csv
+import io
 from collections import Counter
 from numbers import Integral
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import soundfile
 
-from skasd._audio_files import as_dtype, first_ten
+from skasd._drafts import check_file_name, draft_folder, move_new, refuse_existing
+from skasd._problems import first_ten
+from skasd._samples import as_dtype, check_sample_rate, scale_of
 from skasd._validation import Interval, validate_params
 from skasd.clips import Clips
 from skasd.datasets._dcase import DcaseFilename, parse_dcase_filename
@@ -31,15 +33,15 @@ def write_dcase(clips, folder, *, sample_rate=16000):
     Parameters
     ----------
     clips : Clips
-        With ``waveform`` (float in [-1, 1], or int16), ``machine``, ``section`` (two digits), ``domain`` (``source`` or
-        ``target``), ``attribute``, ``split`` (``train`` or ``test``) and ``label`` (+1 or -1). Other fields are not
-        written.
+        With ``waveform`` (floats in [-1, 1], or integers of 8, 16 or 32 bits), ``machine``, ``section`` (two digits),
+        ``domain`` (``source`` or ``target``), ``attribute``, ``split`` (``train`` or ``test``) and ``label`` (+1 or
+        -1). Other fields are not written.
 
     folder : str or pathlib.Path
         Where the machine's folder is made. Missing folders are made as well.
 
     sample_rate : int, default=16000
-        Of the waveforms, in Hz.
+        Of the waveforms, in Hz. Clips that know another one are an error.
 
     Returns
     -------
@@ -55,7 +57,8 @@ def write_dcase(clips, folder, *, sample_rate=16000):
 
     ValueError
         If there are no clips or clips of several machines, if a field is missing or has a value that cannot be part of
-        such a file name, or if a waveform is not finite or exceeds [-1, 1].
+        such a file name, if a waveform is empty, is not finite or exceeds [-1, 1], or if ``sample_rate`` is not that of
+        the clips.
 
     See Also
     --------
@@ -75,17 +78,16 @@ def write_dcase(clips, folder, *, sample_rate=16000):
     True
     """
     _check_writable(clips)
+    check_sample_rate(clips, sample_rate, "write_dcase")
     names = _name_files(clips)
-    folder, machine = Path(folder), clips["machine"][0]
-    if (folder / machine).exists():
-        raise FileExistsError(f"{str(folder / machine)!r} exists, and is not overwritten. Give another folder, or move "
-                              "it away.")  # fmt: skip
-    folder.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder, prefix=".writing-") as draft:
-        _write_audio(Path(draft, machine), clips, names, sample_rate)
-        _write_attributes(Path(draft, machine), clips, names)
-        Path(draft, machine).rename(folder / machine)
-    return folder / machine
+    target = Path(folder, clips["machine"][0])
+    refuse_existing(target)
+    with draft_folder(target.parent) as scratch:
+        draft = scratch / target.name
+        _write_audio(draft, clips, names, sample_rate)
+        _write_attributes(draft, clips, names)
+        move_new(draft, target)
+    return target
 
 
 def _check_writable(clips):
@@ -96,8 +98,12 @@ def _check_writable(clips):
             f"write_dcase needs the fields {', '.join(missing)} as well; the clips have {', '.join(clips)}."
         )
     machines = np.unique(clips["machine"]).tolist()
-    if len(machines) != 1 or Path(machines[0]).name != machines[0]:
-        raise ValueError(f"write_dcase writes clips of one machine, whose name can name a folder; got {machines}.")
+    if len(machines) != 1:
+        raise ValueError(f"write_dcase writes clips of one machine; got {machines}.")
+    check_file_name(machines[0], "The machine")
+    if not clips["waveform"].shape[-1]:
+        raise ValueError("write_dcase needs waveforms with at least one sample; the clips have none.")
+    scale_of(clips["waveform"].dtype, "write_dcase")
     if clips["waveform"].dtype.kind == "f":
         _report(
             clips, ~(np.abs(clips["waveform"]).max(axis=1) <= 1), "have samples that are not finite or exceed [-1, 1]"
@@ -146,11 +152,13 @@ def _write_audio(folder, clips, names, sample_rate):
     for split in np.unique(clips["split"]).tolist():
         (folder / split).mkdir(parents=True)
     for name, samples in zip(names, clips["waveform"], strict=True):
-        soundfile.write(folder / name, as_dtype(samples, "int16"), sample_rate, subtype="PCM_16")
+        content = io.BytesIO()  # soundfile does not tell of a full disk
+        soundfile.write(content, as_dtype(samples, "int16"), sample_rate, format="WAV", subtype="PCM_16")
+        (folder / name).write_bytes(content.getbuffer())
 
 
 def _write_attributes(folder, clips, names):
-    """One CSV a section: file name, then parameter and value of each attribute in turn."""
+    """One CSV per section: file name, then parameter and value of each attribute in turn."""
     machine = folder.name
     cells = [attribute.split("_") if attribute else [] for attribute in clips["attribute"].tolist()]
     for section in np.unique(clips["section"]).tolist():

@@ -59,21 +59,32 @@ class AutoencoderDetector(NetworkDetector):
         Whether the learning rate stays, or falls to zero along a cosine over the epochs. Others: a
         `skorch.callbacks.LRScheduler` among the `callbacks`.
 
-    validation_fraction : float, default=0.0
-        Part of the training clips, in [0, 1), that is set aside to watch the loss.
+    validation_fraction : 'auto' or float, default='auto'
+        Part of the training clips, in [0, 1), that is set aside: they watch the loss, and their scores set the
+        threshold, since the network may know by heart what it has learned from. Whole recordings are set aside, where
+        the clips have the field ``recording``, and all copies of a clip. 'auto' is a tenth, but at least 20 and so
+        many that one alarm among them is rarer than `contamination`, and at most half. With 0 all clips train, and
+        the threshold comes from their own scores: it is an alarm for more new clips than `contamination` says.
 
     patience : int, default=None
-        Epochs without a better validation loss after which training stops; the best weights are kept. Needs
-        `validation_fraction` above 0. None trains all epochs.
+        Epochs without a better validation loss after which training stops; the best weights are kept. Needs clips
+        that are set aside. None trains all epochs.
 
     max_grad_norm : float, default=None
         Largest norm of the gradient; longer ones are shortened. None leaves them.
 
     callbacks : list of skorch callbacks, default=None
-        Further callbacks for the net.
+        Further callbacks for the net, which is given copies: those that trained are ``net_.callbacks_``.
 
     net_params : dict, default=None
-        Further arguments of the skorch net, such as ``{"optimizer__weight_decay": 1e-4}``.
+        Further arguments of the skorch net, such as ``{"optimizer__weight_decay": 1e-4}``. They replace those that
+        the other parameters make.
+
+    checkpoint : str or path-like, default=None
+        Folder that keeps the state of the training after every epoch. Where a training was killed, the same call goes
+        on after its last complete epoch and, on the CPU, ends with the weights of one that was not killed; where it
+        had ended, no epoch is trained. A folder that holds another training is an error. Callbacks that only watch
+        may differ.
 
     device : str, default='auto'
         Device to train and score on; 'auto' takes a GPU where there is one.
@@ -165,11 +176,12 @@ class AutoencoderDetector(NetworkDetector):
         batch_size=512,
         optimizer=torch.optim.Adam,
         lr_schedule="constant",
-        validation_fraction=0.0,
+        validation_fraction="auto",
         patience=None,
         max_grad_norm=None,
         callbacks=None,
         net_params=None,
+        checkpoint=None,
         device="auto",
         verbose=0,
         random_state=None,
@@ -191,6 +203,7 @@ class AutoencoderDetector(NetworkDetector):
         self.max_grad_norm = max_grad_norm
         self.callbacks = callbacks
         self.net_params = net_params
+        self.checkpoint = checkpoint
         self.device = device
         self.verbose = verbose
         self.random_state = random_state
@@ -212,21 +225,23 @@ class AutoencoderDetector(NetworkDetector):
         """
         check_is_fitted(self)
         windows = self._check_windows(X, reset=False)
-        made = self._apply(self.network_, windows.reshape(-1, windows.shape[2]))
+        made = self._apply(lambda network: network, windows.reshape(-1, windows.shape[2]))
         return np.concatenate(list(made)).reshape(windows.shape).astype(windows.dtype)
 
     def _make_network(self, X, rows, n_sections):
-        network = self.network(**(self.network_params or {})).eval()
+        _check_single_precision(X)
+        network = self._make_module("network").eval()
         x = torch.from_numpy(X[rows[:2]].astype(np.float32))
         with torch.no_grad():
             made = self._dry(network, x)
-        if made.shape != x.shape:
+        shape = tuple(getattr(made, "shape", ()))
+        if shape != tuple(x.shape):
             raise ValueError(f"The network {self.network!r} must give back vectors of the shape that it got; it made "
-                             f"{tuple(made.shape)} of {tuple(x.shape)}.")  # fmt: skip
+                             f"{shape or type(made).__name__} of {tuple(x.shape)}.")  # fmt: skip
         return network
 
-    def _measure(self):
-        return _MeanSquaredError(self.network_)
+    def _measure(self, network):
+        return _MeanSquaredError(network)
 
     def _fit_shared(self, X, windows, clips):
         if self.error == "mahalanobis" and windows.shape[2] % self.n_frames:
@@ -243,7 +258,7 @@ class AutoencoderDetector(NetworkDetector):
         """Inverse covariance of the errors of frames."""
         n_features = X.shape[1] // self.n_frames
         n_errors, total, squares = 0, np.zeros(n_features), np.zeros((n_features, n_features))
-        for error in self._apply(_Error(self.network_), X):
+        for error in self._apply(_Error, X):
             frames = error.reshape(-1, n_features)
             n_errors += len(frames)
             total += frames.sum(axis=0)
@@ -258,13 +273,22 @@ class AutoencoderDetector(NetworkDetector):
     def _score(self, model, X):
         if isinstance(model, int):
             return super()._score(model, X)
-        distances = [self._distance(model, error) for error in self._apply(_Error(self.network_), X)]
-        return self._finite(-np.concatenate(distances))
+        distances = [self._distance(model, error) for error in self._apply(_Error, X)]
+        scores = -np.concatenate(distances)
+        self._check_weights(scores)
+        return scores
 
     def _distance(self, precisions, error):
         """Squared distance (n, n_domains), the mean over the frames of each vector."""
         frames = error.reshape(len(error), -1, precisions.shape[-1])
         return np.stack([((frames @ one) * frames).sum(axis=2).mean(axis=1) for one in precisions], axis=1)
+
+
+def _check_single_precision(X):
+    largest = max(X.max(), -X.min())
+    if largest > np.finfo(np.float32).max:
+        raise ValueError(f"The embedding has values up to {largest:.3g}, with which no network can train in single "
+                         "precision. Bring it to other units.")  # fmt: skip
 
 
 _SHRINKAGE = 1e-6  # bands that are always the same would make a covariance singular
@@ -284,5 +308,5 @@ class _Error(nn.Module):
 class _MeanSquaredError(_Error):
     """Mean squared error of the reconstruction of each vector, whatever its section."""
 
-    def forward(self, x, section):
+    def forward(self, x, section=None):
         return super().forward(x).square().mean(dim=1)

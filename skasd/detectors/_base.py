@@ -20,13 +20,14 @@ from skasd._validation import (
     training_rows,
     validate_data,
 )
+from skasd._versions import VersionsMixin
 from skasd.clips import Clips, recording_numbers
 from skasd.detectors._held_out import first_copies, first_in_domain, joined, rows_of_windows, score_left_out, take
 from skasd.detectors._numbers import VALUES_AT_ONCE, RowError, as_numbers, check_finite, listed
 from skasd.detectors._threshold import Threshold, score_at
 
 
-class BaseDetector(OutlierMixin, BaseEstimator, metaclass=ABCMeta):
+class BaseDetector(VersionsMixin, OutlierMixin, BaseEstimator, metaclass=ABCMeta):
     """Base of the detectors: sections, windows, known anomalies and the threshold, once for all of them.
 
     A subclass gives `_fit`, which makes the model of one section from an ordinary (n, d) array, and `_score`, which
@@ -34,9 +35,9 @@ class BaseDetector(OutlierMixin, BaseEstimator, metaclass=ABCMeta):
     made in `_fit_shared`. It has the parameters ``contamination`` and ``threshold``, as all detectors.
 
     Clips that are there twice (all windows, section and domain are the same) count once. The threshold ``offset_``
-    comes from scores by models that have not learned from the clip, nor from any other of its ``recording``: models
-    are fitted again, each without a tenth of the recordings, or of the clips where no recordings are known. This is
-    done when it is first asked for, so that a search which compares scores alone does not pay for it.
+    comes from scores by models that have not learned from the clip, nor from any other of its ``recording``: models are
+    fitted again, each without a tenth of the recordings, or of the clips where no recordings are known. This is done
+    when it is first asked for, so that a search which compares scores alone does not pay for it.
 
     See Also
     --------
@@ -130,8 +131,9 @@ class BaseDetector(OutlierMixin, BaseEstimator, metaclass=ABCMeta):
         _doubt_zeros_and_ones(X, y)
         self.machine_ = self._machine(X)
         groups = self._groups(X, windows, normal)
-        masks = {section: np.isin(np.arange(len(windows)), clips) for section, (clips, _) in groups.items()}
-        self._fit_shared(X, windows, masks)
+        self._fit_shared(
+            X, windows, {section: np.isin(np.arange(len(windows)), clips) for section, (clips, _) in groups.items()}
+        )
         domain, models, scores = _text(X, "domain", len(windows)), {}, []
         for section, (clips, group) in groups.items():
             rows = self._training_rows(windows, section, clips, domain, group)
@@ -235,8 +237,8 @@ class BaseDetector(OutlierMixin, BaseEstimator, metaclass=ABCMeta):
     def _score_left_out(self, model, clips, rows):
         n_windows, n_groups = len(rows.X) // len(clips), len(np.unique(rows.group))
         if n_groups < 2:
-            raise ValueError(f"{_named(rows.section)}: no threshold can be set, since all {len(clips)} training clips "
-                             "are the same, and copies count once. Are they silent, or the network dead?")  # fmt: skip
+            raise ValueError(f"{_named(rows.section)}: no threshold can be set, since all training clips are the same, "
+                             "and copies count once. Are they silent, or is the network dead?")  # fmt: skip
         try:
             with np.errstate(over="ignore", invalid="ignore"):
                 scores = self._score_training(model, rows)

@@ -57,22 +57,33 @@ class FlowDetector(NetworkDetector):
         Whether the learning rate stays, or falls to zero along a cosine over the epochs. Others: a
         `skorch.callbacks.LRScheduler` among the `callbacks`.
 
-    validation_fraction : float, default=0.0
-        Part of the training clips, in [0, 1), that is set aside to watch the loss.
+    validation_fraction : 'auto' or float, default='auto'
+        Part of the training clips, in [0, 1), that is set aside: they watch the loss, and their scores set the
+        threshold, since the network may know by heart what it has learned from. Whole recordings are set aside, where
+        the clips have the field ``recording``, and all copies of a clip. 'auto' is a tenth, but at least 20 and so
+        many that one alarm among them is rarer than `contamination`, and at most half. With 0 all clips train, and
+        the threshold comes from their own scores: it is an alarm for more new clips than `contamination` says.
 
     patience : int, default=None
-        Epochs without a better validation loss after which training stops; the best weights are kept. Needs
-        `validation_fraction` above 0. None trains all epochs.
+        Epochs without a better validation loss after which training stops; the best weights are kept. Needs clips
+        that are set aside. None trains all epochs.
 
     max_grad_norm : float, default=10.0
         Largest norm of the gradient; longer ones, as windows far from the others give them, are shortened. None leaves
         them.
 
     callbacks : list of skorch callbacks, default=None
-        Further callbacks for the net.
+        Further callbacks for the net, which is given copies: those that trained are ``net_.callbacks_``.
 
     net_params : dict, default=None
-        Further arguments of the skorch net, such as ``{"optimizer__weight_decay": 1e-4}``.
+        Further arguments of the skorch net, such as ``{"optimizer__weight_decay": 1e-4}``. They replace those that
+        the other parameters make.
+
+    checkpoint : str or path-like, default=None
+        Folder that keeps the state of the training after every epoch. Where a training was killed, the same call goes
+        on after its last complete epoch and, on the CPU, ends with the weights of one that was not killed; where it
+        had ended, no epoch is trained. A folder that holds another training is an error. Callbacks that only watch
+        may differ.
 
     device : str, default='auto'
         Device to train and score on; 'auto' takes a GPU where there is one.
@@ -153,6 +164,8 @@ class FlowDetector(NetworkDetector):
     True
     """
 
+    _training_dtype = np.float64  # the flow itself standardises, before it goes on in single precision
+
     _parameter_constraints: dict = {
         **NetworkDetector._parameter_constraints,
         "transforms": [Interval(Integral, 1, None, closed="left")],
@@ -170,11 +183,12 @@ class FlowDetector(NetworkDetector):
         batch_size=512,
         optimizer=torch.optim.Adam,
         lr_schedule="constant",
-        validation_fraction=0.0,
+        validation_fraction="auto",
         patience=None,
         max_grad_norm=10.0,
         callbacks=None,
         net_params=None,
+        checkpoint=None,
         device="auto",
         verbose=0,
         random_state=None,
@@ -194,6 +208,7 @@ class FlowDetector(NetworkDetector):
         self.max_grad_norm = max_grad_norm
         self.callbacks = callbacks
         self.net_params = net_params
+        self.checkpoint = checkpoint
         self.device = device
         self.verbose = verbose
         self.random_state = random_state
@@ -205,12 +220,16 @@ class FlowDetector(NetworkDetector):
             raise ValueError(f"hidden_features must hold numbers of units above 0; got {self.hidden_features!r}.")
         scaler = StandardScaler()
         for batch in gen_batches(len(rows), _ROWS_AT_ONCE):
-            scaler.partial_fit(X[rows[batch]].astype(np.float32))
+            scaler.partial_fit(X[rows[batch]].astype(np.float64))
         scale = np.sqrt(scaler.var_)
-        varies = scale > 10 * np.finfo(np.float32).eps * np.abs(scaler.mean_)
+        if not np.isfinite(scale).all():
+            raise ValueError(f"The embedding has values up to {max(X.max(), -X.min()):.3g}, whose variance is beyond "
+                             "float64. Bring it to other units.")  # fmt: skip
+        varies = scale > 10 * np.finfo(X.dtype).eps * np.abs(scaler.mean_)
         if not varies.any():
             raise ValueError(f"All {len(rows)} training rows are the same; a density needs rows that differ.")
-        return SectionFlow(scaler.mean_, scale, varies, n_sections, self.transforms, self.hidden_features)
+        flow = SectionFlow(scaler.mean_, scale, varies, n_sections, self.transforms, self.hidden_features)
+        return flow.to(self._dtype()) if self._dtype() == torch.float32 else flow
 
     def _fit_shared(self, X, windows, clips):
         super()._fit_shared(X, windows, clips)
@@ -219,8 +238,8 @@ class FlowDetector(NetworkDetector):
             raise ValueError(f"Training diverged: the loss is {loss:.4g} nats after epoch {len(self.history_)}; that "
                              f"of independent Gaussians is {untrained:.4g}. Lower lr or max_grad_norm.")  # fmt: skip
 
-    def _measure(self):
-        return self.network_
+    def _measure(self, network):
+        return network
 
 
 _ROWS_AT_ONCE = 4096
@@ -251,8 +270,8 @@ class SectionFlow(nn.Module):
         super().__init__()
         self.n_sections = n_sections
         self.register_buffer("features", torch.from_numpy(np.flatnonzero(varies)))
-        self.register_buffer("mean", torch.from_numpy(mean[varies].astype(np.float32)))
-        self.register_buffer("scale", torch.from_numpy(scale[varies].astype(np.float32)))
+        self.register_buffer("mean", torch.from_numpy(mean[varies]))
+        self.register_buffer("scale", torch.from_numpy(scale[varies]))
         order = torch.arange(len(self.features))
         self.transform = LazyComposedTransform(
             *(AutoregressiveStep(order if step % 2 == 0 else order.flip(0), n_sections, hidden_features)
@@ -269,8 +288,8 @@ class SectionFlow(nn.Module):
 
     def log_prob(self, x, section):
         """Log-likelihood of the rows (n, n_features) of sections with these numbers (n,)."""
-        context = F.one_hot(section, self.n_sections).to(x.dtype)
-        standard = (x[:, self.features] - self.mean) / self.scale
+        standard = ((x[:, self.features] - self.mean) / self.scale).to(next(self.parameters()).dtype)
+        context = F.one_hot(section, self.n_sections).to(standard.dtype)
         base, ladj = self.transform(context).call_and_ladj(standard)
         return ladj - self.scale.log().sum() - (base.square() + math.log(2 * math.pi)).sum(dim=1) / 2
 

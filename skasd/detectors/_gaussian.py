@@ -3,7 +3,8 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import LinAlgError, cholesky, lapack
+from scipy.linalg import LinAlgError, cholesky
+from scipy.linalg.lapack import dtrtri
 
 _TINY = np.finfo(np.float64).tiny
 _SINGULAR = 10 * np.finfo(np.float64).eps
@@ -52,8 +53,7 @@ def whitening(covariance):
     unexplained = np.diag(factor) ** 2 / np.diag(covariance)  # share of each variance that those before do not tell
     if not unexplained.min() > len(factor) * _SINGULAR:
         raise ValueError(_NOT_INVERTIBLE)
-    inverse, _ = lapack.dtrtri(factor, lower=1)
-    return inverse
+    return dtrtri(factor, lower=1)[0]
 
 
 _NOT_INVERTIBLE = (

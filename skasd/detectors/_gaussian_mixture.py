@@ -9,6 +9,7 @@ from sklearn.mixture import GaussianMixture
 from skasd._validation import Interval, StrOptions
 from skasd.detectors._base import BaseDetector
 from skasd.detectors._gaussian import moments, pooled, products, squares, whitening
+from skasd.detectors._held_out import first_copies
 from skasd.detectors._numbers import RowError
 from skasd.detectors._oversampling import as_seed, oversample_target
 
@@ -151,9 +152,10 @@ class GaussianMixtureDetector(BaseDetector):
         self._seed = as_seed(self.random_state)
 
     def _fit(self, X, domain, section):
-        if len(X) < self.n_components:
-            raise ValueError(f"n_components={self.n_components} needs at least as many training rows, got "
-                             f"n_samples={len(X)}. Lower n_components or add normal clips.")  # fmt: skip
+        n_distinct = len(np.unique(first_copies(X)))
+        if n_distinct < self.n_components:
+            raise ValueError(f"n_components={self.n_components} needs at least as many training rows, got n_samples="
+                             f"{n_distinct} that differ. Lower n_components or add normal clips.")  # fmt: skip
         too_large = np.abs(X).max(axis=1) > _LARGEST
         if too_large.any():
             raise RowError(np.argmax(too_large), f"the embedding has values above {_LARGEST:g}, the squares of which "

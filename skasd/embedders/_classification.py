@@ -1,15 +1,19 @@
 """Embeddings from a network that learns to tell sections or attributes apart."""
 
-from numbers import Integral
+from numbers import Integral, Real
+from pathlib import Path
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 
-from skasd._training import TrainingMixin, seeded
+from skasd._problems import names_of
+from skasd._samples import read_waveforms
+from skasd._training import TrainingMixin, copies, groups_of, seeded
 from skasd._validation import (
     HasMethods,
     Interval,
+    InvalidParameterError,
     StrOptions,
     _fit_context,
     check_is_fitted,
@@ -18,7 +22,7 @@ from skasd._validation import (
     validate_data,
 )
 from skasd.audio import AudioLoader
-from skasd.clips import Clips, hand_on
+from skasd.clips import Clips, hand_on, recording_numbers
 from skasd.embedders._training import (
     ClipDataset,
     EmbeddingNet,
@@ -80,7 +84,10 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
 
     output : {'embedding', 'stages', 'logits'}, default='embedding'
         What `transform` makes: the embedding; the pooled outputs of all stages of the network side by side
-        (`stage_sizes_` says how many columns each has); or the class scores of the first target (field ``logits``).
+        (`stage_sizes_` says how many columns each has); or the class scores (field ``logits``) of the target
+        ``section``, if it is among the targets, else of the first. `Clips` then know the names of the columns, as
+        ``clips.attrs["classes"]``, and the field that they are values of, as ``clips.attrs["target"]``. Classes that
+        an augmentation adds come last and are named by pairs, ``("augmented", 0)``.
 
     pretrain : ClassificationEmbedder, default=None
         Embedder that is fitted first, on the same clips; its network's weights are the start of this one.
@@ -102,7 +109,8 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
         `skorch.callbacks.LRScheduler` among the `callbacks`.
 
     validation_fraction : float, default=0.0
-        Part of the training clips, in [0, 1), that is set aside to watch the loss. A class with one clip trains.
+        Part of the training clips, in [0, 1), that is set aside to watch the loss: whole recordings, where the clips
+        have the field ``recording``, and all copies of a clip. Of every class some clips train.
 
     patience : int, default=None
         Epochs without a better validation loss after which training stops; the best weights are kept. Needs
@@ -112,10 +120,17 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
         Largest norm of the gradient; longer ones are shortened. None leaves them.
 
     callbacks : list of skorch callbacks, default=None
-        Further callbacks for the net.
+        Further callbacks for the net, which is given copies: those that trained are ``net_.callbacks_``.
 
     net_params : dict, default=None
-        Further arguments of the skorch net, such as ``{"optimizer__weight_decay": 1e-4}``.
+        Further arguments of the skorch net, such as ``{"optimizer__weight_decay": 1e-4}``. They replace those that
+        the other parameters make.
+
+    checkpoint : str or path-like, default=None
+        Folder that keeps the state of the training after every epoch. Where a training was killed, the same call goes
+        on after its last complete epoch and, on the CPU, ends with the weights of one that was not killed; where it
+        had ended, no epoch is trained. A folder that holds another training is an error. Callbacks that only watch
+        may differ.
 
     mixed_precision : bool, default=False
         Whether matrix products run in bfloat16 where the device can.
@@ -145,7 +160,7 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
     Attributes
     ----------
     network_ : torch.nn.Module
-        The trained network.
+        The trained network, where it was trained. `transform` leaves it there.
 
     loss_ : torch.nn.Module
         The trained loss with its heads.
@@ -153,8 +168,12 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
     loader_ : AudioLoader or None
         What reads the files, where the clips have only ``path``.
 
+    sample_rate_ : float or None
+        Sample rate in Hz of the waveforms that were learned from, where clips, loader or front end tell it.
+
     net_ : skorch.NeuralNet
-        The net that did the training, with optimizer and callbacks. It is not saved with the embedder.
+        The net that did the training, with optimizer and callbacks. ``net_.predict`` takes clips as plain arrays and
+        gives the numbers of the classes. It is not saved with the embedder.
 
     history_ : list of dict
         For each epoch its number, losses and duration in seconds.
@@ -186,6 +205,9 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
 
     Saved with joblib or pickle, the embedder holds the weights on the CPU and neither data nor optimizer state. Where
     the version of skasd or torch differs when it is loaded, a warning names both.
+
+    Ctrl-C in training leaves `fit` as a KeyboardInterrupt, and the embedder is not fitted. Of all callbacks, only
+    `skorch.callbacks.EarlyStopping` ends training as if all epochs were done.
 
     References
     ----------
@@ -250,6 +272,7 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
         max_grad_norm=None,
         callbacks=None,
         net_params=None,
+        checkpoint=None,
         mixed_precision=False,
         compile=False,
         num_workers=0,
@@ -279,6 +302,7 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
         self.max_grad_norm = max_grad_norm
         self.callbacks = callbacks
         self.net_params = net_params
+        self.checkpoint = checkpoint
         self.mixed_precision = mixed_precision
         self.compile = compile
         self.num_workers = num_workers
@@ -310,17 +334,22 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
         ------
         ValueError
             If a target has one class only, if `y` calls clips anomalous in words or holds bools, if clips have fewer
-            frames than `window`, or if the network does not fit the input.
+            frames than `window`, if the network does not fit the input, or if the checkpoint is of another training.
         """
-        values = self._check_values(X, reset=True)
-        self.loader_ = self._fit_loader(values)
-        normal = training_rows(X, y)
-        rows = np.flatnonzero(normal)
-        self.classes_, labels = self._encode_targets(X, y, normal)
-        start = None if self.pretrain is None else clone(self.pretrain).fit(X, y).network_
-        with seeded(self.random_state) as seed:
-            self._make_modules(values, rows, start)
-            self._train(values, rows, labels, X["domain"] if isinstance(X, Clips) and "domain" in X else None, seed)
+        with self._fitting():
+            values = self._check_values(X, reset=True)
+            self.loader_ = self._fit_loader(values)
+            normal = training_rows(X, y)
+            self.classes_, labels = self._encode_targets(X, y, normal)
+            start = None if self.pretrain is None else self._first_stage().fit(X, y).network_
+            checkpoint, seed = self._begin_training()
+            with seeded(seed, self._device()):
+                aside = self._clips_aside(X, values, normal, labels, seed)
+                self._make_modules(values, np.flatnonzero(normal), start)
+                self._check_parts_rate(self._sample_rate(X, values))
+                domain = X["domain"] if isinstance(X, Clips) and "domain" in X else None
+                rows = np.flatnonzero(normal & ~aside), np.flatnonzero(aside)
+                self._train(values, rows, labels, domain, seed, checkpoint)
         return self
 
     def transform(self, X):
@@ -335,52 +364,85 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
         -------
         X : Clips or ndarray of shape (n_clips, d) or (n_clips, n_windows, d)
             float32; Clips have it in the field ``embedding``, or ``logits`` with ``output='logits'``.
+
+        Raises
+        ------
+        ValueError
+            If clips have another shape or another sample rate than in `fit`.
         """
         check_is_fitted(self)
         values, device = self._check_values(X, reset=False), self._device()
-        split = SplitNetwork(self.network_).to(device).eval()
-        self.loss_.to(device).eval()
+        rate = self._sample_rate(X, values)
+        if None not in (rate, self.sample_rate_) and rate != self.sample_rate_:
+            raise ValueError(f"The network was fitted on waveforms of {self.sample_rate_} Hz; these have {rate} Hz. "
+                             f"Make waveforms of {self.sample_rate_} Hz, as AudioLoader does of files.")  # fmt: skip
+        split, loss = SplitNetwork(self._ready("network_")), self._ready("loss_")
         parts = []
         with torch.inference_mode(), autocast(device, self.mixed_precision):
             for start in range(0, len(values), self.batch_size):
                 rows = np.arange(start, min(start + self.batch_size, len(values)))
-                x = as_floating(torch.from_numpy(read_rows(values, rows, self.loader_)), device)
-                parts.append(self._embed(split, split.front(x)).float().cpu().numpy())
-        made = "logits" if self.output == "logits" else "embedding"
-        return hand_on(X, made, np.concatenate(parts), consumed=("log_mel", "waveform"), keep=self.keep)
+                x = read_rows(values, rows, self.loader_).to(device)
+                parts.append(self._embed(split, loss, split.front(x)).float().cpu().numpy())
+        made, array = "logits" if self.output == "logits" else "embedding", np.concatenate(parts)
+        _check_finite(array, f"The network, which may have diverged in training, makes a {made} with", X)
+        attrs = self._names_of_logits(array.shape[-1]) if self.output == "logits" else {}
+        return hand_on(X, made, array, consumed=("log_mel", "waveform"), keep=self.keep, attrs=attrs)
 
-    def _embed(self, split, x):
+    def _embed(self, split, loss, x):
         """Output for each clip (n, d), or for each of its windows (n, n_windows, d)."""
         if self.window is None:
-            return self._output(split, x)
+            return self._output(split, loss, x)
         windows = x.unfold(-1, self.window, self.hop).movedim(-2, 1)
         n_windows = windows.shape[1]
         parts = [
-            self._output(split, window)
+            self._output(split, loss, window)
             for clips in windows.split(max(1, self.batch_size // n_windows))  # not all windows of a batch at once
             for window in clips.flatten(0, 1).split(self.batch_size)
         ]
         return torch.cat(parts).unflatten(0, (len(x), n_windows))
 
-    def _output(self, split, x):
+    def _output(self, split, loss, x):
         if self.output == "stages":
             return torch.cat(split.back.forward_stages(x), dim=1)
-        embedding = split(x)
+        embedding = split.back(x)
         if self.output == "embedding":
             return embedding
-        logits = self.loss_.logits(embedding)
-        return logits[0] if isinstance(logits, (tuple, list)) else logits
+        logits = loss.logits(embedding)
+        return logits[self._target_of_logits()] if isinstance(logits, (tuple, list)) else logits
+
+    def _target_of_logits(self):
+        """Which target the logits are of: the sections, as detectors need them, or else the first."""
+        return list(self.targets).index("section") if "section" in self.targets else 0
+
+    def _names_of_logits(self, n_columns):
+        """Of what the columns are: texts, and pairs for the classes that augmentation adds, which are no section."""
+        target = self._target_of_logits()
+        names = self.classes_[target].tolist()
+        names += [("augmented", number) for number in range(n_columns - len(names))]
+        return {"classes": tuple(names), "target": self.targets[target]}
+
+    def _numbers_of_classes(self):
+        """Of each target, with those that augmentation adds."""
+        n_classes = tuple(map(len, self.classes_))
+        for augmentation in self.augmentations:
+            n_classes = augmentation.n_classes(n_classes)
+        return n_classes
 
     def _check_values(self, X, *, reset):
         """Waveforms, spectrograms or paths, as they are stored; numbers are finite and of the shape seen in fit."""
-        _, values = read_field(X, *_INPUTS, owner=type(self).__name__)
+        name, values = read_field(X, *_INPUTS, owner=type(self).__name__)
         if isinstance(values, np.ndarray) and values.dtype.kind == "U" and values.ndim == 1:
             if not reset and self.loader_ is None:
                 raise ValueError("The network was fitted on spectrograms, and these clips have only paths. Put "
                                  "LogMelSpectrogram before it, as in fit.")  # fmt: skip
             return values
-        dtypes = [np.float32, np.float64, np.int16]
-        values = validate_data(self, values, reset=reset, allow_nd=True, dtype=dtypes)
+        values = values if hasattr(values, "ndim") else np.asarray(values)
+        if values.ndim == 2 and name != "log_mel":
+            values = read_waveforms(self, X, values, reset=reset)
+        else:
+            dtypes = [np.float32, np.float64]
+            values = validate_data(self, values, reset=reset, allow_nd=True, dtype=dtypes, ensure_all_finite=False)
+            _check_finite(values, f"The field {name or 'log_mel'!r} has", X)
         if reset:
             self.input_shape_ = values.shape[1:]
         elif values.ndim != 1 + len(self.input_shape_):
@@ -393,53 +455,107 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
         return values
 
     def _encode_targets(self, X, y, normal):
-        """Classes and class numbers of each target; rows that do not train have any number."""
-        if isinstance(X, Clips):
-            columns = {name: read_field(X, name, owner=type(self).__name__)[1] for name in self.targets}
-        elif y is None:
-            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None: with a plain "
-                             "array the classes are those of y. Give y, or Clips with the fields that `targets` "
-                             "names.")  # fmt: skip
-        else:
-            columns = {"y": np.asarray(y).ravel()}
-        classes = [np.unique(column[normal]) for column in columns.values()]
-        for name, found in zip(columns, classes, strict=True):
-            if len(found) < 2:
-                raise ValueError(f"The target {name!r} has 1 class among the normal clips, {found[0]!r}: there is "
-                                 "nothing to tell apart. Give clips of other sections, another field in `targets`, or "
-                                 "use StatisticsEmbedder, which needs no classes.")  # fmt: skip
+        """Classes of each target, and their numbers (n_clips,) or (n_clips, n_targets): any for others."""
+        columns = self._target_columns(X, y)
+        classes = [_classes_of(name, column[normal]) for name, column in columns.items()]
         numbers = [
             np.minimum(np.searchsorted(found, column), len(found) - 1).astype(np.int64)
             for column, found in zip(columns.values(), classes, strict=True)
         ]
-        return classes, numbers
+        return classes, numbers[0] if len(numbers) == 1 else np.stack(numbers, axis=1)
+
+    def _target_columns(self, X, y):
+        """The values of each target, by its name."""
+        if not self.targets:
+            raise InvalidParameterError("targets is empty; name at least one field, such as targets=('section',).")
+        if isinstance(X, Clips):
+            return {name: read_field(X, name, owner=type(self).__name__)[1] for name in self.targets}
+        if y is None:
+            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None: with a plain "
+                             "array the classes are those of y. Give y, or Clips with the fields that `targets` "
+                             "names.")  # fmt: skip
+        return {"y": np.asarray(y).ravel()}
+
+    def _sample_rate(self, X, values):
+        """Sample rate in Hz of the waveforms that the network gets, None where nobody knows."""
+        if values.ndim == 1:
+            return getattr(self.loader_, "sample_rate", None)
+        return X.attrs.get("sample_rate") if values.ndim == 2 and isinstance(X, Clips) else None
+
+    def _check_parts_rate(self, rate):
+        """Refuse parts, such as a front end, that are made for another sample rate."""
+        parts = {type(part).__name__: part.sample_rate for part in (*self.network_.modules(), *self.augmentations)
+                 if isinstance(getattr(part, "sample_rate", None), Real)}  # fmt: skip
+        self.sample_rate_ = next(iter(parts.values()), None) if rate is None else rate
+        for name, own in parts.items():
+            if own != self.sample_rate_:
+                raise ValueError(f"{name} has sample_rate={own} Hz, and the waveforms have {self.sample_rate_} Hz. Set "
+                                 "the one that is wrong: of the network, the augmentation, or the loader.")  # fmt: skip
+
+    def _first_stage(self):
+        """The embedder that is fitted first; its checkpoint lies inside that of this one, unless it has its own."""
+        first = clone(self.pretrain)
+        if self.checkpoint is not None and getattr(first, "checkpoint", "none") is None:
+            first.set_params(checkpoint=Path(self.checkpoint) / "pretrain")
+        return first
+
+    def _clips_aside(self, X, values, normal, labels, seed):
+        """Mask of the clips that watch the loss."""
+        aside = np.zeros(len(normal), dtype=bool)
+        groups = recording_numbers(X, len(normal))[normal]
+        if self.validation_fraction:
+            groups = groups_of(groups, copies(values, np.flatnonzero(normal)))
+        aside[normal] = self._set_aside(groups, np.atleast_2d(labels.T)[:, normal], seed)
+        return aside
 
     def _make_modules(self, values, rows, start):
         """Network and loss, with the sizes that one batch shows."""
-        self.network_ = self.network(**(self.network_params or {})).eval()
+        self.network_ = self._make_module("network").eval()
         split = SplitNetwork(self.network_)
-        x = as_floating(torch.from_numpy(read_rows(values, rows[:2], self.loader_)), "cpu")
+        x = as_floating(read_rows(values, rows[:2], self.loader_))
         self._check_augmentations(x, split)
         with torch.no_grad():
             x = self._dry(split.front, x)
             if self.window is not None and x.shape[-1] < self.window:
                 raise ValueError(f"window={self.window} is longer than the clips, which have {x.shape[-1]} frames.")
             x = x if self.window is None else x[..., : self.window]
-            embedding = self._dry(split, x)
+            embedding = self._dry(split.back, x)
+            self._check_embedding(embedding, len(x))
             stages = self._dry(split.back.forward_stages, x) if self.output == "stages" else [embedding]
         self.stage_sizes_ = [stage.shape[1] for stage in stages]
         if start is not None:
             self.network_.load_state_dict(start.state_dict())
-        n_classes = tuple(map(len, self.classes_))
-        for augmentation in self.augmentations:
-            n_classes = augmentation.n_classes(n_classes)
-        params = self.loss_params or {}
+        self.loss_ = self._make_loss(embedding.shape[1])
+
+    def _check_embedding(self, embedding, n_clips):
+        if not isinstance(embedding, torch.Tensor) or embedding.ndim != 2 or len(embedding) != n_clips:
+            made = tuple(embedding.shape) if isinstance(embedding, torch.Tensor) else type(embedding).__name__
+            raise ValueError(f"The network {self.network!r} must make vectors, a tensor of shape (n_clips, d); of "
+                             f"{n_clips} clips it made {made}.")  # fmt: skip
+
+    def _make_loss(self, embedding_size):
+        if isinstance(self.loss, type) and not hasattr(self.loss, "logits"):
+            self._refuse_loss(self.loss)
+        n_classes = self._numbers_of_classes()
         if len(n_classes) == 1:
-            self.loss_ = self.loss(embedding.shape[1], n_classes[0], **params)
+            loss = self._make_module("loss", embedding_size, n_classes[0])
         else:
-            self.loss_ = MultiTargetLoss(embedding.shape[1], n_classes, loss=self.loss, loss_params=self.loss_params)
+            loss = MultiTargetLoss(embedding_size, n_classes, loss=self.loss, loss_params=self.loss_params)
+        for one in getattr(loss, "losses", [loss]):
+            if not hasattr(one, "logits"):
+                self._refuse_loss(one)
+        return loss
+
+    def _refuse_loss(self, loss):
+        raise InvalidParameterError(
+            f"loss={loss!r} does not hold the weights of the classes: it has no method logits. Take a loss of "
+            "skasd.losses (SoftmaxLoss is the cross-entropy), or inherit from ClassificationLoss."
+        )
 
     def _check_augmentations(self, x, split):
+        strange = [one for one in self.augmentations if isinstance(one, type) or not hasattr(one, "works_on")]
+        if strange:
+            raise InvalidParameterError(f"augmentations must hold objects such as Mixup(); got {strange[0]!r}.")
         made = {"waveform"} if x.ndim == 2 else {"log_mel"}
         made |= {"log_mel"} if split.has_front_end else set()
         for augmentation in self.augmentations:
@@ -448,18 +564,21 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
                                  f"network gets {' and '.join(sorted(made))}. Leave it out, or change what the network "
                                  "reads.")  # fmt: skip
 
-    def _train(self, values, rows, labels, domain, seed):
-        train, valid = self._split_rows(rows, labels[0], seed)
+    def _train(self, values, rows, labels, domain, seed, checkpoint):
         generator = torch.Generator().manual_seed(seed)
-        step = TrainingStep(tuple(self.augmentations), self.window, tuple(map(len, self.classes_)), generator)
-        train, valid = (ClipDataset(values, part, labels, domain, self.loader_) for part in (train, valid))
+        step = TrainingStep(tuple(self.augmentations), tuple(map(len, self.classes_)), generator)
+        train, valid = (ClipDataset(values, part, labels, domain, self.loader_) for part in rows)
+        if checkpoint is not None:
+            known = {} if domain is None else {"domain": domain}
+            checkpoint.begin(self, seed, generator, clips=values, classes=labels, rows=np.concatenate(rows), **known)
         self._fit_net(
             EmbeddingNet,
-            SplitNetwork(self.network_),
+            SplitNetwork(self.network_, self.window),
             self.loss_,
             train,
             valid,
-            generator,
+            generator=generator,
+            checkpoint=checkpoint,
             step=step,
             mixed_precision=self.mixed_precision,
             compile=self.compile,
@@ -467,12 +586,13 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
             iterator_valid__num_workers=self.num_workers,
         )
         self.loss_.eval()
-        self._settle(step, self.net_.get_iterator(train, training=True))
+        self._settle(self.net_.get_iterator(train, training=True), generator)
 
-    def _settle(self, step, batches):
-        split, device = SplitNetwork(self.network_).eval(), self._device()
+    def _settle(self, batches, generator):
+        split, device = SplitNetwork(self.network_, self.window).eval(), self.net_.device
+        fronts = (split.front(X["x"].to(device)) for X, _ in batches)
         with autocast(device, self.mixed_precision):
-            settle_batch_norms(split, (step.crop(split.front(as_floating(x, device))) for x, *_ in batches))
+            settle_batch_norms(split, (split.random_crop(front, generator) for front in fronts))
 
     def _fit_loader(self, values):
         """What reads files, now or after training on waveforms; there is none for spectrograms."""
@@ -488,3 +608,30 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
         tags.transformer_tags.preserves_dtype = ["float32"]
         tags.target_tags.required = True  # with plain arrays; Clips bring their classes along
         return tags
+
+
+def _classes_of(name, values):
+    """The classes of a target, sorted; an error where values are no classes, or there is but one."""
+    if values.ndim != 1:
+        raise ValueError(f"The target {name!r} must have one value per clip; it has shape {values.shape}.")
+    if values.dtype.kind == "f" and np.isnan(values).any():
+        raise ValueError(f"The target {name!r} has no value (NaN) in {np.isnan(values).sum()} of the clips that train. "
+                         "Give each a class, or leave these clips out.")  # fmt: skip
+    try:
+        found = np.unique(values)
+    except TypeError as error:
+        raise ValueError(f"The values of the target {name!r} cannot be sorted into classes: {error}. Give texts or "
+                         "whole numbers.") from error  # fmt: skip
+    if len(found) < 2:
+        raise ValueError(f"The target {name!r} has 1 class among the normal clips, {found[0]!r}: there is nothing to "
+                         "tell apart. Give clips of other sections, another field in `targets`, or use "
+                         "StatisticsEmbedder, which needs no classes.")  # fmt: skip
+    return found
+
+
+def _check_finite(array, what, X):
+    """Refuse numbers that are not finite, by the names of their clips."""
+    bad = np.flatnonzero([not np.isfinite(row).all() for row in array])
+    if len(bad):
+        names = ", ".join(names_of(X, bad[:5])) + (f" and {len(bad) - 5} more" if len(bad) > 5 else "")
+        raise ValueError(f"{what} NaN or infinity for {len(bad)} of {len(array)} clips: {names}.")

@@ -7,6 +7,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import gen_batches
 
 from skasd._validation import Interval, _fit_context, check_is_fitted
+from skasd._versions import VersionsMixin
 from skasd.clips import hand_on
 from skasd.features._frame_stacker import read_log_mel
 
@@ -34,7 +35,7 @@ def _rank(log_mel, decay):
 _STATISTICS = {"mean": _mean, "std": _std, "max": _max, "rank": _rank}
 
 
-class StatisticsEmbedder(TransformerMixin, BaseEstimator):
+class StatisticsEmbedder(VersionsMixin, TransformerMixin, BaseEstimator):
     """One vector a clip: statistics of each mel band over time.
 
     There is nothing to train, and the order of the frames does not matter. With a Gaussian mixture, rank pooling is a

@@ -4,11 +4,14 @@ from contextlib import nullcontext
 
 import numpy as np
 import torch
-from skorch import NeuralNet
+from skorch.dataset import unpack_data
+from skorch.utils import to_numpy
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from skasd._training import TrainingNet
 from skasd.augmentation import Batch
+from skasd.networks._inputs import as_floats
 
 __all__ = [
     "ClipDataset",
@@ -17,37 +20,63 @@ __all__ = [
     "TrainingStep",
     "as_floating",
     "autocast",
+    "read_rows",
     "settle_batch_norms",
 ]
 
 
 class SplitNetwork(nn.Module):
-    """A network in two parts: the front end makes spectrograms of waveforms, the back end embeds.
+    """A network in two parts: the front end makes spectrograms of waveforms, the back end embeds a window of them.
 
     A network without a front end (without the method ``spectrograms``) takes its input as it is.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        The network.
+
+    window : int, default=None
+        Frames of a window; None takes whole clips.
     """
 
-    def __init__(self, network):
+    def __init__(self, network, window=None):
         super().__init__()
         self.network = network
+        self.window = window
 
     @property
     def has_front_end(self):
         return hasattr(self.network, "spectrograms")
 
-    def front(self, x):
-        return self.network.spectrograms(x) if self.has_front_end else x
-
     @property
     def back(self):
         return self.network.backbone if self.has_front_end else self.network
 
-    def forward(self, x):
-        return self.back(x)
+    def front(self, x):
+        x = as_floating(x)
+        return self.network.spectrograms(x) if self.has_front_end else x
+
+    def forward(self, x=None, domain=None, *, spectrograms=None):
+        """Embed clips by the window in their middle, or windows of spectrograms; the domain is for training alone."""
+        return self.back(self.middle(self.front(x)) if spectrograms is None else spectrograms)
+
+    def middle(self, x):
+        """The window in the middle of each clip, or the clips as they are."""
+        start = 0 if self.window is None else (x.shape[-1] - self.window) // 2
+        return x[..., start : None if self.window is None else start + self.window]
+
+    def random_crop(self, x, generator):
+        """A random window of each clip, or the clips as they are."""
+        if self.window is None:
+            return x
+        starts = torch.randint(x.shape[-1] - self.window + 1, (len(x),), generator=generator)
+        return torch.stack(
+            [one[..., start : start + self.window] for one, start in zip(x, starts.tolist(), strict=True)]
+        )
 
 
 class ClipDataset(torch.utils.data.Dataset):
-    """Some rows of clips with their class numbers and domains; a whole batch is read at once.
+    """Some rows of clips, as ``{"x": clip, "domain": its domain}``, and class numbers; whole batches are read at once.
 
     Parameters
     ----------
@@ -57,10 +86,10 @@ class ClipDataset(torch.utils.data.Dataset):
     rows : ndarray of int
         The rows that belong to the data set.
 
-    labels : list of ndarray of int, each as long as `values`
-        Class numbers, an array a target.
+    labels : ndarray of int of shape (n_clips,) or (n_clips, n_targets)
+        Class numbers.
 
-    domain : ndarray of str, as long as `values`, or None
+    domain : ndarray of str of shape (n_clips,), or None
         Domain of each clip.
 
     loader : AudioLoader or None
@@ -78,27 +107,28 @@ class ClipDataset(torch.utils.data.Dataset):
         return len(self.rows)
 
     def __getitem__(self, index):
-        return self.__getitems__([index])
+        X, y = self.__getitems__([index])
+        return {name: values[0] for name, values in X.items()}, y[0]
 
     def __getitems__(self, indices):
         rows = self.rows[indices]
-        x = torch.from_numpy(read_rows(self.values, rows, self.loader))
-        labels = tuple(torch.from_numpy(label[rows]) for label in self.labels)
-        domain = None if self.domain is None else torch.from_numpy(self.domain[rows])
-        return x, labels, domain
+        X = {"x": read_rows(self.values, rows, self.loader)}
+        if self.domain is not None:
+            X["domain"] = torch.from_numpy(self.domain[rows])
+        return X, torch.from_numpy(self.labels[rows])
 
 
 def read_rows(values, rows, loader):
-    """These rows as a new array; paths are read."""
+    """These rows as a new tensor; paths are read."""
     if values.dtype.kind == "U":
-        return loader.transform(values[rows])
-    return values[rows]
+        return torch.from_numpy(loader.transform(values[rows]))
+    own = values.dtype.newbyteorder("=")
+    return torch.from_numpy(values[rows].astype(np.float64 if own == np.longdouble else own, copy=False))
 
 
-def as_floating(x, device):
-    """A batch on the device as float32; 16-bit samples come to [-1, 1)."""
-    x = x.to(device, non_blocking=True)
-    return x.float() / 2**15 if x.dtype == torch.int16 else x.float()
+def as_floating(x):
+    """A batch as float32; samples of integers come to [-1, 1]."""
+    return as_floats(x, torch.float32)
 
 
 def autocast(device, mixed_precision):
@@ -116,9 +146,6 @@ class TrainingStep:
     augmentations : sequence of Augmentation
         Applied in this order. The front end comes before the first that works on spectrograms.
 
-    window : int or None
-        Frames of a random crop, drawn for each clip anew.
-
     n_classes : tuple of int
         Classes of each target before augmentation.
 
@@ -126,47 +153,28 @@ class TrainingStep:
         Source of all randomness of augmentation and crop.
     """
 
-    def __init__(self, augmentations, window, n_classes, generator):
+    def __init__(self, augmentations, n_classes, generator):
         n_before = next((n for n, one in enumerate(augmentations) if one.works_on == "log_mel"), len(augmentations))
         self.before, self.after = augmentations[:n_before], augmentations[n_before:]
-        self.window = window
         self.n_classes = n_classes
         self.generator = generator
 
-    def training_batch(self, network, x, labels, domain):
+    def __call__(self, module, x, labels, domain=None):
         """What the back end is trained on: an augmented `Batch` of spectrograms (or of what the network takes)."""
-        batch = Batch.from_labels(x, labels, self.n_classes, domain)
+        batch = Batch.from_labels(as_floating(x), labels, self.n_classes, domain)
         for augmentation in self.before:
             batch = augmentation(batch, self.generator)
-        batch = batch._replace(x=self.crop(network.front(batch.x)))
+        batch = batch._replace(x=module.random_crop(module.front(batch.x), self.generator))
         for augmentation in self.after:
             batch = augmentation(batch, self.generator)
         return batch
 
-    def validation_batch(self, network, x, labels, domain):
-        """The same without augmentation, cropped in the middle; the classes that augmentation adds stay empty."""
-        n_classes = self.n_classes
-        for augmentation in (*self.before, *self.after):
-            n_classes = augmentation.n_classes(n_classes)
-        batch = Batch.from_labels(x, labels, n_classes, domain)
-        x = network.front(batch.x)
-        if self.window is not None:
-            start = (x.shape[-1] - self.window) // 2
-            x = x[..., start : start + self.window]
-        return batch._replace(x=x)
 
-    def crop(self, x):
-        """A random window of each clip, or the clips as they are."""
-        if self.window is None:
-            return x
-        starts = torch.randint(x.shape[-1] - self.window + 1, (len(x),), generator=self.generator)
-        return torch.stack(
-            [one[..., start : start + self.window] for one, start in zip(x, starts.tolist(), strict=True)]
-        )
+class EmbeddingNet(TrainingNet):
+    """A skorch net whose module is a `SplitNetwork` and whose criterion is a loss with its own head.
 
-
-class EmbeddingNet(NeuralNet):
-    """A skorch net whose module is a `SplitNetwork` and whose criterion is a loss with its own head."""
+    Its `predict` gives the numbers of the classes, (n_clips,) or, of several targets, (n_clips, n_targets).
+    """
 
     def __init__(self, *args, step, mixed_precision, **kwargs):
         super().__init__(*args, **kwargs)
@@ -175,24 +183,47 @@ class EmbeddingNet(NeuralNet):
 
     def train_step_single(self, batch, **fit_params):
         self._set_training(True)
-        loss, embedding = self._forward(batch, self.step.training_batch)
+        X, y = unpack_data(batch)
+        X = {name: values.to(self.device, non_blocking=True) for name, values in X.items()}
+        y = y.to(self.device, non_blocking=True)
+        with autocast(self.device, self.mixed_precision):
+            augmented = self.step(self.module_, labels=_by_target(y), **X)
+            embedding = self.module_(spectrograms=augmented.x)
+        loss = self._loss(embedding, augmented.targets)
         loss.backward()
         return {"loss": loss, "y_pred": embedding}
 
-    def validation_step(self, batch, **fit_params):
-        self._set_training(False)
-        with torch.no_grad():
-            loss, embedding = self._forward(batch, self.step.validation_batch)
-        return {"loss": loss, "y_pred": embedding}
-
-    def _forward(self, batch, prepare):
-        x, labels, domain = batch
-        labels = tuple(label.to(self.device, non_blocking=True) for label in labels)
+    def infer(self, x, **fit_params):
         with autocast(self.device, self.mixed_precision):
-            batch = prepare(self.module_, as_floating(x, self.device), labels, domain)
-            embedding = self.module_(batch.x)
-            targets = batch.targets if len(batch.targets) > 1 else batch.targets[0]
-            return self.criterion_(embedding, targets), embedding
+            return super().infer(x, **fit_params)
+
+    def get_loss(self, y_pred, y_true, X=None, training=False):
+        return self._loss(y_pred, _by_target(y_true.to(self.device)))
+
+    def predict_proba(self, X):
+        """Probability of each class, or a list of these for each target, as in scikit-learn."""
+        self.check_is_fitted()
+        with torch.inference_mode(), autocast(self.device, self.mixed_precision):
+            logits = [self.criterion_.logits(embedding) for embedding in self.forward_iter(X, device=self.device)]
+        if not isinstance(logits[0], tuple):
+            return to_numpy(torch.cat(logits).float().softmax(dim=1))
+        return [to_numpy(torch.cat(parts).float().softmax(dim=1)) for parts in zip(*logits, strict=True)]
+
+    def predict(self, X):
+        """Number of the likeliest class, for each target."""
+        proba = self.predict_proba(X)
+        if isinstance(proba, list):
+            return np.stack([one.argmax(axis=1) for one in proba], axis=1)
+        return proba.argmax(axis=1)
+
+    def _loss(self, embedding, targets):
+        with autocast(self.device, self.mixed_precision):
+            return self.criterion_(embedding, targets if len(targets) > 1 else targets[0])
+
+
+def _by_target(y):
+    """Class numbers (n_clips,) or (n_clips, n_targets), one tensor per target."""
+    return (y,) if y.ndim == 1 else y.unbind(dim=1)
 
 
 @torch.no_grad()
@@ -204,11 +235,11 @@ def settle_batch_norms(module, batches):
 
     Parameters
     ----------
-    module : torch.nn.Module
-        Module in evaluation mode, whose weights are final.
+    module : SplitNetwork
+        In evaluation mode, with weights that are final.
 
     batches : iterable of Tensor
-        What the module takes, clips as they are, without augmentation.
+        What its front end has made of all clips, without augmentation.
     """
     norms = [one for one in module.modules() if isinstance(one, _BatchNorm) and one.track_running_stats]
     if not norms:
@@ -219,7 +250,7 @@ def settle_batch_norms(module, batches):
         norm.momentum = None  # the plain mean over all batches
         norm.train()
     for batch in batches:
-        module(batch)
+        module(spectrograms=batch)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
         norm.eval()

@@ -1,5 +1,6 @@
 """One score from those of several systems."""
 
+import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -8,18 +9,31 @@ from sklearn.base import BaseEstimator, OutlierMixin, clone
 from sklearn.model_selection import PredefinedSplit
 from sklearn.utils import Bunch
 
-from skasd._validation import Interval, StrOptions, _fit_context, _VisualBlock, check_is_fitted, training_rows
+from skasd._validation import (
+    Interval,
+    StrOptions,
+    _fit_context,
+    _num_samples,
+    _VisualBlock,
+    check_is_fitted,
+    training_rows,
+)
+from skasd._versions import VersionsMixin
 from skasd.clips import Clips
-from skasd.detectors._base import _named, _text
+from skasd.detectors._base import _doubt_zeros_and_ones, _named, _text
 from skasd.ensemble._errors import named_errors
+from skasd.ensemble._training_units import training_units
+
+_ROUNDING = 1e-12  # what is less in scores near one, such as cosines, is rounding
 
 
-class ScoreEnsemble(OutlierMixin, BaseEstimator):
+class ScoreEnsemble(VersionsMixin, OutlierMixin, BaseEstimator):
     """Score clips with several systems at once.
 
     Every member learns from the same clips. Their scores, which may be distances, log-likelihoods or log-odds, are
     brought to one scale and combined: in each section a member's score counts from the median of its training scores,
-    in units of their interquartile range.
+    in units of their interquartile range. Training scores, also those of the threshold, are given by members that have
+    not learned from the clip, from others of its recording, or from a copy of it.
 
     Parameters
     ----------
@@ -35,14 +49,13 @@ class ScoreEnsemble(OutlierMixin, BaseEstimator):
         How much each member counts in the mean, not negative. None counts them alike.
 
     cv : int, default=5
-        Number of parts of the training clips, from which come the scores that the scale and the threshold are taken
-        of: each part is scored by members that learned from the others. This takes ``cv`` more fits of each member.
-        None takes the scores that the fitted members give to their own training clips instead: fair only if a member
-        scores clips that it has learned from like others. Nearest neighbours find themselves, and networks are surer
-        of what they have learned by heart, so that such a member's scale is too small and it outvotes the others.
+        Number of parts into which the training clips are dealt for their scores, at least 2: each part is scored by
+        members that learned from the others. This takes ``cv`` more fits of each member. Clips of one recording (the
+        field ``recording``) are in one part, and so are clips that are the same.
 
     contamination : float, default=0.1
-        Fraction of the training clips, in (0, 0.5), that the threshold would call anomalous.
+        Fraction of the training clips, in (0, 0.5), that the threshold would call anomalous. Clips that are the same
+        count once.
 
     n_jobs : int, default=None
         Number of members that are fitted or score side by side; see joblib.
@@ -106,7 +119,7 @@ class ScoreEnsemble(OutlierMixin, BaseEstimator):
         "estimators": [list],
         "combine": [StrOptions({"mean", "min"})],
         "weights": ["array-like", None],
-        "cv": [Interval(Integral, 2, None, closed="left"), None],
+        "cv": [Interval(Integral, 2, None, closed="left")],
         "contamination": [Interval(Real, 0, 0.5, closed="neither")],
         "n_jobs": [Integral, None],
     }
@@ -174,14 +187,22 @@ class ScoreEnsemble(OutlierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If names or weights do not fit, if there are fewer normal clips than ``cv``, if `y` calls clips anomalous in
-            words or holds bools, or if a member gives so many training clips of a section one and the same score that
-            there is no scale.
+            If names or weights do not fit, if there are fewer normal clips (or recordings) than ``cv``, if a section
+            has only one, if `y` calls clips anomalous in words or holds bools, if a member's score is not finite, or if
+            a member gives so many training clips of a section one and the same score that there is no scale.
+
+        Warns
+        -----
+        UserWarning
+            If labels are 0 and 1 alone, so that clips of both train, and 1 may be meant as anomalous.
         """
         self._check_members()
         normal = training_rows(X, y)
+        _doubt_zeros_and_ones(X, y)
         if not normal.all():
             X, y = _take(X, normal), None if y is None else np.asarray(y)[normal]
+        units = training_units(X, np.count_nonzero(normal))
+        part = units.deal_out(self.cv)
         fits = (delayed(_fit_member)(name, member, X, y) for name, member in self.estimators)
         self.estimators_ = Parallel(n_jobs=self.n_jobs)(fits)
         self.named_estimators_ = Bunch(
@@ -190,9 +211,7 @@ class ScoreEnsemble(OutlierMixin, BaseEstimator):
         for attribute in ("n_features_in_", "feature_names_in_"):
             if hasattr(self.estimators_[0], attribute):
                 setattr(self, attribute, getattr(self.estimators_[0], attribute))
-        n_clips = np.count_nonzero(normal)
-        scores = self._score_members(X) if self.cv is None else self._cross_score_members(X, y, n_clips)
-        sections = _text(X, "section", n_clips)
+        scores, sections = self._cross_score_members(X, y, part)[units.once], units.section[units.once]
         self._learn_scale(scores, sections)
         self.offset_ = float(np.quantile(self._merge(scores, sections), self.contamination))
         return self
@@ -213,10 +232,16 @@ class ScoreEnsemble(OutlierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a clip belongs to a section that `fit` has not seen.
+            If a clip belongs to a section that `fit` has not seen, or if a member's score is not finite.
         """
         check_is_fitted(self)
-        scores = self._score_members(X)
+        scores = np.column_stack(
+            Parallel(n_jobs=self.n_jobs)(
+                delayed(_score)(name, member, X)
+                for (name, _), member in zip(self.estimators, self.estimators_, strict=True)
+            )
+        )
+        self._check_scores(scores)
         return self._merge(scores, _text(X, "section", len(scores)))
 
     def decision_function(self, X):
@@ -274,46 +299,52 @@ class ScoreEnsemble(OutlierMixin, BaseEstimator):
             )
         if self.weights is None:
             return
-        weights = np.asarray(self.weights, dtype=float)
         if self.combine == "min":
             raise ValueError("weights belong to combine='mean'; a minimum has none. Leave one of the two out.")
+        try:
+            weights = np.asarray(self.weights, dtype=float)
+        except (TypeError, ValueError):
+            weights = np.array(np.nan)
         if weights.shape != (len(names),) or not (np.isfinite(weights) & (weights >= 0)).all() or not weights.any():
             raise ValueError(f"weights must be {len(names)} numbers, one for each of {', '.join(names)}, none of them "
                              f"negative and not all 0; got {self.weights}.")  # fmt: skip
 
-    def _score_members(self, X):
-        scores = Parallel(n_jobs=self.n_jobs)(delayed(_score)(member, X) for member in self.estimators_)
-        return np.column_stack(scores)
-
-    def _cross_score_members(self, X, y, n_clips):
-        """Scores (n_clips, n_members) by members that have not learned from the clip."""
-        if n_clips < self.cv:
-            raise ValueError(f"cv={self.cv} needs at least as many normal clips; got n_samples={n_clips}. "
-                             "Use a smaller cv.")  # fmt: skip
-        splits = list(PredefinedSplit(_deal_out(X, n_clips, self.cv)).split())
+    def _cross_score_members(self, X, y, part):
+        """Scores (n_clips, n_members) by members that have not learned from clips of the same part."""
+        splits = list(PredefinedSplit(part).split())
         parts = Parallel(n_jobs=self.n_jobs)(
             delayed(_fit_and_score)(name, member, X, y, train, test)
             for train, test in splits
             for name, member in self.estimators
         )
-        scores = np.empty((n_clips, len(self.estimators)))
+        scores = np.empty((len(part), len(self.estimators)))
         for index, part in enumerate(parts):
             fold, column = divmod(index, len(self.estimators))
             scores[splits[fold][1], column] = part
+        self._check_scores(scores)
         return scores
+
+    def _check_scores(self, scores):
+        wrong = np.argwhere(~np.isfinite(scores))
+        if len(wrong):
+            row, column = wrong[0]
+            raise ValueError(
+                f"The member {self.estimators[column][0]!r} gives clip {row} the score {scores[row, column]}, and "
+                f"{len(np.unique(wrong[:, 0]))} of {len(scores)} clips have scores that are not finite. Leave these "
+                "clips out, or that member."
+            )
 
     def _learn_scale(self, scores, sections):
         self.center_, self.scale_ = {}, {}
         for section in np.unique(sections).tolist():
             low, middle, high = np.quantile(scores[sections == section], [0.25, 0.5, 0.75], axis=0)
-            flat = high - low <= 1e-12 * np.maximum(np.abs(low), np.abs(high))
+            flat = high - low <= _ROUNDING * np.maximum(1, np.maximum(np.abs(low), np.abs(high)))
             if flat.any():
                 name = self.estimators[np.argmax(flat)][0]
                 raise ValueError(
                     f"The member {name!r} gives half of the training clips of {_named(section)} one and the same "
-                    "score, so that there is nothing to scale its scores by. "
-                    + ("Let it score clips that it has not learned from: cv=5. " if self.cv is None else "")
-                    + "Leave it out, or give it clips that differ."
+                    "score, so that there is nothing to scale its scores by. Leave it out, or give it clips that "
+                    "differ."
                 )
             self.center_[section], self.scale_[section] = middle, high - low
 
@@ -325,35 +356,39 @@ class ScoreEnsemble(OutlierMixin, BaseEstimator):
                              f"{', '.join(map(_named, self.center_))}. Fit with normal clips of that section, or leave "
                              "these clips out.")  # fmt: skip
         scaled = np.empty_like(scores)
-        for section in np.unique(sections).tolist():
-            rows = sections == section
-            scaled[rows] = (scores[rows] - self.center_[section]) / self.scale_[section]
-        return scaled.min(axis=1) if self.combine == "min" else np.average(scaled, axis=1, weights=self.weights)
+        with np.errstate(over="ignore"):
+            for section in np.unique(sections).tolist():
+                rows = sections == section
+                scaled[rows] = (scores[rows] - self.center_[section]) / self.scale_[section]
+            merged = scaled.min(axis=1) if self.combine == "min" else np.average(scaled, axis=1, weights=self.weights)
+        wrong = np.flatnonzero(~np.isfinite(merged))
+        if len(wrong):
+            raise ValueError(f"Clip {wrong[0]} cannot be scored in float64: the members give it {scores[wrong[0]]}, "
+                             "too far from their training scores. Is it in the same units?")  # fmt: skip
+        return merged
 
 
 def _fit_member(name, member, X, y):
-    with named_errors(f"the member {name!r}"):
+    with named_errors(f"the member {name!r}"), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "(y|label) holds 0 and 1 only")  # the ensemble has said so, once
         return clone(member).fit(X, y)
 
 
-def _score(member, X):
-    return np.asarray(member.score_samples(X), dtype=float)
+def _score(name, member, X):
+    with named_errors(f"the member {name!r}"):
+        scores = np.asarray(member.score_samples(X), dtype=float)
+    if scores.shape != (_num_samples(X),):
+        raise ValueError(f"The member {name!r} must give one score per clip, shape ({_num_samples(X)},); its "
+                         f"score_samples gives shape {scores.shape}.")  # fmt: skip
+    return scores
 
 
 def _fit_and_score(name, member, X, y, train, test):
     fitted = _fit_member(name, member, _take(X, train), None if y is None else np.asarray(y)[train])
-    return _score(fitted, _take(X, test))
+    return _score(name, fitted, _take(X, test))
 
 
 def _take(X, rows):
     if isinstance(X, Clips):
         return X[rows]
     return X.iloc[rows] if hasattr(X, "iloc") else np.asarray(X)[rows]
-
-
-def _deal_out(X, n_clips, n_parts):
-    """Number of the part of each clip; every section and domain has its share in every part."""
-    order = np.lexsort([_text(X, "domain", n_clips), _text(X, "section", n_clips)])
-    part = np.empty(n_clips, dtype=int)
-    part[order] = np.arange(n_clips) % n_parts
-    return part

@@ -1,7 +1,8 @@
 """Which of several systems is best for each machine."""
 
 from collections.abc import Mapping
-from numbers import Integral
+from functools import partial
+from numbers import Integral, Real
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -32,6 +33,11 @@ class SystemSelection:
     best : dict of str to str
         For each machine, the name of the candidate that reached most. Of several the first.
 
+    Raises
+    ------
+    ValueError
+        If a machine has no scores, or one that is not finite or of a system that is none of the candidates.
+
     See Also
     --------
     select_systems : Makes it.
@@ -50,6 +56,7 @@ class SystemSelection:
     """
 
     def __init__(self, systems, scores):
+        _check_scores(systems, scores)
         self.systems = systems
         self.scores = scores
         self.best = {machine: max(reached, key=reached.get) for machine, reached in scores.items()}
@@ -112,8 +119,8 @@ def select_systems(systems, clips, *, scorer, cv, n_jobs=None):
     Raises
     ------
     ValueError
-        If there are no systems, if a field is missing, or if the scorer gives something that is not finite. What a
-        system raises is raised: no candidate drops out unseen.
+        If there are no systems or no clips, if a field is missing, or if the scorer gives something that is not finite.
+        What a system raises is raised: no candidate drops out unseen.
 
     See Also
     --------
@@ -136,9 +143,9 @@ def select_systems(systems, clips, *, scorer, cv, n_jobs=None):
     {'fan': 'mahalanobis'}
     """
     missing = [name for name in ("machine", "label") if name not in clips]
-    if missing or not systems:
+    if missing or not systems or not len(clips):
         raise ValueError("select_systems needs at least one system, and clips with the fields 'machine' and 'label'; "
-                         f"got {len(systems)} systems, and the clips have {', '.join(clips)}.")  # fmt: skip
+                         f"got {len(systems)} systems and {len(clips)} clips with {', '.join(clips)}.")  # fmt: skip
     candidates = [(machine, name) for machine in np.unique(clips["machine"]).tolist() for name in systems]
     reached = Parallel(n_jobs=n_jobs)(
         delayed(_try_system)(
@@ -152,11 +159,27 @@ def select_systems(systems, clips, *, scorer, cv, n_jobs=None):
     return SystemSelection(dict(systems), scores)
 
 
+def _check_scores(systems, scores):
+    """Refuse scores of which none is the best."""
+    for machine, reached in scores.items():
+        wrong = {name: score for name, score in reached.items() if name not in systems or not np.isfinite(score)}
+        if wrong or not reached:
+            raise ValueError(f"Each machine needs finite scores of {', '.join(systems) or 'systems'}; the machine "
+                             f"{machine!r} has {wrong or 'none'}.")  # fmt: skip
+
+
 def _try_system(system, clips, scorer, cv, name):
     with named_errors(name):
-        score = cross_val_score(system, clips, clips["label"], scoring=scorer, cv=cv, error_score="raise").mean()
-    if not np.isfinite(score):
-        raise ValueError(f"The scorer gave {score} for {name}; a choice needs finite numbers, higher = better.")
+        scores = cross_val_score(
+            system, clips, clips["label"], scoring=partial(_score, scorer), cv=cv, error_score="raise"
+        )
+        return float(scores.mean())
+
+
+def _score(scorer, system, X, y):
+    score = scorer(system, X, y)
+    if not isinstance(score, (Real, np.ndarray)) or np.ndim(score) or not np.isfinite(score):
+        raise ValueError(f"The scorer gave {score!r}; a choice needs finite numbers, higher = better.")
     return float(score)
 
 

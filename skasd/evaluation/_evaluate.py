@@ -4,6 +4,7 @@ import inspect
 import sys
 import time
 from collections.abc import Mapping
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
@@ -20,7 +21,7 @@ from skasd.datasets import load_dcase
 from skasd.evaluation._evaluation import Evaluation
 from skasd.evaluation._figures import Rules, machine_figures
 from skasd.evaluation._run import Failure, attempt_machine
-from skasd.evaluation._store import ResultsFolder, fingerprints
+from skasd.evaluation._store import NoResults, ResultsFolder
 
 _HIDDEN = ("label", "domain", "attribute")  # what no system is told of the clips that it scores
 
@@ -94,9 +95,11 @@ def evaluate(
         Labels of an evaluation set, see `skasd.datasets.load_dcase`. Only for a folder of data.
 
     results : path-like, default=None
-        Folder in which the scores of each machine are kept as soon as they are there. Called again with the same
-        folder, machines that are there are not repeated. Those of another system, other parameters, other data or
-        another version of the package are an error, and are not overwritten.
+        Folder in which the scores of each machine are kept as soon as they are there, in one JSON file per machine.
+        Called again with the same folder, machines that are there are not repeated. Those of another system, other
+        parameters, other data or another version of the package are an error, and are not overwritten. Whether the
+        folder can be written is tried before anything is trained; scores that cannot be written later, as on a disk
+        that fills up, are in the result all the same, and a warning names the machines.
 
     name : str, default=None
         Name of the system in tables. None makes one from the parts of the system.
@@ -129,7 +132,10 @@ def evaluate(
     ------
     ValueError
         If there are no such machines, if ``protocol`` does not fit ``year``, or if ``results`` has those of another
-        system or other data.
+        system or other data, or another process is about to write such.
+
+    OSError
+        If ``results`` cannot be made, read or written to.
 
     RuntimeError
         If all machines have failed, or one and ``on_error="raise"``.
@@ -142,13 +148,21 @@ def evaluate(
     Notes
     -----
     The intervals come from clips that are drawn with replacement among those of the same section, label and domain, as
-    in `skasd.metrics.bootstrap_interval`, all figures of a machine from the same draws. They say how far the figures
+    in `skasd.metrics.bootstrap_interval`, all figures of a machine from the same draws. Where clips have the field
+    ``recording``, whole recordings are drawn. They say how far the figures
     would move with other test clips, and nothing of other training runs. Those of the official score are moved so that
     the median of the resamples is the score itself: a harmonic mean of few clips' figures is too low, and
     that of their resamples twice so; without the move the interval of few clips may lie below the score.
 
     Files are known by name, size and time of their last change, and parts of a system by name and parameters: after a
     change in the code of a part of your own, give another results folder.
+
+    Ctrl-C ends the program; it does not count as a failure of the machine that is being trained, of which nothing is
+    kept. A worker process that is killed, as when memory runs out, takes the machines along that are not finished: they
+    are failures.
+
+    The file of a machine has its name, with a number behind it where the name has capitals or characters that not every
+    file system can have or tell apart.
 
     Memory is that of the process: with threads, or ``n_jobs=1`` after other work, it is not the machine's alone.
 
@@ -170,22 +184,13 @@ def evaluate(
     data = _by_machine(data) if isinstance(data, Clips) else data
     machines = _find_machines(data, machines)
     _check_system(system)
-    store = ResultsFolder(results) if results is not None else None
+    store = NoResults() if results is None else ResultsFolder(results)
     jobs, failures = _prepare_all(machines, system, data, ground_truth, rules, store)
-    runs = {machine: store.read(machine, job.fingerprints) for machine, job in jobs.items()} if store else {}
+    runs = {machine: store.read(machine, job.fingerprints, len(job.test)) for machine, job in jobs.items()}
     runs = {machine: run for machine, run in runs.items() if run is not None}
     waiting = {machine: job for machine, job in jobs.items() if machine not in runs}
-    outcomes = Parallel(n_jobs=n_jobs, return_as="generator_unordered")(
-        delayed(attempt_machine)(machine, job.system, job.train, job.test.without(*_hidden(job.test)))
-        for machine, job in waiting.items()
-    )
-    for machine, outcome in _show_progress(outcomes, len(waiting), len(runs), verbose):
-        if isinstance(outcome, Failure):
-            failures[machine] = outcome
-            continue
-        runs[machine] = outcome
-        if store:
-            store.write(machine, jobs[machine].fingerprints, outcome)
+    for machine, outcome in _run_all(waiting, store, len(runs), n_jobs, verbose).items():
+        (failures if isinstance(outcome, Failure) else runs)[machine] = outcome
     _raise_failures(failures, machines, on_error)
     return Evaluation(
         {machine: _with_scores(jobs[machine].test, runs[machine]) for machine in machines if machine in runs},
@@ -207,6 +212,33 @@ class _Job(NamedTuple):
     fingerprints: dict
 
 
+def _run_all(jobs, store, n_known, n_jobs, verbose):
+    """The outcome of each machine; a run is stored as soon as it is there."""
+    outcomes = {}
+    with store.open({machine: job.fingerprints for machine, job in jobs.items()}):
+        for machine, outcome in _show_progress(_work(jobs, n_jobs), len(jobs), n_known, verbose):
+            outcomes[machine] = outcome
+            if not isinstance(outcome, Failure):
+                store.keep(machine, jobs[machine].fingerprints, outcome)
+    return outcomes
+
+
+def _work(jobs, n_jobs):
+    unfinished = dict(jobs)
+    try:
+        for machine, outcome in Parallel(n_jobs=n_jobs, return_as="generator_unordered")(
+            delayed(attempt_machine)(machine, job.system, job.train, job.test.without(*_hidden(job.test)))
+            for machine, job in jobs.items()
+        ):
+            del unfinished[machine]
+            yield machine, outcome
+    except BrokenProcessPool as error:  # the work of the other processes is lost with it
+        killed = RuntimeError("A worker process was killed, perhaps because memory ran out. Not finished were "
+                              f"{', '.join(unfinished)}: evaluate these again, with fewer n_jobs.")  # fmt: skip
+        killed.__cause__ = error
+        yield from ((machine, Failure.of(killed)) for machine in list(unfinished))
+
+
 def _by_machine(clips):
     if "machine" not in clips:
         return {"machine": clips}
@@ -223,6 +255,9 @@ def _find_machines(data, machines):
         there = sorted(path.parent.name for path in Path(data).glob("[!.]*/train") if path.is_dir())
     if not there:
         raise ValueError(f"No machine in {str(data)!r}: none of its folders has a folder 'train' in it.")
+    unnamed = [machine for machine in there if not isinstance(machine, str) or not machine]
+    if unnamed:
+        raise ValueError(f"Each machine needs a name, a text that is not empty; got {', '.join(map(repr, unnamed))}.")
     wanted = there if machines is None else list(machines)
     unknown = [machine for machine in wanted if machine not in there]
     if unknown or not wanted or isinstance(machines, str):
@@ -263,7 +298,7 @@ def _prepare(machine, system, data, ground_truth, rules, store):
     if not n_unknown:  # wrong labels or domains shall come up now, not after hours of training
         machine_figures(test.with_fields(anomaly_score=np.zeros(len(test))), rules, 0, np.random)
     system = system if hasattr(system, "fit") else system(machine)
-    return _Job(system, train, test, fingerprints(system, train, test.without(*_hidden(test))) if store else None)
+    return _Job(system, train, test, store.fingerprints(system, train, test.without(*_hidden(test))))
 
 
 def _complete(clips, machine):
@@ -284,7 +319,9 @@ def _hidden(clips):
 
 
 def _with_scores(test, run):
-    kept = [name for name in ("path", "machine", "section", "domain", "attribute", "label") if name in test]
+    kept = [
+        name for name in ("path", "machine", "section", "domain", "attribute", "recording", "label") if name in test
+    ]
     decision = (run.anomaly_score > run.threshold).astype(int)
     return Clips({name: test[name] for name in kept}, anomaly_score=run.anomaly_score, decision=decision)
 

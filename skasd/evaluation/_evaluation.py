@@ -46,6 +46,11 @@ class Evaluation:
         Value and 95 % interval of each figure that counts, by machine, section and domain, and each machine's official
         score; precision, recall and F1 where there are decisions.
 
+    Raises
+    ------
+    ValueError
+        If there are no machines or one has no clips, or where a metric cannot be.
+
     See Also
     --------
     evaluate : Makes one.
@@ -74,6 +79,9 @@ class Evaluation:
         self.runs = runs or {}
         self.failures = failures or {}
         self.machines = [*clips, *self.failures]
+        empty = [machine for machine, part in clips.items() if not len(part)]
+        if empty or not self.machines:
+            raise ValueError(f"An evaluation needs machines, each with clips; {', '.join(empty) or 'all'} have none.")
         self.figures, self._terms = [], []
         rng = check_random_state(random_state)
         for part in self.judged().values():

@@ -11,8 +11,10 @@ import numpy as np
 from scipy.stats import hmean
 from sklearn.metrics import precision_recall_fscore_support
 
+from skasd.clips import recording_numbers
 from skasd.metrics import BootstrapInterval, official_score, pauc_score
-from skasd.metrics._scores import join_names
+from skasd.metrics._bootstrap import resampling_units
+from skasd.metrics._scores import kinds_of
 
 OFFICIAL = "official score"
 _DOMAINS = ("source", "target")
@@ -217,7 +219,7 @@ def _score_with_ends(clips, rules, terms):
 
 def _section_figures(clips, rules, n_resamples, rng):
     y_true, y_score = is_anomalous(clips), clips["anomaly_score"]
-    multiplicity = _resample(y_true, clips["domain"], n_resamples, rng)
+    multiplicity = _resample(clips, n_resamples, rng)
     figures, resampled = [], []
     for domain, metric, rows, max_fpr in rules.terms(y_true, clips["domain"]):
         value = _pauc_of(y_true[rows], y_score[rows], max_fpr, clips, domain)
@@ -247,16 +249,20 @@ def _decision_figures(y_true, clips, rules):
             yield domain, metric, float(value)
 
 
-def _resample(y_true, domain, n_resamples, rng):
-    """How often each clip is in each resample (n_resamples, n_clips), drawn among clips of its label and domain."""
-    kinds = join_names(y_true.astype(str), domain)
-    multiplicity = np.empty((n_resamples, len(y_true)))
-    for kind in np.unique(kinds):
-        rows = np.flatnonzero(kinds == kind)
-        drawn = rng.multinomial(len(rows), np.full(len(rows), 1 / len(rows)), size=n_resamples)
-        # How far a kind varies of which there is one clip cannot be told.
-        multiplicity[:, rows] = drawn if len(rows) > 1 else np.nan
-    return multiplicity
+def _resample(clips, n_resamples, rng):
+    """How often each clip is in each resample (n_resamples, n_clips).
+
+    Recordings, or clips where these are not known, are drawn among those with the same labels and domains.
+    """
+    kinds, _ = kinds_of(len(clips), is_anomalous(clips), clips["domain"])
+    unit, stratum = resampling_units(kinds, recording_numbers(clips, len(clips)))
+    multiplicity = np.empty((n_resamples, len(stratum)))
+    for number in range(stratum.max() + 1):
+        units = np.flatnonzero(stratum == number)
+        drawn = rng.multinomial(len(units), np.full(len(units), 1 / len(units)), size=n_resamples)
+        # How far a kind varies of which there is one cannot be told.
+        multiplicity[:, units] = drawn if len(units) > 1 else np.nan
+    return multiplicity[:, unit]
 
 
 def resampled_pauc(y_true, y_score, multiplicity, max_fpr):
@@ -264,8 +270,9 @@ def resampled_pauc(y_true, y_score, multiplicity, max_fpr):
 
     The value for each row of ``multiplicity`` (n_resamples, n_clips) is `pauc_score` of clips repeated so many times.
     """
-    order = np.argsort(-y_score, kind="stable")
-    last = np.append(np.diff(y_score[order]) != 0, True)  # of each group of equal scores
+    ranks = np.unique(-y_score, return_inverse=True)[1]
+    order = np.argsort(ranks, kind="stable")
+    last = np.append(np.diff(ranks[order]) != 0, True)  # of each group of equal scores
     tpr, fpr = (_rates(multiplicity[:, order] * (y_true[order] == label), last) for label in (1, 0))
     left, right = np.minimum(fpr[:, :-1], max_fpr), np.minimum(fpr[:, 1:], max_fpr)
     rise = np.diff(tpr) / np.maximum(np.diff(fpr), np.finfo(float).tiny)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from skasd import plotting
+from skasd._problems import encodable
 from skasd.evaluation._figures import OFFICIAL, is_anomalous
 from skasd.evaluation._published import N_CLIPS, SOURCES
 
@@ -42,7 +43,8 @@ class Table(NamedTuple):
 
     def markdown(self):
         """The table as Markdown."""
-        cells = [[str(cell).replace("|", "\\|") for cell in row] for row in [self.header, *self.rows]]
+        cells = [[" ".join(str(cell).splitlines()).replace("|", "\\|") for cell in row]
+                 for row in [self.header, *self.rows]]  # fmt: skip
         if self.first_is_ours:
             cells[1] = [f"**{cell}**" if cell else "" for cell in cells[1]]
         lines = ["| " + " | ".join(row) + " |" for row in cells]
@@ -68,7 +70,7 @@ class Table(NamedTuple):
 def markdown_report(evaluation, published):
     """The tables as Markdown."""
     parts = [f"# {_title(evaluation)}", *_failed(evaluation)]
-    return "\n\n".join([*parts, *(table.markdown() for table in _tables(evaluation, published))]) + "\n"
+    return encodable("\n\n".join([*parts, *(table.markdown() for table in _tables(evaluation, published))]) + "\n")
 
 
 def html_report(evaluation, published):
@@ -82,18 +84,20 @@ def html_report(evaluation, published):
         parts.append(f'<h2>{escape(machine)}</h2>\n<img alt="Scores and ROC curves of {escape(machine)}" '
                      f'src="data:image/png;base64,{picture}">')  # fmt: skip
     head = f'<meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
-    return f"<!DOCTYPE html>\n<html lang=en><head>{head}</head>\n<body>\n" + "\n".join(parts) + "\n</body></html>\n"
+    body = encodable("\n".join(parts))
+    return f"<!DOCTYPE html>\n<html lang=en><head>{encodable(head)}</head>\n<body>\n{body}\n</body></html>\n"
 
 
 def html_summary(evaluation):
     """The tables for a notebook: no pictures, and the colours are those of the page, light or dark."""
     parts = [f"<p><b>{escape(_title(evaluation))}</b></p>", *(f"<p>{escape(line)}</p>" for line in _failed(evaluation))]
     parts += [table.html() for table in _tables(evaluation, published=False)]
-    return f"<div class=skasd-evaluation><style>{_SUMMARY_STYLE}</style>\n" + "\n".join(parts) + "\n</div>"
+    body = encodable("\n".join(parts))
+    return f"<div class=skasd-evaluation><style>{_SUMMARY_STYLE}</style>\n{body}\n</div>"
 
 
 def _title(evaluation):
-    return f"{evaluation.name}: rules of DCASE {evaluation.rules.year} Task 2"
+    return f"{' '.join(evaluation.name.splitlines())}: rules of DCASE {evaluation.rules.year} Task 2"
 
 
 def _failed(evaluation):
@@ -156,7 +160,7 @@ def _sections(evaluation):
 def _costs(evaluation):
     rows = [
         [machine, run.n_train, len(run.anomaly_score), f"{run.fit_seconds:.1f}", f"{run.score_seconds:.1f}",
-         f"{len(run.anomaly_score) / run.score_seconds:.1f}", f"{run.peak_memory / 2**20:.0f}",
+         f"{len(run.anomaly_score) / max(run.score_seconds, 1e-9):.1f}", f"{run.peak_memory / 2**20:.0f}",
          f"{run.peak_gpu_memory / 2**20:.0f}" if run.peak_gpu_memory else ""]
         for machine, run in evaluation.runs.items()
     ]  # fmt: skip

@@ -10,8 +10,9 @@ import numpy as np
 import psutil
 from sklearn.base import clone
 
-from skasd._audio_files import first_ten
+from skasd._problems import first_ten
 from skasd.metrics import anomaly_predictions
+from skasd.metrics._scorers import find_threshold
 
 _SAMPLING_PERIOD = 0.02  # seconds between two looks at the memory
 
@@ -124,7 +125,9 @@ def run_machine(system, train, test):
         _, anomaly_score = anomaly_predictions(system, test, np.ones(len(test), dtype=int))
         scored = time.perf_counter()
         _check_scores(anomaly_score, test)
-        threshold = float(anomaly_score[0] + system.decision_function(test[:1])[0])
+        threshold = -find_threshold(system, test, -anomaly_score)
+    if not np.isfinite(threshold):
+        raise ValueError(f"The threshold of the system is {threshold}: its decision_function must give finite numbers.")
     return MachineRun(
         anomaly_score=np.asarray(anomaly_score, dtype=float),
         threshold=threshold,

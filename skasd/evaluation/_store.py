@@ -1,7 +1,11 @@
 """A folder that keeps the scores of each machine, so that an evaluation goes on where it was interrupted."""
 
+import hashlib
 import json
 import os
+import re
+import warnings
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 import joblib
@@ -9,58 +13,167 @@ import numpy as np
 from sklearn.base import clone
 
 import skasd
+from skasd._drafts import draft_folder, locked, move_new, remove_abandoned
 from skasd.evaluation._run import MachineRun
+
+_PROBE = 2**16  # bytes for which the disk must have room before anything is trained
+_PLAIN = re.compile(r"(?!(?:con|prn|aux|nul|com\d|lpt\d)$)[a-z0-9][a-z0-9_-]{0,63}")
 
 
 class ResultsFolder:
-    """One JSON file a machine: its `MachineRun`, and fingerprints of the system and the data that gave it."""
+    """One JSON file per machine: its `MachineRun`, and fingerprints of the system and the data that gave it."""
 
     def __init__(self, folder):
         self.folder = Path(folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self._unsaved = {}  # machine -> fingerprints, run
+        if self.folder.is_dir():
+            remove_abandoned(self.folder)
 
     def path(self, machine):
-        """The file of a machine."""
-        return self.folder / f"{machine}.json"
+        """The file of a machine, whatever its name."""
+        return self.folder / f"{_stem(machine)}.json"
 
-    def read(self, machine, fingerprints):
+    def fingerprints(self, system, train, test):
+        """What tells whether a result is that of this system, this version of the package and these data."""
+        try:
+            of_system = joblib.hash((clone(system), skasd.__version__))
+        except Exception as error:
+            raise TypeError(
+                f"results= needs a system that can be pickled, to tell later whether it is the same; got {error!r}. "
+                "Use functions that can be imported, not lambdas, or leave results out."
+            ) from error
+        return {"system": of_system, "training data": _hash_clips(train), "test data": _hash_clips(test)}
+
+    def read(self, machine, fingerprints, n_clips):
         """The machine's run, or None where there is none; one of another system or other data is an error."""
         path = self.path(machine)
         if not path.exists():
             return None
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-            found = record.pop("fingerprints")
-            run = MachineRun(**record | {"anomaly_score": np.array(record["anomaly_score"], dtype=float)})
-        except (ValueError, KeyError, TypeError) as error:
+            found, run = _parse(path)
+            changed = _differing(fingerprints, found)
+            if not changed and len(run.anomaly_score) != n_clips:
+                raise ValueError(f"it has {len(run.anomaly_score)} scores for {n_clips} test clips")
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise ValueError(f"{str(path)!r} is no result of an evaluation ({error!r}). Move it away, or give another "
                              "results folder.") from error  # fmt: skip
-        changed = [name for name, value in fingerprints.items() if found.get(name) != value]
         if changed:
-            raise ValueError(
-                f"{str(path)!r} holds the result of another evaluation: other {' and '.join(changed)}. It is neither "
-                "used nor overwritten. Give another results folder, or move the file away."
-            )
+            raise ValueError(f"{str(path)!r} holds the result of another evaluation: other {changed}. It is neither "
+                             "used nor overwritten. Give another results folder, or move the file away.")  # fmt: skip
         return run
 
-    def write(self, machine, fingerprints, run):
-        """Write the machine's run, all of it or nothing."""
+    @contextmanager
+    def open(self, fingerprints):
+        """Make sure that runs of these machines can be written, and that no other process writes other ones."""
+        if not fingerprints:
+            yield
+            return
+        with ExitStack() as stack:
+            try:
+                self._draft = stack.enter_context(draft_folder(self.folder))
+                (self._draft / "probe").write_bytes(bytes(_PROBE))
+                with locked(self.folder / ".claims"):
+                    self._claim(fingerprints)
+            except OSError as error:
+                message = (f"The results folder cannot be made, or not be written to ({error.strerror}). Give another "
+                           "folder, or make room in this one")  # fmt: skip
+                raise OSError(error.errno, message, str(self.folder)) from error
+            yield
+        self._report_unsaved()
+
+    def keep(self, machine, fingerprints, run):
+        """Write the machine's run, and with it those that could not be written before."""
+        self._unsaved[machine] = fingerprints, run
+        self._errors = {}
+        for name, kept in list(self._unsaved.items()):
+            try:
+                self._write(name, *kept)
+            except Exception as error:
+                self._errors[name] = error
+            else:
+                del self._unsaved[name]
+
+    def _claim(self, fingerprints):
+        """Tell other processes what is going to be written, unless one of them has said so of another evaluation."""
+        for path in self.folder.glob(".writing-*/claims.json"):
+            try:
+                claims = json.loads(path.read_text(encoding="utf-8"))
+            except (OSError, ValueError):  # that process has just ended
+                continue
+            for machine in fingerprints.keys() & claims.keys():
+                changed = _differing(fingerprints[machine], claims[machine])
+                if changed:
+                    raise ValueError(
+                        f"Another process is evaluating {machine} for the results folder {str(self.folder)!r}: other "
+                        f"{changed}. Give another results folder. If there is no such process, remove "
+                        f"{str(path.parent)!r}."
+                    )
+        (self._draft / "claims.json").write_text(json.dumps(fingerprints), encoding="utf-8")
+
+    def _write(self, machine, fingerprints, run):
         record = {"fingerprints": fingerprints} | run._asdict() | {"anomaly_score": run.anomaly_score.tolist()}
-        part = self.folder / f".{machine}-{os.getpid()}.part"
+        part, path = self._draft / self.path(machine).name, self.path(machine)
         part.write_text(json.dumps(record), encoding="utf-8")
-        os.replace(part, self.path(machine))
+        try:
+            move_new(part, path)
+        except FileExistsError:  # fine where another process has evaluated the same
+            if self.read(machine, fingerprints, len(run.anomaly_score)) is None:
+                raise
+
+    def _report_unsaved(self):
+        if self._unsaved:
+            problems = "; ".join(f"{machine}: {self._errors[machine]!r}" for machine in self._unsaved)
+            warnings.warn(
+                f"The scores of {len(self._unsaved)} machines could not be written to the results folder "
+                f"{str(self.folder)!r}. They are in what evaluate returns, and the next call computes them anew. "
+                f"{problems}",
+                stacklevel=6,
+            )
 
 
-def fingerprints(system, train, test):
-    """What tells whether a result is that of this system, this version of the package and these data."""
-    try:
-        of_system = joblib.hash((clone(system), skasd.__version__))
-    except Exception as error:
-        raise TypeError(
-            f"results= needs a system that can be pickled, to tell later whether it is the same; got {error!r}. "
-            "Use functions that can be imported, not lambdas, or leave results out."
-        ) from error
-    return {"system": of_system, "training data": _hash_clips(train), "test data": _hash_clips(test)}
+class NoResults:
+    """Nothing is kept."""
+
+    def fingerprints(self, system, train, test):
+        """None are needed."""
+
+    def read(self, machine, fingerprints, n_clips):
+        """There is nothing."""
+
+    def open(self, fingerprints):
+        """Nothing is to be made sure of."""
+        return nullcontext()
+
+    def keep(self, machine, fingerprints, run):
+        """Nothing is written."""
+
+
+def _stem(machine):
+    """A name for the machine's file that is safe everywhere, and its own also where 'Fan' and 'fan' are one file."""
+    if _PLAIN.fullmatch(machine):
+        return machine
+    readable = re.sub(r"[^A-Za-z0-9_-]+", "_", machine)[:40]
+    return f"{readable}+{hashlib.sha256(machine.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
+
+
+def _parse(path):
+    """The fingerprints and the run of a file."""
+    if not path.is_file():
+        raise ValueError("it is no regular file")
+    record = json.loads(path.read_text(encoding="utf-8"))
+    found, scores = record.pop("fingerprints"), np.array(record.pop("anomaly_score"))
+    run = MachineRun(anomaly_score=scores.astype(float, copy=False), **record)
+    if scores.ndim != 1 or scores.dtype.kind not in "if" or not np.isfinite(scores).all():
+        raise ValueError("anomaly_score must be a list of finite numbers")
+    for name, value in record.items():
+        wanted = MachineRun.__annotations__[name]
+        if isinstance(value, bool) or not isinstance(value, (int, wanted)) or not np.isfinite(float(value)):
+            raise ValueError(f"{name} must be a finite {wanted.__name__}, got {value!r}")
+    return found, run
+
+
+def _differing(fingerprints, found):
+    return " and ".join(name for name, value in fingerprints.items() if found.get(name) != value)
 
 
 def _hash_clips(clips):
@@ -68,4 +181,4 @@ def _hash_clips(clips):
     fields = {name: clips[name] for name in clips if name != "path"}
     files = [(Path(path).name, os.stat(path).st_size, os.stat(path).st_mtime_ns) for path in clips["path"].tolist()] \
         if "path" in clips else []  # fmt: skip
-    return joblib.hash((fields, files))
+    return joblib.hash((fields, dict(clips.attrs), files))

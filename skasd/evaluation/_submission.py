@@ -5,22 +5,23 @@ import re
 from collections import Counter
 from numbers import Integral
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from skasd._audio_files import first_ten
+from skasd._drafts import check_file_name, draft_folder, move_new, refuse_existing
+from skasd._files import read_csv
+from skasd._problems import first_ten
 from skasd._validation import Interval, Options, StrOptions, validate_params
 from skasd.clips import Clips
 from skasd.datasets import parse_dcase_filename
-from skasd.datasets._dcase import _read_csv, _read_evaluation_list, _read_flags
+from skasd.datasets._dcase import _read_evaluation_list, _read_flags, challenge_name
 from skasd.evaluation._evaluation import Evaluation
 from skasd.evaluation._figures import Rules
 
 _FIELDS = {"anomaly_score": "anomaly_score", "decision_result": "decision"}
 _FILE = re.compile(
     r"(?P<kind>anomaly_score|decision_result)_(?P<machine>.+)_(?:section|id)_(?P<section>\d\d)"
-    r"(?:_(?:source|target))?(?:_test)?\.csv"
+    r"(?:_(?P<domain>source|target))?(?:_test)?\.csv"
 )
 
 
@@ -54,7 +55,8 @@ def write_submission(evaluation, folder):
         If the folder is there: nothing is ever overwritten.
 
     ValueError
-        If a machine has failed, or if clips have no file names, no decisions or, in 2021, no domain.
+        If a machine has failed, if clips have no file names, no finite scores, no decisions or, in 2021, no domain, or
+        if a machine or section has a name from which no such file name can be made that is its own.
 
     See Also
     --------
@@ -79,26 +81,16 @@ def write_submission(evaluation, folder):
     decision_result_fan_section_00_test.csv section_00_0000.wav,1
     """
     _check_complete(evaluation)
-    files = {}
-    for machine, clips in evaluation.clips.items():
-        parts = [
-            _place(machine, *row, evaluation.rules.year) for row in zip(clips["section"], clips["domain"], strict=True)
-        ]
-        names = [Path(path).name for path in clips["path"].tolist()]
-        for kind, field in _FIELDS.items():
-            for part, name, value in zip(parts, names, clips[field].tolist(), strict=True):
-                files.setdefault(f"{kind}_{part}.csv", []).append((name, value))
+    files = _files_of(evaluation)
     folder = Path(folder)
-    if folder.exists():
-        raise FileExistsError(f"{str(folder)!r} exists, and is not overwritten. Give another folder, or move it away.")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder.parent, prefix=".writing-") as scratch:
-        draft = Path(scratch, folder.name)
+    refuse_existing(folder)
+    with draft_folder(folder.parent) as scratch:
+        draft = scratch / "submission"
         draft.mkdir()
         for name, rows in files.items():
             with (draft / name).open("w", newline="", encoding="utf-8") as file:
                 csv.writer(file, lineterminator="\n").writerows(rows)
-        draft.rename(folder)
+        move_new(draft, folder)
     return [folder / name for name in files]
 
 
@@ -196,7 +188,7 @@ def read_submission(
     clips = {}
     for machine, fields in tables.items():
         names = list(fields["anomaly_score"])
-        truth = _read_truth(machine, names, ground_truth)
+        truth = _read_truth(machine, names, ground_truth, rules)
         clips[machine] = Clips(
             path=names,
             machine=[machine] * len(names),
@@ -219,26 +211,66 @@ def _check_complete(evaluation):
             raise ValueError(f"The clips of {machine} lack {' and '.join(map(repr, missing))}: a submission needs the "
                              "file name of each clip, and whether it is an alarm.")  # fmt: skip
         counts = Counter(
-            (section, Path(path).name) for section, path in zip(clips["section"], clips["path"], strict=True)
+            (section, challenge_name(path)) for section, path in zip(clips["section"], clips["path"], strict=True)
         )
         twice = [name for (_, name), count in counts.items() if count > 1]
         if twice:
             raise ValueError(f"Several clips of {machine} have one file name: {first_ten(twice, ', ')}.")
+        no_text = [name for _, name in counts if not name or name != name.encode(errors="replace").decode()]
+        if no_text:
+            raise ValueError(f"File names of clips of {machine} are empty or no Unicode text: "
+                             f"{first_ten([repr(name) for name in no_text], ', ')}. Rename them.")  # fmt: skip
+        _check_values(machine, clips)
         if evaluation.rules.year == 2021 and (clips["domain"] == "").any():
             raise ValueError(f"The files of 2021 are by domain, and clips of {machine} have none.")
 
 
-def _place(machine, section, domain, year):
-    """What the names of the two files of a clip have in common."""
-    if year == 2020:
-        return f"{machine}_id_{section}"
-    return f"{machine}_section_{section}_{f'{domain}_' if year == 2021 else ''}test"
+def _check_values(machine, clips):
+    wrong = np.flatnonzero(~np.isfinite(clips["anomaly_score"]) | ~np.isin(clips["decision"], (0, 1)))
+    if wrong.size:
+        names = first_ten([challenge_name(path) for path in clips["path"][wrong]], ", ")
+        raise ValueError(f"{wrong.size} clips of {machine} have a score that is NaN or infinite, or a decision that is "
+                         f"neither 0 nor 1: {names}.")  # fmt: skip
+
+
+def _files_of(evaluation):
+    """{file name: rows} of all files of a submission."""
+    year, files = evaluation.rules.year, {}
+    for machine, clips in evaluation.clips.items():
+        columns = [clips[field].tolist() for field in ("section", "domain", "path", *_FIELDS.values())]
+        for section, domain, path, *values in zip(*columns, strict=True):
+            for kind, value in zip(_FIELDS, values, strict=True):
+                place = (kind, machine, section, domain if year == 2021 else "")
+                files.setdefault(place, []).append((challenge_name(path), value))
+    names = {place: _name_file(*place, year) for place in files}
+    _check_file_names(names)
+    return {names[place]: rows for place, rows in files.items()}
+
+
+def _check_file_names(names):
+    """Each file must be read back as that of its machine and section, and be another one on every system."""
+    seen = {}
+    for (_, machine, section, _), name in names.items():
+        owner = f"Machine {machine!r}, section {section!r}"
+        check_file_name(name, owner)
+        match = _FILE.fullmatch(name)
+        if not match or (match["machine"], match["section"]) != (machine, section):
+            raise ValueError(f"{owner} cannot be told by the name of a file, {name!r}: sections are two digits there. "
+                             "Rename it.")  # fmt: skip
+        if seen.setdefault(name.casefold(), name) != name:
+            raise ValueError(f"{name!r} and {seen[name.casefold()]!r} are one file where capitals do not count. "
+                             f"{owner} needs another name.")  # fmt: skip
+
+
+def _name_file(kind, machine, section, domain, year):
+    name = f"{kind}_{machine}_{'id' if year == 2020 else 'section'}_{section}"
+    return f"{name}.csv" if year == 2020 else f"{name}_{f'{domain}_' if domain else ''}test.csv"
 
 
 def _machines_of(source):
     """The machines that a ground truth names."""
     if source.is_file():
-        return [row[0] for row in _read_csv(source) if not any(row[1:])]
+        return [row[0] for row in read_csv(source) if not any(row[1:])]
     files = sorted(source.glob("ground_truth_data/*.csv")) or sorted(source.glob("*.csv"))
     matches = [re.fullmatch(r"ground_truth_(.+)_section_\d\d(?:_source|_target)?_test\.csv", f.name) for f in files]
     machines = list(dict.fromkeys(match[1] for match in matches if match))
@@ -273,10 +305,10 @@ def _read_tables(folder, machines):
 def _read_values(path, match):
     """{file name: value} of one file."""
     values, problems = {}, []
-    for number, row in enumerate(_read_csv(path), start=1):
+    for number, row in enumerate(read_csv(path), start=1):
         try:
             name, value = row
-            values[_check_name(name, match["section"], values)] = _NUMBERS[match["kind"]](value)
+            values[_check_name(name, match, values)] = _NUMBERS[match["kind"]](value)
         except ValueError as error:
             problems.append(f"row {number} {','.join(row)!r}: {error}")
     if problems or not values:
@@ -285,10 +317,12 @@ def _read_values(path, match):
     return values
 
 
-def _check_name(name, section, seen):
-    found = parse_dcase_filename(name).section
-    if found != section:
-        raise ValueError(f"the clip is of section {found}, the file of section {section}")
+def _check_name(name, match, seen):
+    record = parse_dcase_filename(name)
+    for field in ("section", "domain"):
+        told, wanted = getattr(record, field), match[field]
+        if told and wanted and told != wanted:
+            raise ValueError(f"the clip is of {field} {told}, the file of {field} {wanted}")
     if name in seen:
         raise ValueError("the clip is there twice")
     return name
@@ -325,7 +359,7 @@ def _check_pairs(machine, fields, folder, *, decided):
         )
 
 
-def _read_truth(machine, names, ground_truth):
+def _read_truth(machine, names, ground_truth, rules):
     """{file name: {"section", "domain", "label"}} of the clips of a machine."""
     records = {name: parse_dcase_filename(name) for name in names}
     if ground_truth is not None:
@@ -337,6 +371,11 @@ def _read_truth(machine, names, ground_truth):
     if unknown:
         raise ValueError(f"The names of {len(unknown)} of {len(names)} clips of {machine} do not tell whether they are "
                          f"normal: {first_ten(unknown, ', ')}. Give ground_truth.")  # fmt: skip
+    unknown = [name for name, record in records.items() if record.domain == ""]
+    if unknown and rules.has_domains:
+        raise ValueError(f"Of {len(unknown)} of {len(names)} clips of {machine} nothing tells the domain, by which the "
+                         f"rule of {rules.year} counts: {first_ten(unknown, ', ')}. Give the ground_truth of an "
+                         "evaluator with its ground_truth_domain, or year=2020.")  # fmt: skip
     return {name: record._asdict() for name, record in records.items()}
 
 

@@ -3,11 +3,14 @@
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 
+from skasd._problems import first_ten, names_of
+from skasd._samples import check_plain
 from skasd._validation import HasMethods, _fit_context, check_is_fitted, read_field, training_rows, validate_data
+from skasd._versions import VersionsMixin
 from skasd.clips import hand_on
 
 
-class FieldTransformer(TransformerMixin, BaseEstimator):
+class FieldTransformer(VersionsMixin, TransformerMixin, BaseEstimator):
     """Any scikit-learn transformer, applied to one field of `Clips`: a scaler, a PCA, a normaliser.
 
     It is fitted on normal clips only. Windows are rows to it like any others. A plain array is transformed as it is.
@@ -74,7 +77,8 @@ class FieldTransformer(TransformerMixin, BaseEstimator):
         rows, n_windows = self._read(X, reset=True)
         normal = training_rows(X, y)
         targets = None if y is None else np.repeat(np.asarray(y).ravel()[normal], n_windows or 1)
-        self.transformer_ = clone(self.transformer).fit(rows[np.repeat(normal, n_windows or 1)], targets)
+        with np.errstate(over="ignore", invalid="ignore"):
+            self.transformer_ = clone(self.transformer).fit(rows[np.repeat(normal, n_windows or 1)], targets)
         return self
 
     def transform(self, X):
@@ -89,16 +93,33 @@ class FieldTransformer(TransformerMixin, BaseEstimator):
         -------
         X_new : Clips or ndarray of shape (n_clips, n_features_new) or (n_clips, n_windows, n_features_new)
             Clips with the field replaced where `X` is Clips, else its values.
+
+        Raises
+        ------
+        ValueError
+            If the transformer makes numbers that are not finite.
         """
         check_is_fitted(self)
         rows, n_windows = self._read(X, reset=False)
-        made = np.asarray(self.transformer_.transform(rows))
+        with np.errstate(over="ignore", invalid="ignore"):
+            made = np.asarray(self.transformer_.transform(rows))
+        self._check_finite(X, made, n_windows or 1)
         if n_windows:
             made = made.reshape(-1, n_windows, made.shape[1])
         return hand_on(X, self.field, made, consumed=())
 
+    def _check_finite(self, X, made, n_windows):
+        bad = np.zeros(len(made), dtype=bool)
+        if made.dtype.kind == "f":
+            bad = ~np.isfinite(made).all(axis=tuple(range(1, made.ndim)))
+        clips = np.unique(np.flatnonzero(bad) // n_windows)
+        if clips.size:
+            raise ValueError(f"{self.transformer_} makes numbers that are not finite of {clips.size} clips: "
+                             f"{first_ten(names_of(X, clips), ', ')}. Are their values too large?")  # fmt: skip
+
     def _read(self, X, reset):
         _, values = read_field(X, self.field, owner="FieldTransformer")
+        check_plain(values, "FieldTransformer")
         if self.field == "log_mel":
             raise ValueError("FieldTransformer works on rows of features, and field='log_mel' has bands and frames. "
                              "Put a FrameStacker or a StatisticsEmbedder before it.")  # fmt: skip
@@ -106,4 +127,5 @@ class FieldTransformer(TransformerMixin, BaseEstimator):
         if isinstance(values, np.ndarray) and values.ndim == 3:
             n_windows = values.shape[1]
             values = values.reshape(-1, values.shape[2])
-        return validate_data(self, values, dtype="numeric", reset=reset), n_windows
+        with np.errstate(over="ignore", invalid="ignore"):  # of the sum by which scikit-learn looks for infinite values
+            return validate_data(self, values, dtype="numeric", reset=reset), n_windows

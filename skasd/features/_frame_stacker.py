@@ -5,11 +5,13 @@ from numbers import Integral
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
+from skasd._samples import check_plain
 from skasd._validation import Interval, _fit_context, check_is_fitted, read_field, validate_data
+from skasd._versions import VersionsMixin
 from skasd.clips import hand_on
 
 
-class FrameStacker(TransformerMixin, BaseEstimator):
+class FrameStacker(VersionsMixin, TransformerMixin, BaseEstimator):
     """Windows of consecutive frames as vectors, as the autoencoder baselines of DCASE take them.
 
     Parameters
@@ -125,7 +127,9 @@ class FrameStacker(TransformerMixin, BaseEstimator):
 def read_log_mel(estimator, X, reset):
     """Spectrograms (n_clips, n_mels, n_frames) for an estimator; two dimensions mean clips of one frame."""
     _, log_mel = read_field(X, "log_mel", owner=type(estimator).__name__)
-    log_mel = validate_data(estimator, log_mel, dtype=np.float32, allow_nd=True, reset=reset)
+    check_plain(log_mel, type(estimator).__name__)
+    with np.errstate(over="ignore", invalid="ignore"):  # of the sum by which scikit-learn looks for infinite levels
+        log_mel = validate_data(estimator, log_mel, dtype=np.float32, allow_nd=True, reset=reset)
     if log_mel.ndim > 3:
         raise ValueError(f"Spectrograms have three dimensions, (n_clips, n_mels, n_frames); got shape {log_mel.shape}.")
     return log_mel if log_mel.ndim == 3 else log_mel[:, :, None]

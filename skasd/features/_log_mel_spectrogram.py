@@ -6,14 +6,17 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 
-from skasd._audio_files import Files, as_paths, raise_problems, run_rows, warn_of_silence
-from skasd._validation import Interval, StrOptions, _fit_context, check_is_fitted, read_field, validate_data
+from skasd._audio_files import Files, as_paths, run_rows, warn_of_cancelling, warn_of_silence
+from skasd._problems import names_of, raise_problems
+from skasd._samples import check_sample_rate, precision_of, read_waveforms, what_is_wrong
+from skasd._validation import Interval, StrOptions, _fit_context, check_is_fitted, read_field
+from skasd._versions import VersionsMixin
 from skasd.audio import AudioLoader
 from skasd.clips import hand_on
 from skasd.features._spectrograph import Spectrograph, mel_filter_bank
 
 
-class LogMelSpectrogram(TransformerMixin, BaseEstimator):
+class LogMelSpectrogram(VersionsMixin, TransformerMixin, BaseEstimator):
     """Log-mel spectrograms, with librosa's names and values, from waveforms or straight from files.
 
     From files it goes one by one and never holds all waveforms. The defaults are those of the DCASE Task 2 baselines,
@@ -22,7 +25,9 @@ class LogMelSpectrogram(TransformerMixin, BaseEstimator):
     Parameters
     ----------
     sample_rate : int, default=16000
-        Sample rate of the waveforms in Hz. Files with another one are resampled by the `loader`.
+        Sample rate of the waveforms in Hz. Files with another one are resampled by the `loader`; `Clips` whose
+        waveforms are known to have another one are an error. Plain arrays cannot tell theirs: a wrong one shifts all
+        bands.
 
     n_fft : int, default=1024
         Length of a frame in samples.
@@ -46,7 +51,8 @@ class LogMelSpectrogram(TransformerMixin, BaseEstimator):
         Upper edge of the highest band in Hz. None means half the sample rate.
 
     power : float, default=2.0
-        Exponent of the magnitudes that the bands add up: 2 adds powers, 1 amplitudes. The result is in dB either way.
+        Exponent of the magnitudes that the bands add up, 0.1 to 10: 2 adds powers, 1 amplitudes. The result is in dB
+        either way.
 
     center : bool, default=True
         Whether frame t is centred on sample ``t * hop_length``, with padding at both ends; else it begins there.
@@ -125,15 +131,15 @@ class LogMelSpectrogram(TransformerMixin, BaseEstimator):
     """
 
     _parameter_constraints: dict = {
-        "sample_rate": [Interval(Integral, 1, None, closed="left")],
+        "sample_rate": [Interval(Integral, 1, 2**31 - 1, closed="both")],
         "n_fft": [Interval(Integral, 1, None, closed="left")],
         "hop_length": [Interval(Integral, 1, None, closed="left")],
         "win_length": [Interval(Integral, 1, None, closed="left"), None],
         "window": [str, tuple],
-        "n_mels": [Interval(Integral, 1, None, closed="left")],
+        "n_mels": [Interval(Integral, 1, 2**16, closed="both")],
         "fmin": [Interval(Real, 0, None, closed="left")],
         "fmax": [Interval(Real, 0, None, closed="neither"), None],
-        "power": [Interval(Real, 0, None, closed="neither")],
+        "power": [Interval(Real, 0.1, 10, closed="both")],
         "center": ["boolean"],
         "pad_mode": [StrOptions({"constant", "edge", "reflect", "symmetric", "wrap"})],
         "norm": [StrOptions({"slaney"}), Interval(Real, 0, None, closed="neither"), None],
@@ -196,7 +202,8 @@ class LogMelSpectrogram(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : Clips, sequence of paths, or array-like of shape (n_clips, n_samples)
-            Clips with the field ``waveform`` or else ``path``, or waveforms (floats, or int16), or paths.
+            Clips with the field ``waveform`` or else ``path``, or waveforms (floats, or integers of 8, 16 or 32 bits),
+            or paths.
 
         y : None
             Ignored.
@@ -208,18 +215,18 @@ class LogMelSpectrogram(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If the clips are shorter than a frame, or if files cannot be read or differ in length.
+            If the clips are shorter than a frame, if files cannot be read or differ in length, or if waveforms are not
+            mono, are known to have another sample rate, or have a type that does not tell its full scale.
 
         Warns
         -----
         UserWarning
             If bands are so narrow that no frequency bin lies in them.
         """
-        _, values = read_field(X, "waveform", "path", owner="LogMelSpectrogram")
-        paths = as_paths(values)
+        paths, values = self._read(X)
         self.loader_ = self._make_loader()
         if paths is None:
-            validate_data(self, values, dtype="numeric")
+            read_waveforms(self, X, values, reset=True)
         else:
             self.n_features_in_ = self.loader_.fit(paths).n_samples_
         self.n_frames_ = self._count_frames()
@@ -235,7 +242,8 @@ class LogMelSpectrogram(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : Clips, sequence of paths, or array-like of shape (n_clips, n_samples)
-            Clips with the field ``waveform`` or else ``path``, or waveforms (floats, or int16), or paths.
+            Clips with the field ``waveform`` or else ``path``, or waveforms (floats, or integers of 8, 16 or 32 bits),
+            or paths.
 
         Returns
         -------
@@ -251,26 +259,32 @@ class LogMelSpectrogram(TransformerMixin, BaseEstimator):
         Warns
         -----
         UserWarning
-            If all samples of a file are zero, which can be a real recording.
+            If all samples of a file are zero, which can be a real recording, or if its channels cancel each other.
         """
         check_is_fitted(self)
-        _, values = read_field(X, "waveform", "path", owner="LogMelSpectrogram")
-        paths = as_paths(values)
+        paths, values = self._read(X)
         if paths is None:
-            waveforms = validate_data(self, values, dtype="numeric", reset=False, ensure_all_finite=False)
-            names = [f"row {row}" for row in range(len(waveforms))]
+            waveforms = read_waveforms(self, X, values, reset=False, check=False)
         else:
-            waveforms, names = Files(paths, self.loader_, self.n_features_in_, dtype=None), paths
-        log_mel, silent = self._spectrograms(waveforms, names)
-        raise_problems(names, silent)
+            waveforms = Files(paths, self.loader_, self.n_features_in_, dtype=None)
+        log_mel, silent = self._spectrograms(X, waveforms)
+        raise_problems(silent, len(waveforms))
         if paths is not None:
             warn_of_silence(paths, silent)
+            warn_of_cancelling(paths, waveforms.cancelled)
         return hand_on(X, "log_mel", log_mel, consumed=("waveform",), keep=self.keep)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
+
+    def _read(self, X):
+        """Paths and None, or None and waveforms."""
+        name, values = read_field(X, "waveform", "path", owner="LogMelSpectrogram")
+        if name == "waveform":
+            check_sample_rate(X, self.sample_rate, "LogMelSpectrogram")
+        return as_paths(values), values
 
     def _make_loader(self):
         if self.loader is None:
@@ -299,9 +313,12 @@ class LogMelSpectrogram(TransformerMixin, BaseEstimator):
                           "Take a larger n_fft or fewer n_mels, and fmax up to half the sample rate.",
                           stacklevel=4)  # fmt: skip
 
-    def _spectrograms(self, waveforms, names):
+    def _too_loud(self):
+        return f"its levels are beyond what float32 holds; lower power={self.power}"
+
+    def _spectrograms(self, X, waveforms):
         log_mel = np.empty((len(waveforms), self.n_mels, self.n_frames_), dtype=np.float32)
-        precision = np.result_type(getattr(waveforms, "dtype", np.float32), np.float32)
+        precision = precision_of(getattr(waveforms, "dtype", np.float32))
 
         def begin():
             spectrograph = Spectrograph(self, precision)
@@ -310,8 +327,8 @@ class LogMelSpectrogram(TransformerMixin, BaseEstimator):
                 waveform = waveforms[row]
                 peak = spectrograph(waveform, log_mel[row])
                 if not np.isfinite(peak):
-                    raise ValueError(f"{names[row]}: NaN or infinite samples")
-                return peak == spectrograph.least and not waveform.any()
+                    raise ValueError(f"{names_of(X, [row])[0]}: {what_is_wrong(waveform) or self._too_loud()}")
+                return peak == spectrograph.least and not spectrograph.inside.any()
 
             return work
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.fftpack import rfft
 from scipy.sparse import csr_array
 
-from skasd._audio_files import INT16_SCALE
+from skasd._samples import scale_of
 
 _BLOCK_SIZE = 2**19
 
@@ -42,7 +42,7 @@ class Spectrograph:
         self.decibels = 20 / model.power
         self.reference = self.decibels * math.log10(max(model.ref, model.amin))
 
-    @np.errstate(invalid="ignore")  # infinite samples become NaN, which the caller looks for
+    @np.errstate(invalid="ignore", over="ignore")  # the caller looks for what is not finite
     def __call__(self, waveform, log_mel):
         self._fill(waveform)
         n_block = len(self.windowed)
@@ -54,8 +54,10 @@ class Spectrograph:
         return self._to_decibels(log_mel)
 
     def _fill(self, waveform):
-        scale = 1 / INT16_SCALE if waveform.dtype == np.int16 else 1
-        np.multiply(waveform, self.padded.dtype.type(scale), out=self.inside)
+        rest, scale = scale_of(waveform.dtype)
+        np.multiply(waveform, self.padded.dtype.type(1 / scale), out=self.inside, casting="unsafe")
+        if rest:
+            self.inside -= rest / scale
         if self.margin and self.model.pad_mode != "constant":
             self.padded[:] = np.pad(self.inside, self.margin, mode=self.model.pad_mode)
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from skasd._validation import as_labels
 from skasd.clips import Clips
-from skasd.metrics._scores import auc_score, join_names, official_score, pauc_score
+from skasd.metrics._scores import auc_score, official_score, pauc_score
 
 
 def anomaly_predictions(estimator, X, y=None):
@@ -59,8 +59,8 @@ def auc_scorer(estimator, X, y=None):
         Fitted, with ``score_samples``, higher = more normal.
 
     X : Clips or array-like of shape (n_clips, ...)
-        Clips to score. Where they have the field ``section``, the result is the harmonic mean over the sections (of
-        each machine, where they have the field ``machine``).
+        Clips to score. Where they have the fields ``section`` or ``machine``, the result is the harmonic mean over the
+        sections of each machine.
 
     y : array-like of shape (n_clips,), default=None
         +1 for normal, -1 for anomalous clips. By default the field ``label`` of ``X``.
@@ -91,7 +91,7 @@ def auc_scorer(estimator, X, y=None):
     {'n_neighbors': 10}
     """
     y_true, y_score = anomaly_predictions(estimator, X, y)
-    return auc_score(y_true, y_score, section=section_names(X))
+    return auc_score(y_true, y_score, **section_fields(X))
 
 
 def pauc_scorer(estimator, X, y=None, *, max_fpr=0.1):
@@ -103,8 +103,8 @@ def pauc_scorer(estimator, X, y=None, *, max_fpr=0.1):
         Fitted, with ``score_samples``, higher = more normal.
 
     X : Clips or array-like of shape (n_clips, ...)
-        Clips to score. Where they have the field ``section``, the result is the harmonic mean over the sections (of
-        each machine, where they have the field ``machine``).
+        Clips to score. Where they have the fields ``section`` or ``machine``, the result is the harmonic mean over the
+        sections of each machine.
 
     y : array-like of shape (n_clips,), default=None
         +1 for normal, -1 for anomalous clips. By default the field ``label`` of ``X``.
@@ -138,7 +138,7 @@ def pauc_scorer(estimator, X, y=None, *, max_fpr=0.1):
     1.0
     """
     y_true, y_score = anomaly_predictions(estimator, X, y)
-    return pauc_score(y_true, y_score, section=section_names(X), max_fpr=max_fpr)
+    return pauc_score(y_true, y_score, **section_fields(X), max_fpr=max_fpr)
 
 
 def official_scorer(estimator, X, y=None, *, year=2022, protocol="official", max_fpr=0.1):
@@ -207,17 +207,25 @@ def read_labels(X, y=None):
             raise ValueError("Labels are needed to score: pass y with +1 for normal and -1 for anomalous clips, or "
                              "Clips with the field 'label'.")  # fmt: skip
         y = X["label"]
-    y = as_labels(y, X.shape[0] if hasattr(X, "shape") else len(X))
-    if not np.isin(y, (-1, 1)).all():
+    n_clips = X.shape[0] if hasattr(X, "shape") else len(X)
+    if not n_clips:
+        raise ValueError("There are no clips to score. Look at how they were chosen.")
+    y = as_labels(y, n_clips)
+    if y.dtype.kind not in "iuf" or not np.isin(y, (-1, 1)).all():
+        found = sorted(list(dict.fromkeys(map(repr, y.tolist())))[:5])
         raise ValueError(
-            f"y must hold +1 (normal) and -1 (anomalous); got {np.unique(y)[:5].tolist()}. 0 stands for unknown: leave "
+            f"y must hold +1 (normal) and -1 (anomalous); got [{', '.join(found)}]. 0 stands for unknown: leave "
             "such clips out. Labels with 0 for normal and 1 for anomalous are converted by np.where(y == 1, -1, 1)."
         )
     return y
 
 
-def section_names(X):
-    """Section of each clip, with its machine where that is known; None where there are no sections."""
-    if not isinstance(X, Clips) or "section" not in X:
-        return None
-    return join_names(X["machine"], X["section"]) if "machine" in X else X["section"]
+def find_threshold(estimator, X, scores):
+    """The score at which the decision function is zero; a pipeline or a search has that, but no ``offset_``."""
+    row = int(np.argmin(np.abs(scores)))  # rounding takes least from it
+    return float(scores[row] - estimator.decision_function(X[row : row + 1])[0])
+
+
+def section_fields(X):
+    """The fields that tell the sections of clips apart, as far as they have them."""
+    return {name: X[name] for name in ("machine", "section") if name in X} if isinstance(X, Clips) else {}

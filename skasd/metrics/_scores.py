@@ -1,6 +1,5 @@
 """Metrics on labels and scores, and the checks of their input."""
 
-from functools import reduce
 from numbers import Integral, Real
 from typing import NamedTuple
 
@@ -8,6 +7,7 @@ import numpy as np
 from scipy.stats import hmean
 from sklearn.metrics import roc_auc_score
 
+from skasd._fields import as_field
 from skasd._validation import Interval, Options, StrOptions, validate_params
 
 _PROTOCOL = StrOptions({"official", "domain-only"})
@@ -49,7 +49,7 @@ class DomainScores(NamedTuple):
     pauc: float
 
 
-def auc_score(y_true, y_score, *, section=None):
+def auc_score(y_true, y_score, *, section=None, machine=None):
     """Area under the ROC curve: how often an anomalous clip scores higher than a normal one.
 
     Parameters
@@ -63,6 +63,9 @@ def auc_score(y_true, y_score, *, section=None):
     section : array-like of shape (n_clips,), default=None
         Section of each clip. If given, the result is the harmonic mean of the sections' values.
 
+    machine : array-like of shape (n_clips,), default=None
+        Machine of each clip. If given, sections of one name of several machines are several sections.
+
     Returns
     -------
     auc : float
@@ -71,8 +74,8 @@ def auc_score(y_true, y_score, *, section=None):
     Raises
     ------
     ValueError
-        If a section lacks normal or anomalous clips, a score is NaN or infinite, lengths differ, or ``y_true`` has
-        other values than 0 and 1.
+        If there are no clips, if a section lacks normal or anomalous clips, a score is no finite number, lengths
+        differ, ``y_true`` has other values than 0 and 1, or the name of a section or machine is missing.
 
     Examples
     --------
@@ -80,11 +83,11 @@ def auc_score(y_true, y_score, *, section=None):
     >>> auc_score([0, 0, 1, 1], [0.1, 0.4, 0.3, 0.9])
     0.75
     """
-    return pauc_score(y_true, y_score, section=section, max_fpr=1.0)
+    return pauc_score(y_true, y_score, section=section, machine=machine, max_fpr=1.0)
 
 
 @validate_params({"max_fpr": [_MAX_FPR]}, prefer_skip_nested_validation=True)
-def pauc_score(y_true, y_score, *, section=None, max_fpr=0.1):
+def pauc_score(y_true, y_score, *, section=None, machine=None, max_fpr=0.1):
     """Area under the part of the ROC curve with few false alarms, standardised so that chance is 0.5.
 
     Parameters
@@ -97,6 +100,9 @@ def pauc_score(y_true, y_score, *, section=None, max_fpr=0.1):
 
     section : array-like of shape (n_clips,), default=None
         Section of each clip. If given, the result is the harmonic mean of the sections' values.
+
+    machine : array-like of shape (n_clips,), default=None
+        Machine of each clip. If given, sections of one name of several machines are several sections.
 
     max_fpr : float, default=0.1
         Highest false positive rate that counts, in (0, 1].
@@ -117,8 +123,8 @@ def pauc_score(y_true, y_score, *, section=None, max_fpr=0.1):
     >>> round(pauc_score([0, 0, 1, 1], [0.1, 0.4, 0.3, 0.9], max_fpr=0.5), 4)
     0.6667
     """
-    y_true, y_score, fields = check_clips(y_true, y_score, section=section)
-    parts = _parts(fields.get("section"), y_true).items()
+    y_true, y_score, fields = check_clips(y_true, y_score, machine=machine, section=section)
+    parts = _parts(len(y_true), *fields.values())
     return _harmonic_mean([_roc_auc(y_true[rows], y_score[rows], max_fpr, name) for name, rows in parts])
 
 
@@ -151,7 +157,7 @@ def domain_scores(y_true, y_score, domain, *, section=None, protocol="official",
     Returns
     -------
     scores : list of DomainScores
-        One record a section, sorted by name.
+        One record per section, sorted by name.
 
     Raises
     ------
@@ -170,16 +176,11 @@ def domain_scores(y_true, y_score, domain, *, section=None, protocol="official",
     >>> domain_scores(y_true, y_score, ["source", "target", "source", "target"], max_fpr=1.0)
     [DomainScores(section='', auc_source=1.0, auc_target=0.5, pauc=0.75)]
     """
+    if domain is None:
+        raise ValueError("domain_scores needs domain, 'source' or 'target' for each clip; got None.")
     y_true, y_score, fields = check_clips(y_true, y_score, section=section, domain=domain)
-    records = []
-    for name, rows in _parts(fields.get("section"), y_true).items():
-        aucs = []
-        for part in ("source", "target"):
-            anomalous = (y_true == 1) if protocol == "official" else False
-            chosen = rows & ((fields["domain"] == part) | anomalous)
-            aucs.append(_roc_auc(y_true[chosen], y_score[chosen], 1.0, name, part))
-        records.append(DomainScores(name, *aucs, _roc_auc(y_true[rows], y_score[rows], max_fpr, name)))
-    return records
+    domain = fields.pop("domain")
+    return _domain_records(y_true, y_score, domain, list(fields.values()), protocol, max_fpr)
 
 
 @validate_params(
@@ -261,25 +262,43 @@ def official_score(
         )
     if year > 2020 and domain is None:
         raise ValueError(f"The official score of {year} needs domain, 'source' or 'target' for each clip.")
-    y_true, y_score, fields = check_clips(y_true, y_score, section=section, domain=domain, machine=machine)
-    section = join_names(fields.get("machine"), fields.get("section"))
+    y_true, y_score, fields = check_clips(y_true, y_score, machine=machine, section=section, domain=domain)
+    domain, columns = fields.pop("domain", None), list(fields.values())
     if year == 2020:
-        machines = _parts(fields.get("machine"), y_true).values()
-        section = np.full(len(y_true), "") if section is None else section
-        return float(np.mean([np.mean(_both(y_true[m], y_score[m], section[m], max_fpr)) for m in machines]))
+        machines = _parts(len(y_true), *columns[: machine is not None])
+        means = [
+            np.mean(_both(y_true[rows], y_score[rows], [column[rows] for column in columns], max_fpr))
+            for _, rows in machines
+        ]
+        return float(np.mean(means))
     if year == 2021:
-        return _harmonic_mean(_both(y_true, y_score, join_names(section, fields["domain"]), max_fpr))
-    records = domain_scores(y_true, y_score, domain, section=section, protocol=protocol, max_fpr=max_fpr)
+        return _harmonic_mean(_both(y_true, y_score, [*columns, domain], max_fpr))
+    records = _domain_records(y_true, y_score, domain, columns, protocol, max_fpr)
     return _harmonic_mean([value for record in records for value in record[1:]])
+
+
+def _domain_records(y_true, y_score, domain, columns, protocol, max_fpr):
+    records = []
+    for name, rows in _parts(len(y_true), *columns):
+        aucs = []
+        for part in ("source", "target"):
+            anomalous = (y_true[rows] == 1) & (protocol == "official")
+            chosen = rows[(domain[rows] == part) | anomalous]
+            aucs.append(_roc_auc(y_true[chosen], y_score[chosen], 1.0, name, part))
+        records.append(DomainScores(name, *aucs, _roc_auc(y_true[rows], y_score[rows], max_fpr, name)))
+    return records
 
 
 def check_clips(y_true, y_score, **fields):
     """Checked arrays of labels and scores, and of those fields that are given, as text."""
-    y_true, y_score = np.asarray(y_true), np.asarray(y_score, dtype=float)
-    fields = {name: np.asarray(values, dtype=str) for name, values in fields.items() if values is not None}
+    y_true, y_score = _as_numbers("y_true", y_true), _as_numbers("y_score", y_score).astype(float)
+    fields = {name: as_field(name, values) for name, values in fields.items() if values is not None}
     shapes = {name: values.shape for name, values in {"y_true": y_true, "y_score": y_score, **fields}.items()}
     if y_true.ndim != 1 or len(set(shapes.values())) > 1:
-        raise ValueError(f"One value a clip is wanted, in one-dimensional arrays of one length; got shapes {shapes}.")
+        raise ValueError(f"One value per clip is wanted, in one-dimensional arrays of one length; got shapes {shapes}.")
+    if not len(y_true):
+        raise ValueError("There are no clips: y_true and y_score are empty, and nothing can be measured. Look at how "
+                         "the clips were chosen.")  # fmt: skip
     if not np.isin(y_true, (0, 1)).all():
         raise ValueError(
             f"y_true must hold 1 (anomalous) and 0 (normal); got {np.unique(y_true)[:5].tolist()}. From labels with -1 "
@@ -296,21 +315,43 @@ def check_clips(y_true, y_score, **fields):
     return y_true.astype(int), y_score, fields
 
 
-def join_names(*columns):
-    """One name a clip from columns of names, such as ``"fan 00"``; None where no column is given."""
-    columns = [column for column in columns if column is not None]
-    return reduce(lambda left, right: np.strings.add(np.strings.add(left, " "), right), columns) if columns else None
+def _as_numbers(name, values):
+    """Numbers and bools as an array; text that reads like numbers, None and rows of several lengths are refused."""
+    try:
+        array = np.asarray(values)
+        if array.dtype == object and all(isinstance(value, Real) for value in array.flat):
+            array = array.astype(float)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{name} must hold one number per clip, in an array; got {type(values).__name__}: {error}.") \
+            from error  # fmt: skip
+    if array.dtype.kind not in "biuf" or np.ma.is_masked(values):
+        found = "masked values" if np.ma.is_masked(values) else f"values of dtype {array.dtype}"
+        raise ValueError(f"{name} must hold one number per clip; got {found}.")
+    return array
 
 
-def _parts(names, y_true):
-    names = np.full(len(y_true), "") if names is None else names
-    return {name: names == name for name in np.unique(names).tolist()}
+def kinds_of(n_clips, *columns):
+    """The number of each clip's combination of values (n_clips,), and these combinations in order, as tuples.
+
+    Combinations are never told by joined names: 'a b' with 'c' is another one than 'a' with 'b c'.
+    """
+    if not columns:
+        return np.zeros(n_clips, dtype=int), [()]
+    codes = np.column_stack([np.unique(column, return_inverse=True)[1] for column in columns])
+    _, first, numbers = np.unique(codes, axis=0, return_index=True, return_inverse=True)
+    return numbers.reshape(-1), [tuple(column[row].item() for column in columns) for row in first]
 
 
-def _both(y_true, y_score, section, max_fpr):
+def _parts(n_clips, *columns):
+    """The name, for messages, and the rows of each combination of values."""
+    numbers, kinds = kinds_of(n_clips, *columns)
+    return [(" ".join(kind), np.flatnonzero(numbers == number)) for number, kind in enumerate(kinds)]
+
+
+def _both(y_true, y_score, columns, max_fpr):
     return [
         _roc_auc(y_true[rows], y_score[rows], fpr, name)
-        for name, rows in _parts(section, y_true).items()
+        for name, rows in _parts(len(y_true), *columns)
         for fpr in (1.0, max_fpr)
     ]
 
@@ -324,7 +365,8 @@ def _roc_auc(y_true, y_score, max_fpr, section, domain=None):
             f"{where} has {n_normal} normal and {n_anomalous} anomalous clips: an AUC needs both. "
             "Add clips of the missing kind, or leave this section out."
         )
-    return float(roc_auc_score(y_true, y_score, max_fpr=max_fpr))
+    ranks = np.unique(y_score, return_inverse=True)[1]  # differences of scores may overflow
+    return float(roc_auc_score(y_true, ranks, max_fpr=max_fpr))
 
 
 def _harmonic_mean(values):

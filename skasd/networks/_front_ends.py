@@ -138,7 +138,7 @@ class LogMelLayer(nn.Module):
         Parameters
         ----------
         x : Tensor of shape (batch, n_samples)
-            Waveforms, real numbers or 16-bit integers.
+            Waveforms: floats with full scale at 1, or integers of 8, 16 or 32 bits.
 
         Returns
         -------
@@ -244,7 +244,7 @@ class WavegramLayer(nn.Module):
         Parameters
         ----------
         x : Tensor of shape (batch, n_samples)
-            Waveforms, real numbers or 16-bit integers.
+            Waveforms: floats with full scale at 1, or integers of 8, 16 or 32 bits.
 
         Returns
         -------

@@ -1,8 +1,8 @@
 """What the networks ask of their input."""
 
-import torch
+from skasd._samples import scale_of
 
-__all__ = ["as_images", "as_waveforms"]
+__all__ = ["as_floats", "as_images", "as_waveforms"]
 
 
 def as_images(x, *, channels, smallest, owner):
@@ -23,11 +23,15 @@ def as_images(x, *, channels, smallest, owner):
 
 
 def as_waveforms(x, dtype, owner):
-    """Waveforms (batch, n_samples) as real numbers; 16-bit samples come to [-1, 1)."""
+    """Waveforms (batch, n_samples) as real numbers with full scale at 1."""
     if x.ndim != 2:
-        raise ValueError(f"{owner} takes waveforms (batch, n_samples); got shape {tuple(x.shape)}.")
-    if x.is_floating_point():
-        return x.to(dtype)
-    if x.dtype == torch.int16:
-        return x.to(dtype) / 2**15
-    raise ValueError(f"{owner} takes waveforms of real numbers or 16-bit integers; got {x.dtype}.")
+        raise ValueError(f"{owner} takes mono waveforms (batch, n_samples); got shape {tuple(x.shape)}. Mean or one "
+                         "channel? If the second axis holds the channels, write x.mean(1), or x[:, 0].")  # fmt: skip
+    return as_floats(x, dtype, owner)
+
+
+def as_floats(x, dtype, owner="A network"):
+    """A batch as real numbers; samples of integers come to [-1, 1]."""
+    rest, scale = scale_of(x.dtype, owner)
+    x = x.to(dtype)
+    return x if scale == 1 else (x - rest) / scale

@@ -164,7 +164,7 @@ class AnomalyMapDisplay:
 
         spectrogram : LogMelSpectrogram, default=None
             For filtering: what is drawn, and whose bands and frames the patches have. None takes that of the pipeline,
-            or else ``LogMelSpectrogram()``, for 16 kHz.
+            or else ``LogMelSpectrogram()``, at the sample rate that `Clips` know, or 16 kHz.
 
         name : str, default=None
             Title of the picture.
@@ -190,7 +190,7 @@ class AnomalyMapDisplay:
         method = _choose_method(features, rest, method)
         clip = _one_clip(X, row)
         if method == "filtering":
-            scores = WaveformScores(estimator, _front(features, spectrogram), clip)
+            scores = WaveformScores(estimator, _front(features, spectrogram, clip), clip)
         else:
             scores = SpectrogramScores(features, rest, clip)
         if method in ("masking", "filtering"):
@@ -263,13 +263,14 @@ def _split(estimator):
     return (estimator[: places[-1] + 1], estimator[places[-1] + 1 :]) if places else (None, None)
 
 
-def _front(features, spectrogram):
+def _front(features, spectrogram, clip):
     """The spectrogram of the picture, to be fitted to the clip."""
     from skasd.features import LogMelSpectrogram
 
-    if spectrogram is None:
-        spectrogram = LogMelSpectrogram() if features is None else features[-1]
-    return clone(spectrogram)
+    if spectrogram is not None or features is not None:
+        return clone(features[-1] if spectrogram is None else spectrogram)
+    known = {"sample_rate"} & set(getattr(clip, "attrs", ()))
+    return LogMelSpectrogram(**{name: clip.attrs[name] for name in known})
 
 
 def _choose_method(features, rest, method):

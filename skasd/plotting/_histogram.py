@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from skasd.metrics._scorers import read_labels
-from skasd.plotting._style import ANOMALOUS, NORMAL, axes_for
+from skasd.metrics._scorers import find_threshold, read_labels
+from skasd.plotting._style import ANOMALOUS, NORMAL, axes_for, plain
 
 
 class ScoreHistogramDisplay:
@@ -89,11 +89,10 @@ class ScoreHistogramDisplay:
         -------
         display : ScoreHistogramDisplay
         """
+        label = read_labels(X, y)
         scores = np.asarray(estimator.score_samples(X))
-        threshold = None
-        if hasattr(estimator, "decision_function"):  # a pipeline or a search has it, but not offset_
-            threshold = float(scores[0] - estimator.decision_function(X[:1])[0])
-        return cls.from_predictions(read_labels(X, y), scores, threshold=threshold, name=name, ax=ax, **kwargs)
+        threshold = find_threshold(estimator, X, scores) if hasattr(estimator, "decision_function") else None
+        return cls.from_predictions(label, scores, threshold=threshold, name=name, ax=ax, **kwargs)
 
     @classmethod
     def from_predictions(cls, label, scores, *, threshold=None, name=None, ax=None, **kwargs):
@@ -126,12 +125,15 @@ class ScoreHistogramDisplay:
         Raises
         ------
         ValueError
-            If labels are others than +1 and -1, lengths differ, or scores are NaN or infinite.
+            If there are no clips, labels are others than +1 and -1, lengths differ, scores are no finite numbers or
+            span more than a picture can show, or ``threshold`` is not finite.
         """
         scores = np.asarray(scores, dtype=float)
         if scores.ndim != 1 or not scores.size or not np.isfinite(scores).all():
             raise ValueError(f"scores must be one finite number a clip, shape (n_clips,); got shape {scores.shape} "
                              f"with {np.count_nonzero(~np.isfinite(scores))} NaN or infinite.")  # fmt: skip
+        if threshold is not None and not np.isfinite(threshold):
+            raise ValueError(f"threshold must be a finite number, or None; got {threshold!r}.")
         display = cls(scores=scores, label=read_labels(scores, label), threshold=threshold, name=name)
         return display.plot(ax=ax, **kwargs)
 
@@ -155,7 +157,7 @@ class ScoreHistogramDisplay:
         from matplotlib.ticker import PercentFormatter
 
         self.figure_ = self.ax_.figure
-        edges = np.histogram_bin_edges(self.scores, kwargs.pop("bins", 30))
+        edges = np.histogram_bin_edges(self.scores, kwargs.pop("bins", 30), range=self._range())
         self.normal_ = self._histogram(1, "normal", edges, color=NORMAL, **kwargs)
         self.anomalous_ = self._histogram(-1, "anomalous", edges, color=ANOMALOUS, **kwargs)
         self.line_ = None
@@ -163,10 +165,20 @@ class ScoreHistogramDisplay:
             label = f"threshold {self.threshold:.3g}: alarm below"
             color = self.ax_.xaxis.label.get_color()  # can be seen in whatever style the axes were made
             self.line_ = self.ax_.axvline(self.threshold, color=color, linestyle="--", label=label)
-        self.ax_.set(xlabel="score (higher = more normal)", ylabel="clips (share of their group)", title=self.name)
+        self.ax_.set(
+            xlabel="score (higher = more normal)", ylabel="clips (share of their group)", title=plain(self.name)
+        )
         self.ax_.yaxis.set_major_formatter(PercentFormatter(xmax=1))
         self.ax_.legend()
         return self
+
+    def _range(self):
+        """Lowest and highest edge, so far apart that there is a number for each edge between them."""
+        low, high = float(self.scores.min()), float(self.scores.max())
+        if not np.isfinite(high - low):
+            raise ValueError(f"The scores go from {low:.3g} to {high:.3g}: too far to be drawn. Draw their ranks.")
+        margin = 1e-9 * max(abs(low), abs(high), 1e-3)
+        return (low - margin, high + margin) if 0 < high - low < margin else (low, high)
 
     def _histogram(self, label, name, edges, *, color, **kwargs):
         scores = self.scores[self.label == label]

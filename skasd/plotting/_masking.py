@@ -5,7 +5,8 @@ from numbers import Integral
 
 import numpy as np
 
-from skasd._audio_files import INT16_SCALE, as_paths
+from skasd._audio_files import as_paths
+from skasd._samples import as_dtype, precision_of
 from skasd._validation import read_field
 from skasd.clips import Clips
 
@@ -41,7 +42,7 @@ class WaveformScores:
         _, waveform = read_field(clip, "waveform", "path", owner="AnomalyMapDisplay")
         paths = as_paths(waveform)
         waveform = np.asarray(waveform if paths is None else front.loader_.transform(paths))[0]
-        self._waveform = waveform / np.float32(INT16_SCALE) if waveform.dtype == np.int16 else waveform
+        self._waveform = as_dtype(waveform, precision_of(waveform.dtype))
         shares = front.filter_bank_.toarray()
         self._shares = shares / np.maximum(shares.sum(axis=0), np.finfo(np.float32).tiny)
 

@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.metrics import roc_curve
 
 from skasd.metrics import anomaly_predictions, auc_score, pauc_score
-from skasd.plotting._style import NEUTRAL, NORMAL, axes_for
+from skasd.plotting._style import NEUTRAL, NORMAL, axes_for, plain
 
 
 class PartialROCDisplay:
@@ -144,7 +144,8 @@ class PartialROCDisplay:
             As in `skasd.metrics.auc_score`.
         """
         auc, pauc = auc_score(y_true, y_score), pauc_score(y_true, y_score, max_fpr=max_fpr)
-        fpr, tpr, _ = roc_curve(y_true, y_score)
+        ranks = np.unique(y_score, return_inverse=True)[1]  # differences of scores may overflow
+        fpr, tpr, _ = roc_curve(np.asarray(y_true, dtype=int), ranks)
         return cls(fpr=fpr, tpr=tpr, max_fpr=max_fpr, auc=auc, pauc=pauc, name=name).plot(ax=ax, **kwargs)
 
     def plot(self, ax=None, **kwargs):
@@ -182,4 +183,5 @@ class PartialROCDisplay:
     def _legend(self):
         auc = f"AUC {self.auc:.3f}" if self.auc is not None else None
         pauc = f"pAUC {self.pauc:.3f} (FPR ≤ {self.max_fpr:.0%})" if self.pauc is not None else None
-        return "\n".join(line for line in (self.name, auc, pauc) if line) or "ROC"
+        text = "\n".join(line for line in (plain(self.name), auc, pauc) if line) or "ROC"
+        return f" {text}" if text.startswith("_") else text  # matplotlib would leave it out of the legend

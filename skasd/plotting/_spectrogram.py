@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skasd.plotting._style import add_colorbar, axes_for
+from skasd.plotting._style import add_colorbar, axes_for, plain
 
 
 class SpectrogramDisplay:
@@ -144,10 +144,10 @@ class SpectrogramDisplay:
         Parameters
         ----------
         waveform : array-like of shape (n_samples,)
-            One clip, floats in [-1, 1] or int16.
+            One clip, mono: floats with full scale at 1, or integers of 8, 16 or 32 bits.
 
         sample_rate : int, default=16000
-            Sample rate of the waveform in Hz.
+            Sample rate of the waveform in Hz. An array cannot tell its own: a wrong one gives a wrong picture.
 
         n_fft : int, default=1024
             Length of a frame in samples.
@@ -183,14 +183,16 @@ class SpectrogramDisplay:
         Raises
         ------
         ValueError
-            If ``waveform`` is not one-dimensional or shorter than a frame.
+            If ``waveform`` is not one-dimensional, not finite, shorter than a frame, or of a type that does not tell
+            its full scale.
         """
         from skasd.features import LogMelSpectrogram
 
         waveform = np.asarray(waveform)
         if waveform.ndim != 1:
-            raise ValueError(f"waveform must be one clip's, shape (n_samples,); got shape {waveform.shape}. "
-                             "Choose one clip: waveforms[i].")  # fmt: skip
+            raise ValueError(f"waveform must be one clip's and mono, shape (n_samples,); got shape {waveform.shape}. "
+                             "Choose one clip: waveforms[i]. Of two channels, mean or one channel? Write "
+                             "waveform.mean(axis=1), or waveform[:, 0], if the second axis holds them.")  # fmt: skip
         shared = {"sample_rate": sample_rate, "hop_length": hop_length, "fmin": fmin, "fmax": fmax, "htk": htk}
         log_mel = LogMelSpectrogram(n_fft=n_fft, n_mels=n_mels, **shared).fit_transform(waveform[np.newaxis])[0]
         return cls.from_log_mel(log_mel, **shared, name=name, ax=ax, **kwargs)
@@ -230,7 +232,7 @@ class SpectrogramDisplay:
         self.colorbar_ = add_colorbar(self.image_, self.ax_, "level (dB)")
         positions, labels = self._ticks()
         self.ax_.set_yticks(positions, labels)
-        self.ax_.set(xlabel="time (s)", ylabel="frequency (Hz)", title=self.name)
+        self.ax_.set(xlabel="time (s)", ylabel="frequency (Hz)", title=plain(self.name))
         return self
 
     def _band_frequencies(self):

@@ -1,5 +1,7 @@
 """What all displays share: colours, and where to draw."""
 
+from skasd._problems import encodable
+
 NORMAL, ANOMALOUS, NEUTRAL = "#0072B2", "#E69F00", "0.5"
 
 
@@ -15,6 +17,11 @@ def axes_for(ax, owner):
         raise TypeError(f"ax must be one matplotlib Axes, on which {owner} draws; got {type(ax).__name__}. Of several "
                         "axes choose one, such as axes[0].")  # fmt: skip
     return ax
+
+
+def plain(text):
+    """Text that matplotlib shows as it is: no ``$`` begins a formula."""
+    return encodable(text or "").replace("$", r"\$")
 
 
 def add_colorbar(image, ax, label):

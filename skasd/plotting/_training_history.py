@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skasd.plotting._style import ANOMALOUS, NORMAL, axes_for
+from skasd.plotting._style import ANOMALOUS, NORMAL, axes_for, plain
 
 
 class TrainingHistoryDisplay:
@@ -160,7 +160,7 @@ class TrainingHistoryDisplay:
         if self.valid_loss is not None:
             self.valid_line_ = self._line(self.valid_loss, "validation", color=ANOMALOUS, **kwargs)
             self.best_ = self._mark_best()
-        self.ax_.set(xlabel="epoch", ylabel="loss (lower = better)", title=self.name)
+        self.ax_.set(xlabel="epoch", ylabel="loss (lower = better)", title=plain(self.name))
         self.ax_.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         self.ax_.legend()
         return self

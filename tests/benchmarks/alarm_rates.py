@@ -65,13 +65,13 @@ def as_clips(windows, recording, n_alike, field):
     return Clips(fields, recording=[f"r{number}" for number in recording]) if n_alike > 1 else Clips(fields)
 
 
-def alarm_rate(detector, seed, n_alike, n_windows, with_copies):
+def alarm_rate(detector, seed, *, n_windows=1, n_alike=1, with_copies=False):
     """Share of fresh clips that raise an alarm."""
     rng = np.random.default_rng(seed)
     field = "logits" if isinstance(detector, OutlierExposureDetector) else "embedding"
     train = as_clips(*draw(rng, N_TRAIN, n_windows, n_alike), n_alike, field)
     if with_copies:
-        train = train + train[::2]
+        train = train + train[::2].with_fields(recording=train["recording"][::2]) if n_alike > 1 else train + train[::2]
     fresh = as_clips(*draw(rng, N_FRESH, n_windows, n_alike), n_alike, field)
     return np.mean(detector.fit(train).predict(fresh) == -1)
 
@@ -92,7 +92,10 @@ def main():
     print(" ".join(f"{column:>5}" for column in range(1, len(names) + 1)), " detector")
     for detector in [*DETECTORS, *WITH_NETWORK, ENSEMBLE]:
         for alike, windows, copies in CASES:
-            rates = [alarm_rate(detector, seed, alike, windows, copies) for seed in range(options.seeds)]
+            rates = [
+                alarm_rate(detector, seed, n_windows=windows, n_alike=alike, with_copies=copies)
+                for seed in range(options.seeds)
+            ]
             print(f"{100 * np.mean(rates):>5.1f}", end=" ", flush=True)
         print("", " ".join(repr(detector).split()), flush=True)
 

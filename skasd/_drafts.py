@@ -1,0 +1,107 @@
+"""Files and folders that appear whole or not at all, whatever other processes do, and after a kill as well."""
+
+import errno
+import os
+import re
+import secrets
+import shutil
+from contextlib import contextmanager
+
+from filelock import FileLock
+
+__all__ = ["check_file_name", "draft_folder", "locked", "move_new", "refuse_existing", "remove_abandoned"]
+
+_DRAFT = r"[a-z0-9_]{8}"  # what follows the prefix in the name of a draft
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
+_MAX_BYTES = 255  # of a file name, on all usual file systems
+_UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]|[. ]$|^\.\.?$|^ *$')
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # by Windows
+
+
+@contextmanager
+def locked(path, *, timeout=-1):
+    """Keep other processes and threads away from ``path``, by a lock file beside it; a kill frees the lock.
+
+    Yields whether there is a lock: on a file system that knows none, all go on without. Raises `TimeoutError` after so
+    many seconds; -1 waits for ever.
+    """
+    lock = FileLock(f"{path}.lock")
+    try:
+        lock.acquire(timeout)
+    except (OSError, NotImplementedError) as error:
+        if getattr(error, "errno", errno.ENOSYS) not in _NO_LOCKS:
+            raise
+    try:
+        yield lock.is_locked
+    finally:
+        if lock.is_locked:  # whoever waits notices that the file is gone, and makes another
+            _remove(lock.lock_file)
+        lock.release()
+
+
+@contextmanager
+def draft_folder(parent, prefix=".writing-"):
+    """A new folder beside the place of what is to be written, which goes with all that has not been moved out of it."""
+    parent.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(parent, prefix)
+    draft = parent / f"{prefix}{secrets.token_hex(4)}"
+    with locked(draft):
+        draft.mkdir()
+        try:
+            yield draft
+        except OSError as error:
+            if error.errno is not None and error.filename is None:  # a full disk does not say where
+                error.filename = str(parent)
+            raise
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+
+def refuse_existing(target, error=None):
+    """Raise `FileExistsError` if anything has this path: nothing is overwritten."""
+    if os.path.lexists(target):
+        raise FileExistsError(f"{str(target)!r} exists, and is not overwritten. Give another folder, or move it "
+                              "away.") from error  # fmt: skip
+
+
+def move_new(draft, target):
+    """Move a file or folder to its place, or raise `FileExistsError`, even if it is there since a moment ago."""
+    refuse_existing(target)
+    is_folder = draft.is_dir()
+    try:
+        (os.rename if is_folder else os.link)(draft, target)  # unlike a rename, a link never replaces a file
+    except OSError as error:
+        refuse_existing(target, error)
+        if is_folder:
+            raise
+        os.rename(draft, target)  # where there are no links
+
+
+def check_file_name(name, what):
+    """Raise ValueError unless ``name`` can name one file on every usual system; ``what`` says whose name it is."""
+    try:
+        too_long = len(name.encode()) > _MAX_BYTES
+    except UnicodeEncodeError:
+        raise ValueError(f"{what} cannot name a file: {name!r} is not Unicode text. Rename it.") from None
+    if too_long or _UNSAFE.search(name) or _RESERVED.fullmatch(name):
+        raise ValueError(f"{what} cannot name a file: {name!r} is too long, is reserved, or has characters that some "
+                         "systems do not allow, such as / or :. Rename it.")  # fmt: skip
+
+
+def remove_abandoned(parent, prefix=".writing-"):
+    """Remove the drafts of processes that were killed: those whose locks are free."""
+    names = {path.name.removesuffix(".lock") for path in parent.iterdir()}
+    for name in filter(re.compile(re.escape(prefix) + _DRAFT).fullmatch, sorted(names)):
+        try:
+            with locked(parent / name, timeout=0) as has_lock:
+                if has_lock:
+                    shutil.rmtree(parent / name, ignore_errors=True)
+        except OSError:  # somebody writes it, or it is not ours to remove
+            continue
+
+
+def _remove(path):
+    try:
+        os.unlink(path)
+    except OSError:  # Windows does not remove a file that is open; it removes the lock file by itself
+        pass

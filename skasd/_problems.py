@@ -1,0 +1,41 @@
+"""Words for what is wrong: which files and clips, and how many of them."""
+
+import os
+
+from skasd.clips import Clips
+
+__all__ = ["encodable", "first_ten", "names_of", "printable", "raise_problems"]
+
+_N_SHOWN = 10
+
+
+def printable(path):
+    """A path as text that every terminal and log can take: what cannot be printed is written out."""
+    text = os.fsdecode(path) if isinstance(path, bytes) else str(path)
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text) or "''"
+
+
+def encodable(text):
+    """Text that can be written as UTF-8 and drawn: bytes of a file name that are no text are written out."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def names_of(X, rows):
+    """Names of these clips for a message: their paths where they have some, else the numbers of the rows."""
+    has_paths = isinstance(X, Clips) and "path" in X
+    return [printable(X["path"][row]) if has_paths else f"row {row}" for row in rows]
+
+
+def first_ten(lines, separator="\n"):
+    """The first ten lines, joined, and the number of the others."""
+    more = [f"and {len(lines) - _N_SHOWN} more"] if len(lines) > _N_SHOWN else []
+    return separator.join([*map(str, lines[:_N_SHOWN]), *more])
+
+
+def raise_problems(results, n_clips):
+    """Raise one error for all clips whose result is a ValueError."""
+    problems = [str(result) for result in results if isinstance(result, ValueError)]
+    if problems and n_clips == 1:
+        raise ValueError(problems[0])
+    if problems:
+        raise ValueError(f"{len(problems)} of {n_clips} clips cannot be used:\n{first_ten(problems)}")

@@ -1,0 +1,218 @@
+"""What every estimator with a network shares: parameters, one fit by skorch, and how it is saved and loaded."""
+
+import copy
+import os
+import re
+from contextlib import contextmanager
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+from skorch.callbacks import EarlyStopping, GradientNormClipping, LRScheduler
+from skorch.helper import predefined_split
+from torch import nn
+
+from skasd._training._callbacks import TrainingProgress, callbacks_for
+from skasd._training._checkpoint import TrainingCheckpoint
+from skasd._training._net import whole_batches
+from skasd._training._randomness import draw_seed
+from skasd._training._ready import forget_ready, ready
+from skasd._training._split import set_aside
+from skasd._validation import Interval, InvalidParameterError, StrOptions
+from skasd._versions import VersionsMixin
+
+__all__ = ["TrainingMixin"]
+
+
+class TrainingMixin(VersionsMixin):
+    """Training by skorch for an estimator that has the parameters named in `_training_constraints`.
+
+    The estimator makes its modules and data sets inside `_fitting` and calls `_fit_net`. What it saves holds the
+    modules named in `_modules` on the CPU, and neither data nor optimizer state.
+    """
+
+    _training_constraints: dict = {
+        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "lr": [Interval(Real, 0, None, closed="neither")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "optimizer": [callable],
+        "lr_schedule": [StrOptions({"constant", "cosine"})],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "patience": [Interval(Integral, 1, None, closed="left"), None],
+        "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
+        "callbacks": [list, None],
+        "net_params": [dict, None],
+        "checkpoint": [str, os.PathLike, None],
+        "device": [str],
+        "verbose": ["verbose"],
+        "random_state": ["random_state"],
+    }
+    _modules = ("network_",)
+
+    @contextmanager
+    def _fitting(self):
+        """A fit: what an earlier one has left is forgotten, and so is what it leaves itself if it does not end."""
+        self._forget_fit()
+        try:
+            yield
+        except BaseException:
+            self._forget_fit()
+            raise
+
+    def _forget_fit(self):
+        forget_ready(self)
+        for name in [name for name in vars(self) if name.endswith("_") and not name.startswith("__")]:
+            del self.__dict__[name]  # a property, such as offset_, has none to delete
+
+    def _begin_training(self):
+        """The checkpoint, if there is to be one, and the seed: that of the training that goes on."""
+        checkpoint = None if self.checkpoint is None else TrainingCheckpoint(self.checkpoint)
+        if checkpoint is not None and checkpoint.seed is not None and self.random_state is None:
+            return checkpoint, checkpoint.seed
+        return checkpoint, draw_seed(self.random_state)
+
+    def _fit_net(self, net_class, module, criterion, train, valid, *, generator, checkpoint, **arguments):
+        """Train a module on one data set and watch its loss on another, which may be empty."""
+        self._check_net_params()
+        progress = TrainingProgress(self.verbose)
+        arguments |= self._net_arguments(train, valid, generator, progress)
+        self.net_ = net_class(module, criterion, checkpoint=checkpoint, **arguments)
+        try:
+            self.net_.fit(train, None)
+        except ValueError as error:
+            if _NORM_OF_ONE not in str(error):
+                raise
+            raise ValueError(
+                f"Batch norm cannot learn from one row at a time: {len(train)} train, with batch_size="
+                f"{self.batch_size}. Set batch_size to 2 or more, and give more clips."
+            ) from error
+        finally:
+            progress.close()
+        names = ("epoch", "train_loss", "valid_loss", "dur")
+        self.history_ = [{name: row[name] for name in names if name in row} for row in self.net_.history]
+        if not np.isfinite(self.history_[-1]["train_loss"]):
+            raise ValueError(f"Training diverged: the loss is {self.history_[-1]['train_loss']} after epoch "
+                             f"{len(self.history_)}. Lower lr, or set max_grad_norm.")  # fmt: skip
+
+    def _net_arguments(self, train, valid, generator, progress):
+        given = self.net_params or {}
+        batch_size = given.get("iterator_train__batch_size", given.get("batch_size", self.batch_size))
+        shared = {"collate_fn": whole_batches, "pin_memory": self._device() != "cpu"}
+        callbacks = callbacks_for(
+            given.get("callbacks", self.callbacks),
+            self._own_callbacks(progress),
+            has_validation=len(valid) > 0 or "train_split" in given,
+        )
+        return {
+            "optimizer": self.optimizer,
+            "lr": self.lr,
+            "max_epochs": self.max_epochs,
+            "batch_size": self.batch_size,
+            "train_split": predefined_split(valid) if len(valid) else None,
+            "callbacks__print_log": None,
+            "device": self._device(),
+            "verbose": 0,
+            "iterator_train__shuffle": "iterator_train__sampler" not in given,
+            "iterator_train__generator": generator,
+            "iterator_train__drop_last": len(train) % batch_size == 1 < len(train),  # batch norm needs two rows
+            **{f"iterator_{name}__{key}": value for name in ("train", "valid") for key, value in shared.items()},
+            **given,
+            "callbacks": callbacks,
+        }
+
+    def _check_net_params(self):
+        for name in self.net_params or {}:
+            if name.split("__")[0] in ("module", "criterion"):
+                raise InvalidParameterError(f"net_params has {name!r}, but the network and the loss come from the "
+                                            "parameters of their own, such as network and network_params.")  # fmt: skip
+
+    def _own_callbacks(self, progress):
+        callbacks = [("progress", progress)]
+        if self.lr_schedule == "cosine":
+            schedule = torch.optim.lr_scheduler.CosineAnnealingLR
+            callbacks.append(("lr_schedule", LRScheduler(schedule, T_max=self.max_epochs)))
+        if self.max_grad_norm is not None:
+            callbacks.append(("max_grad_norm", GradientNormClipping(self.max_grad_norm)))
+        if self.patience is not None:
+            callbacks.append(("patience", EarlyStopping(patience=self.patience, load_best=True)))
+        return callbacks
+
+    def _make_module(self, name, *arguments):
+        """The module that a parameter makes; an error where it is a module, or makes something else."""
+        maker, params = getattr(self, name), getattr(self, f"{name}_params") or {}
+        if isinstance(maker, nn.Module):
+            raise InvalidParameterError(f"{name} takes what makes a module, not a module: give {name}="
+                                        f"{type(maker).__name__}, and its arguments as {name}_params.")  # fmt: skip
+        module = maker(*arguments, **params)
+        if not isinstance(module, nn.Module):
+            raise InvalidParameterError(f"{name}={maker!r} must make a torch.nn.Module; it made {module!r}.")
+        return module
+
+    def _dry(self, module, x):
+        """The output for one batch, which gives lazy modules their sizes.
+
+        What is said of shapes becomes an error that names the network and the shape of the clips; any other fault is
+        the network's own, and left as it is.
+        """
+        shape = tuple(x.shape[1:])
+        try:
+            return module(x)
+        except Exception as error:
+            if isinstance(error, (RuntimeError, ValueError)) and _OF_SHAPES.search(str(error)):
+                raise ValueError(f"The network {self.network!r} cannot take clips of shape {shape}: "
+                                 f"{type(error).__name__}: {error}") from error  # fmt: skip
+            error.add_note(f"This is from the network {self.network!r}, given clips of shape {shape}.")
+            raise
+
+    def _set_aside(self, groups, labels, seed):
+        """Mask of the clips that watch the loss: whole groups, alike the others in their labels (n_labels, n_clips)."""
+        n_groups = len(np.unique(groups))
+        if not self.validation_fraction:
+            return self._nothing_aside(groups)
+        n_aside = round(self.validation_fraction * n_groups)
+        if not n_aside:
+            raise ValueError(f"validation_fraction={self.validation_fraction} of {n_groups} recordings (or clips, if "
+                             f"these are not known) is none. Give at least {1 / n_groups:.2g}, or 0.")  # fmt: skip
+        aside = set_aside(groups, labels, n_aside, seed)
+        if not aside.any():
+            raise ValueError("No class has clips of two recordings, so that none can be set aside to watch the loss. "
+                             "Set validation_fraction=0.")  # fmt: skip
+        return aside
+
+    def _nothing_aside(self, groups):
+        if self.patience is not None:
+            raise ValueError(f"patience={self.patience} needs validation_fraction above 0: the loss that is watched "
+                             "must come from clips that do not train.")  # fmt: skip
+        return np.zeros(len(groups), dtype=bool)
+
+    def _device(self):
+        if self.device == "auto":
+            return "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            torch.empty(0, device=self.device)
+        except (RuntimeError, AssertionError) as error:
+            raise ValueError(f"device={self.device!r} cannot be used here: {error} Give 'auto', 'cpu', or a device "
+                             "that torch finds.") from error  # fmt: skip
+        return self.device
+
+    def _ready(self, name, dtype=None):
+        """A fitted module on the device, in evaluation mode."""
+        return ready(self, name, self._device(), dtype)
+
+    def _versions(self):
+        return f"{super()._versions()}, torch {torch.__version__.partition('+')[0]}"
+
+    def __getstate__(self):
+        state = super().__getstate__()
+        state.pop("net_", None)
+        return state | {name: _on_cpu(state[name]) for name in self._modules if name in state}
+
+
+_OF_SHAPES = re.compile(r"shape|size|dimension|channel|samples|frames|\b\dD\b")
+_NORM_OF_ONE = "more than 1 value per channel"  # how torch says it
+
+
+def _on_cpu(module):
+    module = copy.deepcopy(module).cpu()
+    module.zero_grad(set_to_none=True)
+    return module

@@ -1,0 +1,73 @@
+"""Which clips are set aside from training: whole recordings, with all their copies."""
+
+from collections import Counter
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+__all__ = ["copies", "groups_of", "set_aside"]
+
+
+def copies(values, rows):
+    """Number of each of these rows of an array, the same for rows that are equal; read one by one."""
+    if values.dtype.kind == "U":
+        return np.unique(values[rows], return_inverse=True)[1]
+    return np.unique([hash(np.ascontiguousarray(values[row]).tobytes()) for row in rows], return_inverse=True)[1]
+
+
+def groups_of(*numbers):
+    """Groups of clips that share one of several numbers (n_clips,), by themselves or by way of other clips."""
+    n_clips = len(numbers[0])
+    numbers = [np.unique(one, return_inverse=True)[1] for one in numbers]
+    starts = np.cumsum([n_clips, *(one.max(initial=-1) + 1 for one in numbers)])
+    ends = np.concatenate([one + start for one, start in zip(numbers, starts[:-1], strict=True)])
+    clips = np.tile(np.arange(n_clips), len(numbers))
+    graph = coo_array((np.ones(len(ends)), (clips, ends)), shape=(starts[-1], starts[-1]))
+    return connected_components(graph, directed=False)[1][:n_clips]
+
+
+def set_aside(groups, labels, n_aside, seed):
+    """Mask of the clips of some groups, alike the others in their labels.
+
+    Parameters
+    ----------
+    groups : ndarray of int of shape (n_clips,)
+        Clips of one group stay together.
+
+    labels : ndarray of shape (n_labels, n_clips)
+        Of each value of each label, some clips are left.
+
+    n_aside : int
+        How many groups are wanted; they are fewer where a label would have none left.
+
+    seed : int
+        Seed of what is random.
+
+    Returns
+    -------
+    aside : ndarray of bool of shape (n_clips,)
+    """
+    order = np.argsort(groups, kind="stable")
+    members = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
+    members = [members[place] for place in np.random.RandomState(seed).permutation(len(members))]
+    left = Counter(pair for column in np.transpose(labels) for pair in enumerate(column.tolist()))
+    free = [rows for rows in members if _spares(left, labels, rows)]
+    free.sort(key=lambda rows: tuple(labels[:, rows[0]].tolist()))
+    aside = np.zeros(len(groups), dtype=bool)
+    share = min(1.0, n_aside / max(len(free), 1))
+    steps = np.floor(np.arange(len(free) + 1) * share + 0.5)  # evenly along the labels
+    for rows in (free[place] for place in np.flatnonzero(np.diff(steps))):
+        if _spares(left, labels, rows):
+            aside[rows] = True
+            left -= Counter(_pairs(labels, rows))
+    return aside
+
+
+def _pairs(labels, rows):
+    return [pair for row in rows for pair in enumerate(labels[:, row].tolist())]
+
+
+def _spares(left, labels, rows):
+    """Whether every label of these clips has others left."""
+    return all(left[pair] > count for pair, count in Counter(_pairs(labels, rows)).items())

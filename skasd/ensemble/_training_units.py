@@ -1,0 +1,66 @@
+"""Which training clips belong together, and in which part of them each is scored."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from skasd.clips import Clips, recording_numbers
+from skasd.detectors._base import _named, _text
+from skasd.detectors._held_out import first_copies, joined
+
+_CONTENTS = ("waveform", "log_mel", "embedding", "logits", "path")
+
+
+class TrainingUnits(NamedTuple):
+    """Of each training clip the section, the domain, the group that it is left out with, and whether it counts.
+
+    Clips of one recording are one group, and so are copies of one clip. Of copies within a section the first counts.
+    """
+
+    section: np.ndarray
+    domain: np.ndarray
+    group: np.ndarray
+    once: np.ndarray
+
+    def deal_out(self, n_parts):
+        """Number of the part of each clip; every section and domain has its share in every part."""
+        _, first, group = np.unique(self.group, return_index=True, return_inverse=True)
+        if len(first) < n_parts:
+            raise ValueError(
+                f"cv={n_parts} needs at least as many normal clips, where those of one recording, and copies, count "
+                f"once; got n_samples={len(group)}, of which {len(first)} can be left out by themselves. Use a smaller "
+                "cv, or clips of more recordings."
+            )
+        part = np.empty(len(first), dtype=int)
+        part[np.lexsort([self.domain[first], self.section[first]])] = np.arange(len(first)) % n_parts
+        for section in np.unique(self.section):
+            if len(np.unique(part[group[self.section == section]])) < 2:
+                raise ValueError(f"All clips of {_named(section)} are of one recording, or copies: nothing can score "
+                                 "them that has not learned from them. Add clips of other recordings, or leave the "
+                                 "section out.")  # fmt: skip
+        return part[group]
+
+
+def training_units(X, n_clips):
+    """The `TrainingUnits` of clips, or of a plain array."""
+    section, copy = _text(X, "section", n_clips), _first_copies(X, n_clips)
+    of_section = np.column_stack([copy, np.unique(section, return_inverse=True)[1]])
+    return TrainingUnits(
+        section=section,
+        domain=_text(X, "domain", n_clips),
+        group=joined(recording_numbers(X, n_clips), copy),
+        once=first_copies(of_section) == np.arange(n_clips),
+    )
+
+
+def _first_copies(X, n_clips):
+    """For each clip the number of the first that sounds the same, or is read from the same file."""
+    if isinstance(X, Clips):
+        X = next((X[name] for name in _CONTENTS if name in X), np.arange(n_clips))
+    values = np.asarray(X)
+    if values.dtype.kind in "biuf" and values.size:
+        return first_copies(values)
+    if values.ndim != 1:  # what no member takes
+        return np.arange(n_clips)
+    _, first, inverse = np.unique(values.astype(str), return_index=True, return_inverse=True)
+    return first[inverse]

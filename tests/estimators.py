@@ -1,0 +1,44 @@
+"""One of every estimator, small enough to fit in no time: for the laws that hold for all of them."""
+
+from functools import partial
+
+from sklearn.preprocessing import StandardScaler
+from torch.nn import LazyLinear
+
+from skasd.audio import AudioLoader, LevelNormalizer
+from skasd.augmentation import Mixup
+from skasd.detectors import (
+    AutoencoderDetector,
+    CosineCenterDetector,
+    FlowDetector,
+    GaussianMixtureDetector,
+    LocalOutlierFactorDetector,
+    MahalanobisDetector,
+    NearestNeighborsDetector,
+    OutlierExposureDetector,
+)
+from skasd.embedders import ClassificationEmbedder, StatisticsEmbedder
+from skasd.ensemble import ScoreEnsemble
+from skasd.features import FieldTransformer, FrameStacker, LogMelSpectrogram
+from skasd.losses import SoftmaxLoss
+
+TRAINING = {"max_epochs": 3, "batch_size": 64, "device": "cpu", "threshold": "quantile", "validation_fraction": 0.0}
+ESTIMATORS = [
+    AudioLoader(),
+    LevelNormalizer(),
+    LogMelSpectrogram(sample_rate=8, n_fft=2, hop_length=1, n_mels=1, fmax=8.0),
+    FrameStacker(n_frames=1),
+    FieldTransformer(StandardScaler()),
+    Mixup(),
+    ClassificationEmbedder(partial(LazyLinear, 3), loss=SoftmaxLoss, max_epochs=2, device="cpu"),
+    StatisticsEmbedder(),
+    CosineCenterDetector(),
+    GaussianMixtureDetector(),
+    LocalOutlierFactorDetector(n_neighbors=2),
+    MahalanobisDetector(),
+    NearestNeighborsDetector(metric="euclidean"),
+    AutoencoderDetector(network_params={"n_hidden": (4,), "n_bottleneck": 2}, **TRAINING),
+    FlowDetector(transforms=2, hidden_features=(8,), **TRAINING),
+    OutlierExposureDetector(),
+    ScoreEnsemble([("density", MahalanobisDetector()), ("distance", LocalOutlierFactorDetector(n_neighbors=2))]),
+]
