@@ -98,7 +98,7 @@ class BaseDetector(VersionsMixin, OutlierMixin, BaseEstimator, metaclass=ABCMeta
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
-        """Learn what normal clips look like, one model per section.
+        """Learn what normal clips look like, one model a section.
 
         Parameters
         ----------
@@ -123,8 +123,8 @@ class BaseDetector(VersionsMixin, OutlierMixin, BaseEstimator, metaclass=ABCMeta
         Warns
         -----
         UserWarning
-            If all training clips of a section come from one recording, so that its threshold cannot be trusted; if
-            labels are 0 and 1 alone, so that clips of both train, and 1 may be meant as anomalous.
+            If ``threshold="gamma"`` and the distribution does not fit the training scores, so that their quantile is
+            taken instead; if labels are 0 and 1 alone, so that clips of both train, and 1 may be meant as anomalous.
         """
         windows = self._check_windows(X, reset=True)
         normal = training_rows(X, y)

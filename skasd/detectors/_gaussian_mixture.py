@@ -187,11 +187,6 @@ class GaussianMixtureDetector(BaseDetector):
         tied = self.covariance_type == "tied"
         return [model.precisions_cholesky_] * len(model.means_) if tied else model.precisions_cholesky_
 
-    def _shares(self, model, X):
-        """Share (n, n_components) of each row in each component."""
-        densities = _log_densities(X, model.means_, self._model_factors(model))
-        return softmax(np.log(model.weights_) + densities, axis=1)
-
     def _density(self, weights, log_densities):
         if self.density == "mixture":
             return logsumexp(log_densities, b=weights, axis=1)
@@ -199,7 +194,8 @@ class GaussianMixtureDetector(BaseDetector):
 
     def _score_parts(self, model, rows, part):
         X, parents = self._oversampled(rows.X, rows.domain)
-        shares = np.ones((len(X), 1)) if self.n_components == 1 else self._shares(model, X)
+        densities = _log_densities(X, model.means_, self._model_factors(model))
+        shares = softmax(np.log(model.weights_) + densities, axis=1)
         sums = squares if self.covariance_type in ("diag", "spherical") else products
 
         def of_rows(mask):
