@@ -109,7 +109,7 @@ systems = {
         MahalanobisDetector(),
     ),
 }
-counts = [0, 2, 5, 10, 20, 40]
+counts = [0, 3, 5, 10, 20, 40]
 number = np.tile(np.arange(40), 4)  # of a target clip among those of its gearbox
 reached = {
     name: np.transpose([aucs(each.fit(source + target[number < count])) for count in counts])

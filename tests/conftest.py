@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 os.environ["MPLBACKEND"] = "agg"  # no windows, also not in programs that tests start
+if "PYTEST_XDIST_WORKER" in os.environ:  # tests that run side by side have one processor each
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(autouse=True)

@@ -19,13 +19,14 @@ from skasd.detectors import (
 )
 from skasd.embedders import ClassificationEmbedder, StatisticsEmbedder
 from skasd.ensemble import ScoreEnsemble
-from skasd.features import FieldTransformer, FrameStacker, LogMelSpectrogram
+from skasd.features import FieldTransformer, FrameStacker, LogMelSpectrogram, LogSTFT
 from skasd.losses import SoftmaxLoss
 
 TRAINING = {"max_epochs": 3, "batch_size": 64, "device": "cpu", "threshold": "quantile", "validation_fraction": 0.0}
 ESTIMATORS = [
     AudioLoader(),
     LevelNormalizer(),
+    LogSTFT(sample_rate=8, n_fft=2, hop_length=1),
     LogMelSpectrogram(sample_rate=8, n_fft=2, hop_length=1, n_mels=1, fmax=8.0),
     FrameStacker(n_frames=1),
     FieldTransformer(StandardScaler()),

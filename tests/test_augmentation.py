@@ -14,13 +14,25 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skasd import augmentation
-from skasd.augmentation import Augmentation, Batch, Mixup, SevenBandParametricEQ, SpecAugment
+from skasd.augmentation import (
+    Augmentation,
+    Batch,
+    FeatureExchange,
+    Mixup,
+    SevenBandParametricEQ,
+    SpecAugment,
+    StatisticsExchange,
+)
 from skasd.clips import Clips
 
 needs_audiomentations = pytest.mark.skipif(find_spec("audiomentations") is None, reason="extra augment not installed")
 AUGMENTATIONS = {
     "mixup": Mixup(),
     "mixup-target": Mixup(alpha=1.0, probability=0.8, target_share=0.5),
+    "mixup-half": Mixup(alpha=1.0, probability=0.5),
+    "statistics-exchange": StatisticsExchange(),
+    "feature-exchange": FeatureExchange(branch_sizes=(2, 4, 3)),
+    "spec-augment-default": SpecAugment(),
     "spec-augment": SpecAugment(freq_mask=4, time_mask=20),
     "spec-augment-frequency": SpecAugment(freq_mask=4, n_time_masks=0, fill=-80.0),
     "spec-augment-time": SpecAugment(time_mask=20, n_freq_masks=0),
@@ -40,7 +52,7 @@ def seeded(seed=0):
 
 
 def make_batch(augment, n_clips=12, dtype=torch.float32, device="cpu"):
-    shape = (1600,) if augment.works_on == "waveform" else (16, 40)
+    shape = {"waveform": (1600,), "embedding": (9,)}.get(augment.works_on, (16, 40))
     rows = torch.arange(n_clips, device=device)
     x = 0.1 * torch.randn(n_clips, *shape, generator=seeded(1)).to(device, dtype)
     return Batch.from_labels(x, (rows % 6, rows % 4), (6, 4), domain=(rows < 3).long())
@@ -128,7 +140,8 @@ def test_row_i_is_still_clip_i(augment):
     other = batch._replace(x=batch.x.clone())
     other.x[5] += 0.05
     changed = (augment.apply(batch, params).x != augment.apply(other, params).x).flatten(1).any(dim=1)
-    expected = {5} if "partner" not in params else {5, *(params["partner"] == 5).nonzero().ravel().tolist()}
+    partners = params.get("partners", params.get("partner", torch.empty(0, len(batch.x)))).view(-1, len(batch.x))
+    expected = {5, *(partners == 5).any(dim=0).nonzero().ravel().tolist()}
     assert set(changed.nonzero().ravel().tolist()) <= expected
     assert torch.equal(augment.apply(batch, params).domain, batch.domain)
 
@@ -170,6 +183,12 @@ def test_whole_numbers_are_refused(augment):
         (SpecAugment(fill="zero"), "'fill' .* SpecAugment"),
         (SevenBandParametricEQ(sample_rate=0), "'sample_rate' .* SevenBandParametricEQ"),
         (SevenBandParametricEQ(sample_rate=16000, min_gain_db=3, max_gain_db=1), "min_gain_db=3.*max_gain_db=1"),
+        (SpecAugment(time_mask=1.5), "'time_mask' .* SpecAugment"),
+        (SpecAugment(freq_mask=27.0), "'freq_mask' .* SpecAugment"),
+        (StatisticsExchange(probability=2), "'probability' .* StatisticsExchange"),
+        (FeatureExchange(branch_sizes=9), "'branch_sizes' .* FeatureExchange"),
+        (FeatureExchange(branch_sizes=(9,)), r"branch_sizes=\(9,\).*\(12, 9\)"),
+        (FeatureExchange(branch_sizes=(4, 4)), r"branch_sizes=\(4, 4\).*\(12, 9\)"),
     ],
 )
 def test_wrong_parameters_are_named(augment, message):
@@ -423,9 +442,105 @@ def test_spec_augment_by_hand(shape):
     assert (quiet[0, ..., 0] == -80).all() and (quiet == -80).sum() == (expected != x).sum()
 
 
+@pytest.mark.parametrize("size", [(64, 79), (64, 94), (128, 32), (128, 313), (224, 313)])
+def test_no_size_of_input_loses_more_than_a_third_by_default(size):
+    bands, frames = masked(SpecAugment(), n_clips=2000, n_mels=size[0], n_frames=size[1])
+    share = 1 - (~bands).mean(axis=1) * (~frames).mean(axis=1)  # of each clip
+    assert 0.1 < share.mean() < 1 / 3
+    assert share.max() < 0.5
+
+
+def test_widths_are_shares_as_floats_and_counts_as_ints():
+    wide, narrow = SpecAugment(time_mask=1.0, freq_mask=0.25), SpecAugment(time_mask=1, freq_mask=2)
+    bands, frames = (each.sum(axis=1).max() for each in masked(wide.set_params(n_time_masks=1, n_freq_masks=1)))
+    assert (bands, frames) == (8, 60)
+    bands, frames = (each.sum(axis=1).max() for each in masked(narrow.set_params(n_time_masks=1, n_freq_masks=1)))
+    assert (bands, frames) == (2, 1)
+
+
 def test_spec_augment_wants_spectrograms():
     with pytest.raises(ValueError, match=r"\(batch, n_mels, n_frames\).*\(5, 1600\)"):
         SpecAugment()(Batch(torch.zeros(5, 1600), ()), seeded())
+
+
+# ---------------------------------------------------------------------------------------------------------- exchange
+
+
+def test_feature_exchange_by_hand():
+    """Three clips of the classes 0, 1 and a mixture; parts of 1, 2 and 1 numbers; the first clip stays as it is."""
+    x = torch.tensor([[1.0, 1, 1, 1], [2, 2, 2, 2], [3, 3, 3, 3]])
+    target = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]])
+    params = {"partners": torch.tensor([[1, 2, 0], [2, 0, 1]]), "exchanged": torch.tensor([False, True, True])}
+    exchanged = FeatureExchange(branch_sizes=(1, 2, 1)).apply(Batch(x, (target,)), params)
+    assert exchanged.x.tolist() == [[1, 1, 1, 1], [2, 3, 3, 1], [3, 1, 1, 2]]
+    third, sixth = 1 / 3, 1 / 6
+    expected = [
+        [1, 0, 0, 0, 0, 0, 0, 0],
+        [0, 0, 0, third, sixth, sixth, third, 0],  # parts of clips 1, 2 and 0
+        [0, 0, sixth, sixth, third, 0, 0, third],  # parts of clips 2, 0 and 1
+    ]
+    torch.testing.assert_close(exchanged.targets[0], torch.tensor(expected))
+
+
+def test_feature_exchange_permutes_each_part_by_itself():
+    augment = FeatureExchange(branch_sizes=(1, 1, 1), probability=1.0)
+    x = torch.arange(50.0)[:, None].expand(50, 3)
+    exchanged = augment(Batch(x, ()), seeded()).x
+    assert torch.equal(exchanged[:, 0], x[:, 0])
+    for part in exchanged.T[1:]:
+        assert torch.equal(part.sort().values, x[:, 0])
+        assert not torch.equal(part, x[:, 0])
+    assert not torch.equal(exchanged[:, 1], exchanged[:, 2])
+
+
+@pytest.mark.parametrize("shape", [(2, 2, 4), (2, 1, 2, 4)])
+def test_statistics_exchange_by_hand(shape):
+    """The bands of the first clip get the mean and spread of those of the second, which stays as it is."""
+    x = torch.tensor([[[1.0, 3, 1, 3], [5, 5, 5, 5]], [[0, 0, 8, 8], [-3, -1, -1, -3]]]).view(shape)
+    params = {"partners": torch.tensor([[1, 0]]), "exchanged": torch.tensor([True, False])}
+    exchanged = StatisticsExchange().apply(Batch(x, (torch.eye(2),)), params)
+    assert exchanged.x.view(2, 2, 4).tolist() == [[[0, 8, 0, 8], [-2, -2, -2, -2]], x[1].view(2, 4).tolist()]
+    assert exchanged.targets[0].tolist() == [[0, 0, 0.5, 0, 0, 0.5], [0, 1, 0, 0, 0, 0]]
+
+
+def test_exchanged_clips_have_the_statistics_of_their_partners():
+    batch = Batch(torch.randn(20, 4, 50, generator=seeded()) * 5 - 40, ())
+    params = StatisticsExchange(probability=1.0).draw(batch, seeded())
+    exchanged, (partner,) = StatisticsExchange().apply(batch, params).x, params["partners"]
+    torch.testing.assert_close(exchanged.mean(dim=2), batch.x[partner].mean(dim=2))
+    torch.testing.assert_close(exchanged.std(dim=2), batch.x[partner].std(dim=2))
+
+
+@pytest.mark.parametrize("level", [0.0, -156.5, 1e-3])
+def test_a_band_that_is_constant_but_for_rounding_becomes_the_mean_of_the_partner(level):
+    x = torch.full((2, 1, 313), level)
+    x[0, 0, ::7] *= 1 + 2e-7
+    x[1] = torch.randn(313, generator=seeded())
+    params = {"partners": torch.tensor([[1, 0]]), "exchanged": torch.tensor([True, True])}
+    exchanged = StatisticsExchange().apply(Batch(x, ()), params).x
+    torch.testing.assert_close(exchanged[0, 0], x[1, 0].mean().expand(313))
+    assert exchanged[1].isfinite().all()
+
+
+def test_gradients_through_a_constant_band_are_finite():
+    x = torch.zeros(2, 1, 5, requires_grad=True)
+    params = {"partners": torch.tensor([[1, 0]]), "exchanged": torch.tensor([True, True])}
+    StatisticsExchange().apply(Batch(x, ()), params).x.sum().backward()
+    assert x.grad.isfinite().all()
+
+
+def test_exchanges_have_classes_of_their_own():
+    assert FeatureExchange(branch_sizes=(128,) * 4).n_classes((6, 39)) == (30, 195)
+    assert StatisticsExchange().n_classes((6, 39)) == (18, 117)
+
+
+@pytest.mark.parametrize("augment", [StatisticsExchange(), FeatureExchange(branch_sizes=(1, 1))])
+def test_exchanges_refuse_other_shapes_and_hard_targets(augment):
+    with pytest.raises(ValueError, match=r"wants .*got (shape )?\(5, 1600\)"):
+        augment(Batch(torch.zeros(5, 1600), ()), seeded())
+    x = torch.zeros(5, 2) if augment.works_on == "embedding" else torch.zeros(5, 3, 4)
+    with pytest.raises(TypeError, match="wants soft targets"):
+        augment(Batch(x, (torch.arange(5),)), seeded())
 
 
 # --------------------------------------------------------------------------------------------------------- equalizer

@@ -9,7 +9,7 @@ import soundfile
 import torch
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
-from skorch.callbacks import EpochScoring
+from skorch.callbacks import Callback, EpochScoring
 from torch import nn
 
 from skasd.audio import AudioLoader
@@ -239,6 +239,52 @@ class Listener(TinyNetwork):
         return super().forward(x)
 
 
+@pytest.mark.parametrize("dtype", [np.int32, ">i2", "<i2", ">f4", np.float16, np.uint8])
+def test_samples_are_scaled_by_their_type(dtype):
+    clips = make_waveforms()
+    scale, rest = {"f": (1, 0), "i": (2 ** (8 * np.dtype(dtype).itemsize - 1), 0), "u": (128, 128)}[
+        np.dtype(dtype).kind
+    ]
+    samples = np.round(clips["waveform"] * scale + rest) if scale > 1 else clips["waveform"]
+    exact = clips.with_fields(waveform=(samples.astype(dtype).astype(np.float64) - rest) / scale)
+    wanted = output(make_embedder(network=WAVE_NETWORK).fit(exact), exact)
+    typed = clips.with_fields(waveform=samples.astype(dtype))
+    np.testing.assert_allclose(
+        output(make_embedder(network=WAVE_NETWORK).fit(typed), typed), wanted, rtol=1e-4, atol=1e-5
+    )
+
+
+def test_a_type_that_does_not_tell_its_scale_is_refused():
+    clips = make_waveforms()
+    with pytest.raises(ValueError, match="int64"):
+        make_embedder(network=WAVE_NETWORK).fit(clips.with_fields(waveform=(clips["waveform"] * 1000).astype(np.int64)))
+
+
+def test_spectrograms_of_whole_numbers_are_decibels():
+    clips = make_clips()
+    whole = clips.with_fields(log_mel=np.round(clips["log_mel"]).astype(np.int16))
+    floats = clips.with_fields(log_mel=np.round(clips["log_mel"]))
+    np.testing.assert_array_equal(
+        output(make_embedder().fit(whole), whole), output(make_embedder().fit(floats), floats)
+    )
+
+
+def test_parts_for_another_sample_rate_are_refused(tmp_path):
+    clips = make_waveforms()
+    with pytest.raises(ValueError, match=r"LogMelLayer.*8000.*16000"):
+        make_embedder(network=WAVE_NETWORK).fit(clips.with_attrs(sample_rate=16000))
+    paths = [tmp_path / f"{row}.wav" for row in range(len(clips))]
+    for path, one in zip(paths, clips["waveform"], strict=True):
+        soundfile.write(path, one, 8000)
+    with pytest.raises(ValueError, match=r"LogMelLayer.*8000.*16000"):
+        make_embedder(network=WAVE_NETWORK).fit(clips.without("waveform").with_fields(path=paths))
+    embedder = make_embedder(network=WAVE_NETWORK).fit(clips)
+    assert embedder.sample_rate_ == 8000
+    assert len(output(embedder, clips.with_attrs(sample_rate=8000))) == len(clips)
+    with pytest.raises(ValueError, match=r"8000 Hz; these have 16000 Hz"):
+        embedder.transform(clips.with_attrs(sample_rate=16000))
+
+
 @pytest.mark.parametrize("window", [None, 16])
 @pytest.mark.parametrize(
     ("augmentations", "heard"),
@@ -337,6 +383,21 @@ def test_early_stopping_keeps_the_best_weights():
     assert len(losses) - 1 - int(np.argmin(losses)) == 2
 
 
+def test_early_stopping_keeps_network_and_loss_of_one_epoch():
+    kept = []
+
+    class Keeps(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            modules = (net.module_.network, net.criterion_)
+            kept.append([parameter.detach().clone() for module in modules for parameter in module.parameters()])
+
+    params = {"validation_fraction": 0.25, "patience": 2, "max_epochs": 50, "lr": 0.3}
+    embedder = make_embedder(callbacks=[Keeps()], **params).fit(make_clips())
+    best = int(np.argmin([epoch["valid_loss"] for epoch in embedder.history_]))
+    found = [*embedder.network_.parameters(), *embedder.loss_.parameters()]
+    assert all(torch.equal(one, other) for one, other in zip(found, kept[best], strict=True))
+
+
 def test_callbacks_and_arguments_reach_the_net():
     callbacks = [EpochScoring(lambda net, X, y: 7.0, name="seven", use_caching=False, on_train=True)]
     embedder = make_embedder(callbacks=callbacks, net_params={"optimizer__weight_decay": 0.25}).fit(make_clips())
@@ -394,6 +455,38 @@ def test_progress_in_a_log_file_is_a_few_lines(capsys, monkeypatch, pause, n_lin
 def test_what_cannot_train_says_why(params, change, message):
     with pytest.raises(ValueError, match=message):
         make_embedder(**params).fit(make_clips().with_fields(change))
+
+
+@pytest.mark.parametrize(
+    ("targets", "values", "message"),
+    [
+        ((), {}, "targets is empty"),
+        (("speed",), {"speed": [1.0, np.nan] * 24}, "'speed' has no value"),
+        (("speed",), {"speed": np.array([1, None] * 24, dtype=object)}, "'speed' cannot be sorted"),
+        (("log_mel",), {}, r"'log_mel'.*\(48, 16, 20\)"),
+    ],
+)
+def test_what_is_no_class_is_named(targets, values, message):
+    with pytest.raises(ValueError, match=message):
+        make_embedder(targets=targets).fit(make_clips().with_fields(values))
+
+
+def test_clips_that_are_not_finite_are_named():
+    clips = make_clips()
+    broken = clips["log_mel"].copy()
+    broken[5, 0, 0], broken[7, 1, 1] = np.nan, np.inf
+    named = clips.with_fields(log_mel=broken, path=[f"{row}.wav" for row in range(48)])
+    for call in (make_embedder().fit, make_embedder().fit(clips).transform):
+        with pytest.raises(ValueError, match=r"'log_mel'.*2 of 48.*5\.wav, 7\.wav"):
+            call(named)
+
+
+def test_an_embedding_that_is_not_finite_is_no_embedding():
+    embedder = make_embedder().fit(make_clips())
+    with torch.no_grad():
+        embedder.network_.last.weight.fill_(np.inf)
+    with pytest.raises(ValueError, match=r"diverged.*row 0"):
+        embedder.transform(make_clips())
 
 
 def test_an_augmentation_that_does_not_fit_the_input_is_refused():

@@ -557,10 +557,10 @@ def test_numbers_that_are_not_finite_are_refused(detector, bad):
 @pytest.mark.parametrize(
     ("y", "message"),
     [
-        (np.ones(3), r"one value a clip, shape \(20,\); got shape \(3,\)"),
+        (np.ones(3), r"\(20,\).*\(3,\)"),
         (np.full(20, -2), r"got \[-2\]"),
         (np.full(20, 0.5), r"got \[0.5\]"),
-        (np.full(20, np.nan), "Unknown label type"),
+        (np.full(20, np.nan), "rows 0, 1, 2"),
     ],
 )
 def test_labels_that_do_not_fit_are_refused(y, message):

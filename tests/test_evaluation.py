@@ -610,7 +610,7 @@ class TestResume:
     @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
     def test_a_pipe_is_no_result(self, machines, tmp_path):
         os.mkfifo(tmp_path / "fan.json")
-        with pytest.raises(ValueError, match=r"fan.json' is no result of an evaluation .*no regular file"):
+        with pytest.raises(ValueError, match=r"fan.json' is no result of an evaluation.*no regular file"):
             evaluate(MahalanobisDetector(), machines, results=tmp_path, verbose=0)
 
     def test_fingerprints_are_the_same_in_another_process(self, data, tmp_path):

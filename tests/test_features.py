@@ -14,7 +14,8 @@ from sklearn.preprocessing import Normalizer, StandardScaler
 
 from skasd.audio import AudioLoader
 from skasd.clips import Clips
-from skasd.features import FieldTransformer, FrameStacker, LogMelSpectrogram
+from skasd.detectors import MahalanobisDetector
+from skasd.features import FieldTransformer, FrameStacker, LogMelSpectrogram, LogSTFT
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*slated for removal:DeprecationWarning")  # what librosa imports
 
@@ -67,6 +68,57 @@ def test_values_are_those_of_librosa(noise, options, power):
     assert log_mel.dtype == np.float32
     assert log_mel.shape == expected.shape
     np.testing.assert_allclose(log_mel, expected, rtol=0, atol=1e-3)
+
+
+def librosa_log_stft(waveforms, *, ref=1.0, amin=EPSILON, top_db=None, **options):
+    spectra = [np.abs(librosa.stft(y, **{"n_fft": 1024, "hop_length": 512, **options})) ** 2 for y in waveforms]
+    return np.stack([librosa.power_to_db(each, ref=ref, amin=amin, top_db=top_db) for each in spectra])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"n_fft": 601, "hop_length": 97, "win_length": 300},
+        {"n_fft": 12000, "hop_length": 5000},
+        {"center": False, "window": ("kaiser", 8.0)},
+        {"pad_mode": "reflect", "n_fft": 256},
+        {"ref": 0.01, "amin": 1e-5, "top_db": 7.0},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_log_stft_is_that_of_librosa(noise, options, dtype):
+    log_stft = LogSTFT(**options).fit_transform(noise.astype(dtype))
+    expected = librosa_log_stft(noise.astype(dtype), **options)
+    assert (log_stft.dtype, log_stft.shape) == (np.float32, expected.shape)
+    loud = expected > expected.max() - 60  # single bins of noise can be as good as empty
+    np.testing.assert_allclose(log_stft[loud], expected[loud], rtol=0, atol=1e-2 if dtype == np.float32 else 1e-4)
+
+
+@pytest.mark.parametrize(
+    ("options", "first", "last"),
+    [({"fmin": 200.0}, 13, 512), ({"fmax": 1000.0}, 0, 64), ({"fmin": 1000, "fmax": 1000.5}, 64, 64)],
+)
+def test_log_stft_keeps_the_bins_from_fmin_to_fmax(noise, options, first, last):
+    whole, part = LogSTFT().fit(noise), LogSTFT(**options).fit(noise)
+    np.testing.assert_array_equal(part.transform(noise), whole.transform(noise)[:, first : last + 1])
+    np.testing.assert_allclose(part.frequencies_, librosa.fft_frequencies(sr=16000, n_fft=1024)[first : last + 1])
+
+
+def test_log_stft_of_clips_is_where_all_that_follows_looks(noise, tmp_path):
+    path = tmp_path / "00.wav"
+    soundfile.write(path, noise[0], 16000, subtype="FLOAT")
+    made = LogSTFT(n_fft=256).fit_transform(Clips(path=[str(path)], section=["00"]))
+    assert list(made) == ["path", "section", "log_mel"]
+    np.testing.assert_array_equal(made["log_mel"], LogSTFT(n_fft=256).fit_transform(noise[:1]))
+    system = make_pipeline(LogSTFT(n_fft=64, hop_length=64), FrameStacker(n_frames=1), MahalanobisDetector())
+    assert np.isfinite(system.fit(Clips(waveform=noise)).score_samples(Clips(waveform=noise))).all()
+
+
+def test_log_stft_without_a_bin_is_refused(noise):
+    with pytest.raises(ValueError, match=r"fmin=101.*fmax=109.*n_fft=1024"):
+        LogSTFT(fmin=101, fmax=109).fit(noise)
 
 
 def test_quiet_bands_beside_loud_ones():
@@ -287,11 +339,11 @@ def test_what_cannot_be_stacked(X, message):
 def test_field_is_transformed_as_scikit_learn_does(transformer):
     rng = np.random.default_rng(0)
     X, new = rng.normal(size=(20, 4)).astype(np.float32), rng.normal(size=(5, 4)).astype(np.float32)
-    expected = transformer.fit(X).transform(new)
+    expected = transformer.fit(X.astype(np.float64)).transform(new.astype(np.float64))
     step = FieldTransformer(transformer).fit(X)
-    np.testing.assert_array_equal(step.transform(new), expected)
+    np.testing.assert_allclose(step.transform(new), expected, rtol=1e-6)
     clips = step.transform(Clips(embedding=new, section=["00"] * 5))
-    np.testing.assert_array_equal(clips["embedding"], expected)
+    np.testing.assert_array_equal(clips["embedding"], step.transform(new))
     windows = FieldTransformer(transformer).fit(X.reshape(5, 4, 4)).transform(new.reshape(1, 5, 4))
     np.testing.assert_allclose(windows, expected[None], atol=1e-6)
 
@@ -340,3 +392,10 @@ def test_pipeline_from_clips_and_from_arrays(noise):
 def test_import_is_light():
     code = "import sys, skasd.features; sys.exit(any(name in sys.modules for name in ('numba', 'torch', 'matplotlib')))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_transformer_computes_in_double_precision():
+    X = (1e6 + np.random.default_rng(0).uniform(-1, 1, size=(50, 3))).astype(np.float32)
+    made = FieldTransformer(StandardScaler()).fit_transform(X)
+    assert made.dtype == np.float32
+    np.testing.assert_allclose(made, StandardScaler().fit_transform(X.astype(float)), rtol=1e-6)

@@ -13,13 +13,22 @@ from torch.nn import functional as F
 from skasd import losses
 from skasd.losses import (
     AdaCosLoss,
+    AdaProjLoss,
     ArcFaceLoss,
     ClassificationLoss,
+    FeatureExchangeLoss,
     FocalLoss,
     MultiTargetLoss,
     SoftmaxLoss,
     SubclusterAdaCosLoss,
+    SubspaceLoss,
 )
+
+
+def in_halves(make, **params):
+    """A loss for a network with two branches."""
+    return lambda size, n_classes: make(size, n_classes, branch_sizes=(size // 2, size // 2), **params)
+
 
 SUBCLUSTER = partial(SubclusterAdaCosLoss, n_subclusters=4)
 LOSSES = {
@@ -31,12 +40,20 @@ LOSSES = {
     "subcluster": SUBCLUSTER,
     "subcluster-trainable": partial(SUBCLUSTER, trainable=True),
     "subcluster-fixed": partial(SUBCLUSTER, dynamic=False),
+    "subcluster-of-one": partial(SUBCLUSTER, n_subclusters=1),
+    "adaproj": partial(AdaProjLoss, subspace_size=3),
+    "adaproj-fixed": partial(AdaProjLoss, subspace_size=2, dynamic=False, trainable=True),
+    "adaproj-of-one": partial(AdaProjLoss, subspace_size=1, initial_scale="classes"),
+    "subspace": in_halves(SubspaceLoss),
+    "subspace-adaproj": in_halves(SubspaceLoss, loss=AdaProjLoss, loss_params={"dynamic": False}),
+    "feature-exchange": in_halves(FeatureExchangeLoss),
     "focal-softmax": partial(FocalLoss, loss=SoftmaxLoss),
     "focal-arcface": partial(FocalLoss, loss=ArcFaceLoss, gamma=0.5),
     "focal-adacos": FocalLoss,
     "focal-subcluster": partial(FocalLoss, loss=SUBCLUSTER, alpha=0.25),
 }
-WITHOUT_MARGIN = {name: make for name, make in LOSSES.items() if "arcface" not in name and "focal" not in name} | {
+ONE_HEAD = {name: make for name, make in LOSSES.items() if name.partition("-")[0] not in ("subspace", "feature")}
+WITHOUT_MARGIN = {name: make for name, make in ONE_HEAD.items() if "arcface" not in name and "focal" not in name} | {
     "arcface-margin-0": partial(ArcFaceLoss, margin=0.0),
     "focal-gamma-0": partial(FocalLoss, gamma=0.0),
 }
@@ -58,6 +75,12 @@ def soft_targets(n_clips, n_classes, dtype=torch.float32):
 def angles(*radians):
     """Unit vectors of the plane."""
     return torch.tensor([[math.cos(angle), math.sin(angle)] for angle in radians])
+
+
+def value(loss, embedding, target):
+    """The loss, from the same random numbers each time."""
+    torch.manual_seed(1)
+    return loss(embedding, target)
 
 
 def with_centers(loss, centers):
@@ -167,6 +190,86 @@ def test_subcluster_adacos_scale_after_one_batch():
     b = 2 + math.exp(before * math.cos(0.3)) + math.exp(before * math.sin(0.3))  # the target counts
     loss(embedding, torch.tensor([0]))
     assert loss.scale.item() == pytest.approx(math.log(b) / math.cos(0.3), rel=1e-5)
+
+
+@pytest.mark.parametrize("n_classes, n_subclusters", [(6, 1), (6, 16), (39, 16), (342, 16)])
+def test_scales_of_all_centers(n_classes, n_subclusters):
+    expected = pytest.approx(math.sqrt(2) * math.log(n_classes * n_subclusters - 1))
+    fixed = SubclusterAdaCosLoss(8, n_classes, n_subclusters=n_subclusters, dynamic=False, trainable=True)
+    fixed(torch.randn(32, 8), torch.randint(n_classes, (32,)))
+    assert fixed.scale.item() == expected
+    assert AdaProjLoss(8, n_classes, subspace_size=n_subclusters).scale.item() == expected
+
+
+def test_adaproj_scale_conventions():
+    scales = [AdaProjLoss(8, 6, subspace_size=16, initial_scale=each).scale for each in ("vectors", "classes", 12)]
+    assert [scale.item() for scale in scales] == pytest.approx(
+        [math.sqrt(2) * math.log(95), math.sqrt(2) * math.log(5), 12.0]
+    )
+
+
+def test_adaproj_is_the_cosine_with_the_projection_onto_the_subspace_of_each_class():
+    """The subspaces of two classes are the x-y plane and, from vectors that are 60 degrees apart, the y-z plane."""
+    plane, oblique = torch.eye(3)[:2], torch.tensor([[0.0, 1.0, 0.0], [0.0, 0.5, math.sqrt(0.75)]])
+    loss = with_centers(AdaProjLoss(3, 2, subspace_size=2, initial_scale=2.0), torch.cat([5 * plane, oblique]))
+    embedding = torch.tensor([[3.0, 0.0, 4.0]])  # unit vector (0.6, 0, 0.8)
+    share = 0.8 * math.sqrt(0.75)  # of the second vector of the second class; the first has none
+    torch.testing.assert_close(loss.logits(embedding), torch.tensor([[2 * 0.6, 2 * share]]))
+
+
+def test_adaproj_with_one_vector_a_class_is_adacos_without_sign():
+    adaproj = AdaProjLoss(8, 5, subspace_size=1, dynamic=False)
+    adacos = AdaCosLoss(8, 5, dynamic=False)
+    adacos.load_state_dict(adaproj.state_dict())
+    embedding = torch.randn(10, 8)
+    torch.testing.assert_close(adaproj.logits(embedding), adacos.logits(embedding).abs())
+
+
+def test_adaproj_at_right_angles_to_a_class_is_zero_with_a_gradient():
+    loss = with_centers(AdaProjLoss(3, 2, subspace_size=1), torch.eye(3)[:2])
+    embedding = torch.eye(3)[2:].requires_grad_()
+    assert loss.logits(embedding).tolist() == [[0.0, 0.0]]
+    loss(embedding, torch.tensor([0])).backward()
+    assert embedding.grad.isfinite().all()
+
+
+def test_adaproj_scale_adapts_as_that_of_adacos():
+    loss = with_centers(AdaProjLoss(6, 6, subspace_size=1, initial_scale="classes"), torch.eye(6))
+    embedding = torch.zeros(1, 6)
+    embedding[:, :2] = angles(0.3)
+    before = math.sqrt(2) * math.log(5)
+    loss(embedding, torch.tensor([0]))
+    assert loss.scale.item() == pytest.approx(math.log(4 + math.exp(before * math.sin(0.3))) / math.cos(0.3), rel=1e-5)
+
+
+def test_subspace_loss_is_the_sum_over_the_whole_and_its_parts():
+    loss = SubspaceLoss(8, 3, branch_sizes=(2, 5, 1), loss_params={"n_subclusters": 4, "dynamic": False})
+    embedding, target = torch.randn(7, 8), soft_targets(7, 3)
+    parts = zip(loss.branches, embedding.split((2, 5, 1), dim=1), strict=True)
+    expected = loss.whole(embedding, target) + sum(branch(part, target) for branch, part in parts)
+    torch.testing.assert_close(loss(embedding, target), expected)
+    assert [head.weight.shape for head in (loss.whole, *loss.branches)] == [(12, 8), (12, 2), (12, 5), (12, 1)]
+    assert [head.weight.requires_grad for head in (loss.whole, *loss.branches)] == [False, True, True, True]
+    torch.testing.assert_close(loss.logits(embedding), loss.whole.logits(embedding))
+
+
+def test_feature_exchange_loss_adds_a_second_head_in_training_only():
+    params = {"n_subclusters": 2, "dynamic": False}
+    loss = FeatureExchangeLoss(8, 3, branch_sizes=(2, 3, 3), loss_params=params, probability=0.0)
+    embedding, target = torch.randn(7, 8), torch.randint(3, (7,))
+    assert loss.exchanged.weight.shape == (2 * 3 * 4, 8)
+    assert (loss.whole.weight.requires_grad, loss.exchanged.weight.requires_grad) == (False, True)
+    torch.testing.assert_close(
+        loss(embedding, target), loss.whole(embedding, target) + loss.exchanged(embedding, target)
+    )
+    assert loss.eval()(embedding, target) == loss.whole(embedding, target)
+
+
+def test_feature_exchange_loss_follows_torchs_seed():
+    loss = FeatureExchangeLoss(8, 3, branch_sizes=(4, 4))
+    loss.whole.dynamic = loss.exchanged.dynamic = False
+    embedding, target = torch.randn(20, 8), torch.randint(3, (20,))
+    assert value(loss, embedding, target) == value(loss, embedding, target) != loss(embedding, target)
 
 
 def test_one_subcluster_a_class_is_adacos_with_a_fixed_scale():
@@ -324,10 +427,14 @@ def test_every_public_loss_obeys_the_laws():
     assert {type(make(8, 3)) for make in LOSSES.values()} == public
 
 
+@pytest.mark.parametrize("make", ONE_HEAD.values(), ids=ONE_HEAD)
+def test_losses_with_one_head_fit_into_others(make):
+    assert isinstance(make(8, 5), ClassificationLoss)
+
+
 @each_loss
 def test_loss_is_a_scalar_and_logits_have_a_column_a_class(make):
     loss = make(8, 5)
-    assert isinstance(loss, ClassificationLoss)
     assert loss(torch.randn(7, 8), torch.randint(5, (7,))).shape == ()
     assert loss.logits(torch.randn(7, 8)).shape == (7, 5)
 
@@ -337,7 +444,7 @@ def test_one_hot_is_the_whole_number(make):
     by_number = make(8, 5)
     by_share = copy.deepcopy(by_number)
     embedding, target = torch.randn(7, 8), torch.randint(5, (7,))
-    assert by_number(embedding, target) == by_share(embedding, F.one_hot(target, 5).float())
+    assert value(by_number, embedding, target) == value(by_share, embedding, F.one_hot(target, 5).float())
 
 
 @pytest.mark.parametrize("make", WITHOUT_MARGIN.values(), ids=WITHOUT_MARGIN)
@@ -402,7 +509,7 @@ def test_saved_and_loaded_loss_gives_the_same_value(make):
     embedding, target = torch.randn(7, 8), torch.randint(5, (7,))
     for twin in (loaded, unpickled):
         assert torch.equal(twin.logits(embedding), loss.logits(embedding))
-    assert loaded(embedding, target) == unpickled(embedding, target) == loss(embedding, target)
+    assert value(loaded, embedding, target) == value(unpickled, embedding, target) == value(loss, embedding, target)
 
 
 @each_loss
@@ -415,9 +522,9 @@ def test_value_and_gradient_are_finite_at_the_edges(make, n_classes, soft):
     target = torch.arange(len(embedding)) % n_classes
     target = soft_targets(len(embedding), n_classes) if soft else target
     for _ in range(3):
-        value = loss(embedding, target)
-        value.backward()
-    assert value.isfinite()
+        found = loss(embedding, target)
+        found.backward()
+    assert found.isfinite()
     assert embedding.grad.isfinite().all()
     assert all(parameter.grad is None or parameter.grad.isfinite().all() for parameter in loss.parameters())
 
@@ -441,9 +548,9 @@ def test_training_lowers_the_loss(make):
 def test_mixed_precision_is_safe(make, dtype):
     loss = make(64, 5)
     embedding, target = torch.randn(16, 64).to(dtype), torch.randint(5, (16,))
-    exact = copy.deepcopy(loss)(embedding.float(), target)
+    exact = value(copy.deepcopy(loss), embedding.float(), target)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        mixed = loss(embedding, target)
+        mixed = value(loss, embedding, target)
         assert loss.logits(embedding).dtype == torch.float32
     assert mixed.dtype == torch.float32
     torch.testing.assert_close(mixed, exact)
@@ -479,6 +586,11 @@ def test_wrong_shapes_are_named(make, embedding, target, message):
         (lambda: FocalLoss(8, 2, alpha=-1.0), r"alpha .*-1\.0"),
         (lambda: MultiTargetLoss(8, 6), r"n_classes .*got 6"),
         (lambda: MultiTargetLoss(8, ()), r"n_classes .*\(\)"),
+        (lambda: AdaProjLoss(8, 2, subspace_size=0), "subspace_size .*0"),
+        (lambda: AdaProjLoss(8, 2, initial_scale=0.0), r"initial_scale .*0\.0"),
+        (lambda: AdaProjLoss(8, 2, initial_scale="subclusters"), "initial_scale .*'subclusters'"),
+        (lambda: SubspaceLoss(8, 2, branch_sizes=(4, 2)), r"branch_sizes .*8.*\(4, 2\)"),
+        (lambda: FeatureExchangeLoss(8, 2, branch_sizes=(8, 8)), r"branch_sizes .*8.*\(8, 8\)"),
     ],
 )
 def test_wrong_parameters_are_named(make, message):
@@ -489,6 +601,11 @@ def test_wrong_parameters_are_named(make, message):
 def test_targets_that_do_not_match_the_heads_are_named():
     with pytest.raises(ValueError, match=r"2 targets.* 1"):
         MultiTargetLoss(8, (6, 39))(torch.zeros(3, 8), [torch.zeros(3, dtype=torch.int64)])
+
+
+def test_focal_loss_refuses_a_loss_with_several_heads():
+    with pytest.raises(TypeError, match=r"ClassificationLoss.*SubspaceLoss"):
+        FocalLoss(8, 2, loss=SubspaceLoss, loss_params={"branch_sizes": (4, 4)})
 
 
 def test_a_loss_without_logits_says_what_is_missing():

@@ -603,7 +603,7 @@ class TestScorers:
 
     @pytest.mark.parametrize("y", [[None, None], [1, None], ["1", "0"], ["a", 1]], ids=repr)
     def test_labels_that_are_no_numbers(self, y):
-        with pytest.raises(ValueError, match=r"y must hold \+1 \(normal\) and -1"):
+        with pytest.raises(ValueError, match=r"^y (must hold|has no value)"):
             anomaly_predictions(Loudness(), np.ones((2, 1)), y)
 
     @pytest.mark.parametrize("scorer", [*SCORERS, anomaly_predictions])

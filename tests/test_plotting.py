@@ -184,13 +184,13 @@ class TestScoreHistogramDisplay:
 
     @pytest.mark.parametrize("scores", [[np.nan, 0.0], [[0.0], [1.0]], []])
     def test_bad_scores(self, scores):
-        with pytest.raises(ValueError, match="scores must be one finite number a clip"):
+        with pytest.raises(ValueError, match="scores must be one finite number per clip"):
             ScoreHistogramDisplay.from_predictions([1, -1], scores)
 
     def test_bad_labels(self):
         with pytest.raises(ValueError, match=r"got \[0, 1\]"):
             ScoreHistogramDisplay.from_predictions([0, 1], [0.0, 1.0])
-        with pytest.raises(ValueError, match="one value a clip"):
+        with pytest.raises(ValueError, match="one value per clip"):
             ScoreHistogramDisplay.from_predictions([1], [0.0, 1.0])
 
     def test_no_clips(self, X):

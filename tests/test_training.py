@@ -136,6 +136,22 @@ def test_predict_gives_the_classes(targets):
     assert np.atleast_2d(np.asarray(proba[0]).T if len(targets) == 1 else proba[1]).shape[-1] in (2, 4)
 
 
+@pytest.mark.parametrize("make", [autoencoder, flow], ids=["autoencoder", "flow"])
+def test_predict_of_a_detector_says_how_unusual_rows_are(make):
+    X = make_windows()["embedding"]
+    scored = EpochScoring(lambda net, X, y: net.predict(X).mean(), name="unusual")
+    fitted = make(callbacks=[scored], validation_fraction=0.25).fit(X)
+    rows = X.reshape(-1, 5)
+    np.testing.assert_allclose(fitted.net_.predict(rows), -fitted.score_samples(rows), rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(fitted.net_.history[-1, "unusual"], fitted.history_[-1]["valid_loss"], rtol=1e-4)
+    sections = np.resize(["00", "01"], len(X))
+    of_two = make().fit(Clips(embedding=X, section=sections))
+    number = np.repeat(sections == "01", 4).astype(np.int64)
+    unusual = of_two.net_.predict({"x": rows, "section": number}).reshape(len(X), -1).mean(axis=1)
+    wanted = -of_two.score_samples(Clips(embedding=X, section=sections))
+    np.testing.assert_allclose(unusual, wanted, rtol=1e-3, atol=1e-4)
+
+
 def test_module_includes_the_front_end():
     network = partial(WithFrontEnd, [partial(LogMelLayer, n_fft=64, hop_length=32, n_mels=8)], SmallNetwork)
     waveform = np.random.default_rng(0).normal(scale=0.1, size=(12, 640)).astype(np.float32)
@@ -235,7 +251,7 @@ def test_a_fault_in_the_network_is_shown_as_what_it_is():
         ({"device": "graphics"}, "'graphics'"),
         ({"device": "cuda:31"}, "cuda:31"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else next(iter(value)),
 )
 def test_what_cannot_train_says_why(params, message):
     with pytest.raises((ValueError, TypeError), match=message):

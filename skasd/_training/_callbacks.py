@@ -2,12 +2,12 @@
 
 import copy
 
-from skorch.callbacks import BatchScoring, Callback, EpochScoring
+from skorch.callbacks import BatchScoring, Callback, EarlyStopping, EpochScoring
 
 from skasd._progress import Progress
 from skasd._validation import InvalidParameterError
 
-__all__ = ["TrainingProgress", "callbacks_for"]
+__all__ = ["StopsAtBest", "TrainingProgress", "callbacks_for"]
 
 
 class TrainingProgress(Callback):
@@ -39,6 +39,36 @@ class TrainingProgress(Callback):
         """Leave the bar, wherever training has ended."""
         if self.progress is not None:
             self.progress.close()
+
+
+class StopsAtBest(EarlyStopping):
+    """Ends training where the validation loss falls no more, with the best weights of network and loss.
+
+    The one of skorch brings back those of the network alone, to which the head in the loss then does not belong.
+
+    Parameters
+    ----------
+    patience : int
+        Epochs without a better loss.
+    """
+
+    def __init__(self, patience):
+        super().__init__(patience=patience, load_best=True)
+
+    def on_train_begin(self, net, **kwargs):
+        super().on_train_begin(net, **kwargs)
+        self.best_criterion_weights_ = None
+
+    def on_epoch_end(self, net, **kwargs):
+        super().on_epoch_end(net, **kwargs)
+        if self.best_epoch_ == net.history[-1, "epoch"]:
+            self.best_criterion_weights_ = copy.deepcopy(net.criterion_.state_dict())
+
+    def on_train_end(self, net, **kwargs):
+        super().on_train_end(net, **kwargs)
+        if self.best_criterion_weights_ is not None:
+            net.criterion_.load_state_dict(self.best_criterion_weights_)
+            self.best_criterion_weights_ = None
 
 
 def callbacks_for(given, own, *, has_validation):

@@ -83,7 +83,8 @@ class TrainingCheckpoint:
             _restore_callback(callback, self.state["callbacks"].get(name, {}))
         net.history.extend(json.loads(self.state["history"]))
         set_random_states(self.state["random"], net.device, self.generators)
-        return not self.state["has_ended"]
+        has_ended, self.state = self.state["has_ended"], None
+        return not has_ended
 
     def save(self, net, has_ended):
         """Write the state of the net in one step, so that a kill leaves this state or the one before."""

@@ -8,11 +8,11 @@ from numbers import Integral, Real
 
 import numpy as np
 import torch
-from skorch.callbacks import EarlyStopping, GradientNormClipping, LRScheduler
+from skorch.callbacks import GradientNormClipping, LRScheduler
 from skorch.helper import predefined_split
 from torch import nn
 
-from skasd._training._callbacks import TrainingProgress, callbacks_for
+from skasd._training._callbacks import StopsAtBest, TrainingProgress, callbacks_for
 from skasd._training._checkpoint import TrainingCheckpoint
 from skasd._training._net import whole_batches
 from skasd._training._randomness import draw_seed
@@ -134,7 +134,7 @@ class TrainingMixin(VersionsMixin):
         if self.max_grad_norm is not None:
             callbacks.append(("max_grad_norm", GradientNormClipping(self.max_grad_norm)))
         if self.patience is not None:
-            callbacks.append(("patience", EarlyStopping(patience=self.patience, load_best=True)))
+            callbacks.append(("patience", StopsAtBest(self.patience)))
         return callbacks
 
     def _make_module(self, name, *arguments):

@@ -10,14 +10,23 @@ Conventions
 - ``batch.targets`` are soft: one (n, n_classes) tensor a target, rows that sum to one. ``n_classes(n_classes)`` says
   how many classes each target has afterwards, for the loss.
 - Row i of what comes out is clip i. Augmentations only ever see training clips, so no anomalies.
-- ``works_on`` is "waveform", "log_mel" or "any": what ``x`` has to be.
+- ``works_on`` is "waveform", "log_mel", "embedding" or "any": what ``x`` has to be.
 
 Any object with ``draw``, ``apply``, ``n_classes`` and ``works_on`` will do; `Augmentation` is a start.
 """
 
 from skasd.augmentation._base import Augmentation, Batch
 from skasd.augmentation._equalizer import SevenBandParametricEQ
+from skasd.augmentation._exchange import FeatureExchange, StatisticsExchange
 from skasd.augmentation._mixup import Mixup
 from skasd.augmentation._spec_augment import SpecAugment
 
-__all__ = ["Augmentation", "Batch", "Mixup", "SevenBandParametricEQ", "SpecAugment"]
+__all__ = [
+    "Augmentation",
+    "Batch",
+    "FeatureExchange",
+    "Mixup",
+    "SevenBandParametricEQ",
+    "SpecAugment",
+    "StatisticsExchange",
+]

@@ -198,7 +198,10 @@ class Mixup(TransformerMixin, Augmentation):
     def _check(self, X, reset):
         _, values = read_field(X, *_SOUND_FIELDS, owner="Mixup")
         if reset or not isinstance(X, Clips):
-            values = validate_data(self, values, reset=reset, allow_nd=True, dtype="numeric")
+            checked = validate_data(self, values, reset=reset, allow_nd=True, dtype="numeric")
+            values = values if isinstance(X, Clips) else checked
+        if values.dtype.kind not in "iuf":
+            raise ValueError(f"Mixup mixes numbers; got {values.dtype}.")
         return X if isinstance(X, Clips) else values
 
     def _draw_partners(self, X, y):

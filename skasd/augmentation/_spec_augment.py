@@ -12,23 +12,27 @@ _SIZE = Interval(Integral, 0, None, closed="left")
 
 
 class SpecAugment(Augmentation):
-    """Mask stripes of a log-mel spectrogram: some bands over all frames, some frames over all bands.
+    """Mask stripes of a spectrogram: some bands over all frames, some frames over all bands.
 
-    Each mask has a width drawn uniformly from 0 to the widest and a place drawn uniformly, for each clip anew.
+    Each mask has a width drawn uniformly from 0 to the widest and a place drawn uniformly, for each clip anew. By
+    default about a fifth of a clip is masked on average, whatever its size.
 
     Parameters
     ----------
-    time_mask : int, default=100
-        Widest time mask, in frames, at least 0. A clip with fewer frames limits it to its length.
+    time_mask : float or int, default=0.1
+        Widest time mask: as a float in [0, 1] a share of the frames, as an int a number of frames. A clip with fewer
+        frames limits it to its length.
 
     n_time_masks : int, default=2
         Number of time masks. 0 leaves the frames alone, as suits short windows.
 
     max_time_share : float, default=1.0
-        Widest time mask as a share of the frames, in [0, 1]; the smaller of the two limits holds.
+        Widest time mask as a share of the frames, in [0, 1], where `time_mask` is a number of frames; the smaller of
+        the two limits holds.
 
-    freq_mask : int, default=27
-        Widest frequency mask, in mel bands, at least 0. A spectrogram with fewer bands limits it to their number.
+    freq_mask : float or int, default=0.125
+        Widest frequency mask: as a float in [0, 1] a share of the bands, as an int a number of bands. A spectrogram
+        with fewer bands limits it to their number.
 
     n_freq_masks : int, default=2
         Number of frequency masks. 0 leaves the bands alone.
@@ -45,8 +49,9 @@ class SpecAugment(Augmentation):
 
     Notes
     -----
-    The defaults are the policy "LD" of the paper without its time warping. Policy "LB" has one mask of each kind, "SM"
-    ``freq_mask=15, time_mask=70, max_time_share=0.2``, "SS" ``freq_mask=27, time_mask=70, max_time_share=0.2``.
+    The paper's policies are made for long utterances and mask most of a small spectrogram: "LD" is ``freq_mask=27,
+    time_mask=100`` without its time warping, "LB" the same with one mask of each kind, "SM" ``freq_mask=15,
+    time_mask=70, max_time_share=0.2``, "SS" ``freq_mask=27, time_mask=70, max_time_share=0.2``.
 
     References
     ----------
@@ -67,10 +72,10 @@ class SpecAugment(Augmentation):
     """
 
     _parameter_constraints: dict = {
-        "time_mask": [_SIZE],
+        "time_mask": [_SIZE, PROBABILITY],
         "n_time_masks": [_SIZE],
         "max_time_share": [PROBABILITY],
-        "freq_mask": [_SIZE],
+        "freq_mask": [_SIZE, PROBABILITY],
         "n_freq_masks": [_SIZE],
         "probability": [PROBABILITY],
         "fill": [StrOptions({"mean"}), Real],
@@ -80,10 +85,10 @@ class SpecAugment(Augmentation):
     def __init__(
         self,
         *,
-        time_mask=100,
+        time_mask=0.1,
         n_time_masks=2,
         max_time_share=1.0,
-        freq_mask=27,
+        freq_mask=0.125,
         n_freq_masks=2,
         probability=1.0,
         fill="mean",
@@ -103,9 +108,10 @@ class SpecAugment(Augmentation):
                              f"got {tuple(batch.x.shape)}.")  # fmt: skip
         n_clips, *_, n_mels, n_frames = batch.x.shape
         masked = random_state.uniform(size=(n_clips, 1)) < self.probability
-        widest = min(self.time_mask, int(self.max_time_share * n_frames))
-        bands = _stripes(random_state, n_clips, n_mels, self.freq_mask, self.n_freq_masks)
-        frames = _stripes(random_state, n_clips, n_frames, widest, self.n_time_masks)
+        widest_time = min(_width(self.time_mask, n_frames), int(self.max_time_share * n_frames))
+        widest_freq = _width(self.freq_mask, n_mels)
+        bands = _stripes(random_state, n_clips, n_mels, widest_freq, self.n_freq_masks)
+        frames = _stripes(random_state, n_clips, n_frames, widest_time, self.n_time_masks)
         return {"bands": torch.from_numpy(bands & masked), "frames": torch.from_numpy(frames & masked)}
 
     def apply(self, batch, params):
@@ -117,9 +123,14 @@ class SpecAugment(Augmentation):
         return batch._replace(x=torch.where(masked, fill, x))
 
 
+def _width(mask, size):
+    """Bands or frames of a mask that is given as a number of them or as a share of all."""
+    return min(mask, size) if isinstance(mask, Integral) else int(mask * size)
+
+
 def _stripes(random_state, n_clips, size, widest, n_stripes):
     """Mask of shape (n_clips, size), True inside of any of the stripes of a clip."""
-    width = random_state.randint(0, min(widest, size) + 1, size=(n_clips, n_stripes, 1))
+    width = random_state.randint(0, widest + 1, size=(n_clips, n_stripes, 1))
     start = random_state.randint(0, size - width + 1)
     place = np.arange(size)
     return ((start <= place) & (place < start + width)).any(axis=1)

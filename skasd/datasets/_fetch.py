@@ -40,6 +40,7 @@ _TIMEOUT = (10, 60)  # seconds to connect, and between two packets
 _CHUNK = 1 << 16  # bytes; a cut connection loses at most one chunk
 _ATTEMPTS = 5
 _PAUSE = 1.0  # seconds before the second attempt, doubled for each further one
+_BAD_MEMBERS = (errno.EEXIST, errno.EINVAL, errno.EISDIR, errno.ENAMETOOLONG, errno.ENOENT, errno.ENOTDIR)
 _CUT = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
 
 
@@ -265,6 +266,7 @@ def _download(session, archive, path, progress):
 
 
 def _continue_download(session, archive, path, progress):
+    path.touch()
     done = _size(path)
     if done == archive.size:
         return
@@ -305,7 +307,9 @@ def _unpack(path, archive, folder):
             with zipfile.ZipFile(path) as file:
                 _refuse_escapes(file, archive)
                 file.extractall(scratch)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+            if isinstance(error, OSError) and error.errno not in _BAD_MEMBERS:
+                raise
             raise ValueError(f"{archive.name} from {archive.url} is not a zip file that can be unpacked: {error}. "
                              "Nothing has been kept of it.") from error  # fmt: skip
         made = scratch / folder.name
@@ -323,10 +327,10 @@ def _refuse_escapes(file, archive):
     bad = [info.filename for info in file.infolist() if _leads_out(info)]
     if bad:
         raise ValueError(f"{archive.name} from {archive.url} has {len(bad)} members that lead out of its folder or are "
-                         f"not plain files: {', '.join(map(repr, bad[:10]))}. It has not been unpacked.")  # fmt: skip
+                         f"no plain files: {', '.join(map(repr, bad[:10]))}. It has not been unpacked.")  # fmt: skip
 
 
 def _leads_out(info):
     path = PureWindowsPath(info.filename)  # knows both slashes, and drives
     kind = stat.S_IFMT(info.external_attr >> 16)
-    return bool(path.anchor) or ".." in path.parts or kind not in (0, stat.S_IFREG, stat.S_IFDIR)
+    return bool(path.anchor) or not path.parts or ".." in path.parts or kind not in (0, stat.S_IFREG, stat.S_IFDIR)

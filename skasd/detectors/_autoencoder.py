@@ -148,7 +148,7 @@ class AutoencoderDetector(NetworkDetector):
     --------
     >>> import numpy as np
     >>> from skasd.detectors import AutoencoderDetector
-    >>> windows = np.random.default_rng(0).normal(size=(20, 30, 2)) @ np.array([[1.0, 1.0, 0.0], [0.0, 1.0, 1.0]])
+    >>> windows = np.random.default_rng(0).normal(size=(60, 30, 2)) @ np.array([[1.0, 1.0, 0.0], [0.0, 1.0, 1.0]])
     >>> detector = AutoencoderDetector(max_epochs=20, lr=0.01, device="cpu", random_state=0).fit(windows)
     >>> near, far = detector.score_samples([[2.0, 3.0, 1.0], [2.0, -3.0, 1.0]])
     >>> bool(near > far)
@@ -302,7 +302,7 @@ class _Error(nn.Module):
         self.network = network
 
     def forward(self, x):
-        return x - self.network(x)
+        return x - self.network(x.to(next(self.network.parameters()).dtype))
 
 
 class _MeanSquaredError(_Error):

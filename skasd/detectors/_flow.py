@@ -278,8 +278,13 @@ class SectionFlow(nn.Module):
               for step in range(transforms))
         )  # fmt: skip
 
-    def forward(self, x, section):
-        """Minus the log-likelihood of each row."""
+    def forward(self, x, section=None):
+        """Minus the log-likelihood of each row; of one section, it need not be named."""
+        if section is None:
+            if self.n_sections > 1:
+                raise ValueError(f"The flow has learned {self.n_sections} sections; give the number of that of each "
+                                 "row, as {'x': rows, 'section': numbers}.")  # fmt: skip
+            section = torch.zeros(len(x), dtype=torch.int64, device=x.device)
         return -self.log_prob(x, section)
 
     def gaussian_entropy(self):

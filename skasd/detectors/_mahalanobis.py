@@ -24,8 +24,8 @@ class MahalanobisDetector(BaseDetector):
         features; the sample covariance cannot, and is then an error.
 
     per_domain : bool, default=False
-        Whether each domain that `fit` has seen gets its own Gaussian. At least two rows of each are needed. The
-        domain is never needed to score.
+        Whether each domain that `fit` has seen gets its own Gaussian. At least three rows of each are needed (two with
+        ``covariance='oas'``). The domain is never needed to score.
 
     groups : dict of str to (slice or array-like of int), default=None
         Columns of each group of features. None takes all features as one group.
@@ -212,9 +212,10 @@ def _gaussian(sums, parts, covariance, place):
     """The Gaussian of the rows of some parts."""
     n_samples, mean, scatter = pooled([part.moments for part in parts], products)
     n_features = len(mean)
-    if n_samples < 2:
-        raise ValueError(f"n_samples={n_samples:.0f} row{place}, too few for a Gaussian. Use per_domain=False, or add "
-                         "normal clips.")  # fmt: skip
+    least = 3 if covariance == "ledoit_wolf" and n_features > 1 else 2  # of two rows Ledoit and Wolf shrink nothing
+    if n_samples < least:
+        raise ValueError(f"n_samples={n_samples:.0f} row{place}, too few for a Gaussian, which needs {least}. Add "
+                         "normal clips, or use per_domain=False.")  # fmt: skip
     if not scatter.any():
         raise ValueError(f"All {n_samples:.0f} training rows{place} are the same; a Gaussian needs rows that differ.")
     if covariance == "sample" and n_samples <= n_features:

@@ -1,5 +1,6 @@
 """Embeddings from a network that learns to tell sections or attributes apart."""
 
+import os
 from numbers import Integral, Real
 from pathlib import Path
 
@@ -570,6 +571,8 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
         train, valid = (ClipDataset(values, part, labels, domain, self.loader_) for part in rows)
         if checkpoint is not None:
             known = {} if domain is None else {"domain": domain}
+            if values.ndim == 1:
+                known["file_sizes"] = [os.path.getsize(path) for path in values]
             checkpoint.begin(self, seed, generator, clips=values, classes=labels, rows=np.concatenate(rows), **known)
         self._fit_net(
             EmbeddingNet,

@@ -141,7 +141,7 @@ def run_machine(system, train, test):
 
 def _check_scores(scores, test):
     if scores.shape != (len(test),):
-        raise ValueError(f"score_samples must give one score a clip, shape ({len(test)},); got shape {scores.shape}.")
+        raise ValueError(f"score_samples must give one score per clip, shape ({len(test)},); got shape {scores.shape}.")
     wrong = np.flatnonzero(~np.isfinite(scores))
     if wrong.size:
         names = test["path"][wrong] if "path" in test else wrong

@@ -55,7 +55,8 @@ class ResultsFolder:
             if not changed and len(run.anomaly_score) != n_clips:
                 raise ValueError(f"it has {len(run.anomaly_score)} scores for {n_clips} test clips")
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-            raise ValueError(f"{str(path)!r} is no result of an evaluation ({error!r}). Move it away, or give another "
+            reason = error if isinstance(error, ValueError) else "its content has another form"
+            raise ValueError(f"{str(path)!r} is no result of an evaluation: {reason}. Move it away, or give another "
                              "results folder.") from error  # fmt: skip
         if changed:
             raise ValueError(f"{str(path)!r} holds the result of another evaluation: other {changed}. It is neither "

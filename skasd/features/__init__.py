@@ -1,8 +1,8 @@
-"""From waveforms to what detectors work on: log-mel spectrograms, stacked frames, transformed fields.
+"""From waveforms to what detectors work on: spectrograms in dB, stacked frames, transformed fields.
 
 Conventions
 -----------
-- Spectrograms are (n_clips, n_mels, n_frames), float32, in dB; bands from low to high, frames in the order of time.
+- Spectrograms are (n_clips, n_bands, n_frames), float32, in dB; bands from low to high, frames in the order of time.
 - Sample rates and frequencies are in Hz; `n_fft`, `win_length` and `hop_length` are in samples.
 - Parameters of spectrograms have librosa's names, and the values are librosa's.
 """
@@ -10,5 +10,6 @@ Conventions
 from skasd.features._field_transformer import FieldTransformer
 from skasd.features._frame_stacker import FrameStacker
 from skasd.features._log_mel_spectrogram import LogMelSpectrogram
+from skasd.features._log_stft import LogSTFT
 
-__all__ = ["FieldTransformer", "FrameStacker", "LogMelSpectrogram"]
+__all__ = ["FieldTransformer", "FrameStacker", "LogMelSpectrogram", "LogSTFT"]

@@ -14,6 +14,7 @@ class FieldTransformer(VersionsMixin, TransformerMixin, BaseEstimator):
     """Any scikit-learn transformer, applied to one field of `Clips`: a scaler, a PCA, a normaliser.
 
     It is fitted on normal clips only. Windows are rows to it like any others. A plain array is transformed as it is.
+    The transformer computes in float64; of float32 the result is float32.
 
     Parameters
     ----------
@@ -78,7 +79,8 @@ class FieldTransformer(VersionsMixin, TransformerMixin, BaseEstimator):
         normal = training_rows(X, y)
         targets = None if y is None else np.repeat(np.asarray(y).ravel()[normal], n_windows or 1)
         with np.errstate(over="ignore", invalid="ignore"):
-            self.transformer_ = clone(self.transformer).fit(rows[np.repeat(normal, n_windows or 1)], targets)
+            rows = rows[np.repeat(normal, n_windows or 1)].astype(np.float64, copy=False)
+            self.transformer_ = clone(self.transformer).fit(rows, targets)
         return self
 
     def transform(self, X):
@@ -102,7 +104,9 @@ class FieldTransformer(VersionsMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         rows, n_windows = self._read(X, reset=False)
         with np.errstate(over="ignore", invalid="ignore"):
-            made = np.asarray(self.transformer_.transform(rows))
+            made = np.asarray(self.transformer_.transform(rows.astype(np.float64, copy=False)))
+            if made.dtype.kind == rows.dtype.kind == "f":
+                made = made.astype(np.promote_types(rows.dtype, np.float32), copy=False)
         self._check_finite(X, made, n_windows or 1)
         if n_windows:
             made = made.reshape(-1, n_windows, made.shape[1])

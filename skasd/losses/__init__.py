@@ -12,15 +12,19 @@ Conventions
 """
 
 from skasd.losses._base import ClassificationLoss, SoftmaxLoss
+from skasd.losses._branches import FeatureExchangeLoss, SubspaceLoss
 from skasd.losses._composed import FocalLoss, MultiTargetLoss
-from skasd.losses._cosine import AdaCosLoss, ArcFaceLoss, SubclusterAdaCosLoss
+from skasd.losses._cosine import AdaCosLoss, AdaProjLoss, ArcFaceLoss, SubclusterAdaCosLoss
 
 __all__ = [
     "AdaCosLoss",
+    "AdaProjLoss",
     "ArcFaceLoss",
     "ClassificationLoss",
+    "FeatureExchangeLoss",
     "FocalLoss",
     "MultiTargetLoss",
     "SoftmaxLoss",
     "SubclusterAdaCosLoss",
+    "SubspaceLoss",
 ]

@@ -43,6 +43,8 @@ class FocalLoss(ClassificationLoss):
     ------
     ValueError
         If a parameter is out of its range, or if there are more or fewer ``alpha`` than classes.
+    TypeError
+        If the other loss is not a `ClassificationLoss`.
 
     See Also
     --------
@@ -67,6 +69,9 @@ class FocalLoss(ClassificationLoss):
         if not gamma >= 0:
             raise ValueError(f"gamma must be at least 0; got {gamma}.")
         self.loss = loss(embedding_size, n_classes, **(loss_params or {}))
+        if not isinstance(self.loss, ClassificationLoss):
+            raise TypeError(f"FocalLoss weighs the logits of one head, so the other loss must be a ClassificationLoss, "
+                            f"such as AdaCosLoss; got {type(self.loss).__name__}.")  # fmt: skip
         self.gamma = gamma
         self.register_buffer("alpha", _check_alpha(alpha, n_classes))
 

@@ -1,4 +1,5 @@
 import math
+from numbers import Real
 
 import torch
 from torch import nn
@@ -6,7 +7,7 @@ from torch.nn import functional as F
 
 from skasd.losses._base import ClassificationLoss, check_at_least_one, full_precision
 
-__all__ = ["AdaCosLoss", "ArcFaceLoss", "SubclusterAdaCosLoss"]
+__all__ = ["AdaCosLoss", "AdaProjLoss", "ArcFaceLoss", "SubclusterAdaCosLoss"]
 
 _SMALLEST_SCALE = math.sqrt(2) * math.log(2)  # what three classes get: two would get 0, one -inf
 _LARGEST_SCALE = 64.0  # the scale of the ArcFace paper, the largest in common use
@@ -104,10 +105,10 @@ class ArcFaceLoss(_CosineLoss):
 class _AdaptiveScaleLoss(_CosineLoss):
     """AdaCos in general: a subclass says which cosines count for B, and how far an embedding is from its target."""
 
-    def __init__(self, embedding_size, n_classes, n_centers, trainable, dynamic):
+    def __init__(self, embedding_size, n_classes, n_centers, trainable, dynamic, scale):
         super().__init__(embedding_size, n_classes, n_centers, trainable)
         self.dynamic = dynamic
-        self.register_buffer("scale", torch.tensor(math.sqrt(2) * math.log(max(n_centers - 1, 2))))
+        self.register_buffer("scale", torch.tensor(scale))
 
     def logits(self, embedding):
         return self._pool(self.scale * self._cosine(embedding))
@@ -134,7 +135,8 @@ class _AdaptiveScaleLoss(_CosineLoss):
         return angles
 
     def _log_b(self, logits, target):
-        raise NotImplementedError(f"{type(self).__name__} must define _log_b(logits, target).")
+        others = (1 - target).clamp(min=0).log()
+        return (logits + others).flatten().logsumexp(dim=0) - math.log(len(logits))
 
 
 class AdaCosLoss(_AdaptiveScaleLoss):
@@ -191,11 +193,8 @@ class AdaCosLoss(_AdaptiveScaleLoss):
     """
 
     def __init__(self, embedding_size, n_classes, *, dynamic=True):
-        super().__init__(embedding_size, n_classes, n_centers=n_classes, trainable=True, dynamic=dynamic)
-
-    def _log_b(self, logits, target):
-        others = (1 - target).clamp(min=0).log()
-        return (logits + others).flatten().logsumexp(dim=0) - math.log(len(logits))
+        check_at_least_one(n_classes=n_classes)
+        super().__init__(embedding_size, n_classes, n_classes, True, dynamic, _fixed_scale(n_classes))
 
 
 class SubclusterAdaCosLoss(_AdaptiveScaleLoss):
@@ -259,8 +258,9 @@ class SubclusterAdaCosLoss(_AdaptiveScaleLoss):
     """
 
     def __init__(self, embedding_size, n_classes, *, n_subclusters=16, dynamic=True, trainable=False):
-        check_at_least_one(n_subclusters=n_subclusters)
-        super().__init__(embedding_size, n_classes, n_classes * n_subclusters, trainable, dynamic)
+        check_at_least_one(n_classes=n_classes, n_subclusters=n_subclusters)
+        n_centers = n_classes * n_subclusters
+        super().__init__(embedding_size, n_classes, n_centers, trainable, dynamic, _fixed_scale(n_centers))
         self.n_subclusters = n_subclusters
 
     def _pool(self, logits):
@@ -274,6 +274,107 @@ class SubclusterAdaCosLoss(_AdaptiveScaleLoss):
 
     def _by_class(self, values):
         return values.unflatten(1, (self.n_classes, self.n_subclusters))
+
+
+class AdaProjLoss(_AdaptiveScaleLoss):
+    r"""Softmax on the cosines between the embedding and its projections onto a subspace of each class.
+
+    A class has S unit vectors :math:`w_{cs}`. The logits are :math:`s \langle x, p_c \rangle`, with x the embedding
+    scaled to length 1 and
+
+    .. math:: p_c = \frac{\sum_s \langle x, w_{cs} \rangle w_{cs}}{\|\sum_s \langle x, w_{cs} \rangle w_{cs}\|}
+
+    so that a clip may be anywhere in the subspace of its class, where `SubclusterAdaCosLoss` draws it to one of S
+    points. If the scale is dynamic, training adapts it as in `AdaCosLoss`.
+
+    Parameters
+    ----------
+    embedding_size : int
+        Length of the embedding vectors.
+
+    n_classes : int
+        Number C of classes, at least 1.
+
+    subspace_size : int, default=16
+        Number S of vectors per class; published systems have 16 or 32.
+
+    initial_scale : {"vectors", "classes"} or float, default="vectors"
+        The scale s before training: ``"vectors"`` is :math:`\sqrt 2 \ln(C S - 1)`, as the paper has it, ``"classes"``
+        :math:`\sqrt 2 \ln(C - 1)`, as code in circulation has it; or a number above 0.
+
+    dynamic : bool, default=True
+        Whether training adapts the scale. Inference and validation never do.
+
+    trainable : bool, default=False
+        Whether the vectors are trained, or stay where they were drawn.
+
+    Attributes
+    ----------
+    scale : Tensor of shape ()
+        The scale, saved with the weights.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range.
+
+    See Also
+    --------
+    SubclusterAdaCosLoss : Draws a clip to the nearest of several centres.
+
+    Notes
+    -----
+    The vectors are drawn at random and not made orthogonal, so the sum is a projection only in expectation. An
+    embedding that is at right angles to all vectors of a class has the cosine 0. Apart from a number that is given, the
+    scale is at least 0.98, see `AdaCosLoss`.
+
+    References
+    ----------
+    .. [1] K. Wilkinghoff, "AdaProj: Adaptively Scaled Angular Margin Subspace Projections for Anomalous Sound Detection
+       with Auxiliary Classification Tasks", DCASE 2024 Workshop, arXiv:2403.14179.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skasd.losses import AdaProjLoss
+    >>> loss = AdaProjLoss(3, 2, subspace_size=2, initial_scale=1.0)
+    >>> plane, line = torch.eye(3)[:2], torch.eye(3)[2:].expand(2, 3)
+    >>> _ = loss.load_state_dict(loss.state_dict() | {"weight": torch.cat([plane, line])})
+    >>> loss.logits(torch.tensor([[3.0, 4.0, 0.0], [0.0, 3.0, 4.0]]))  # in the plane, and 37 degrees off the line
+    tensor([[1.0000, 0.0000],
+            [0.6000, 0.8000]])
+    """
+
+    def __init__(
+        self, embedding_size, n_classes, *, subspace_size=16, initial_scale="vectors", dynamic=True, trainable=False
+    ):
+        check_at_least_one(n_classes=n_classes, subspace_size=subspace_size)
+        n_vectors = n_classes * subspace_size
+        scale = _initial_scale(initial_scale, n_vectors, n_classes)
+        super().__init__(embedding_size, n_classes, n_vectors, trainable, dynamic, scale)
+
+    def _cosine(self, embedding):
+        return full_precision(self._projected_cosine, embedding, self.weight)
+
+    def _projected_cosine(self, embedding, weight):
+        embedding = F.normalize(embedding)
+        vectors = F.normalize(weight).unflatten(0, (self.n_classes, -1))
+        shares = torch.einsum("nd,csd->ncs", embedding, vectors)
+        projections = torch.einsum("ncs,csd->ncd", shares, vectors)
+        return torch.einsum("nd,ncd->nc", embedding, F.normalize(projections, dim=2))
+
+
+def _initial_scale(initial_scale, n_vectors, n_classes):
+    if isinstance(initial_scale, str) and initial_scale in ("vectors", "classes"):
+        return _fixed_scale(n_vectors if initial_scale == "vectors" else n_classes)
+    if not (isinstance(initial_scale, Real) and initial_scale > 0):
+        raise ValueError(f"initial_scale must be 'vectors', 'classes' or a number above 0; got {initial_scale!r}.")
+    return float(initial_scale)
+
+
+def _fixed_scale(n_centers):
+    """The scale that AdaCos has before it adapts; two centres would get 0 and one minus infinity."""
+    return math.sqrt(2) * math.log(max(n_centers - 1, 2))
 
 
 def _cosine_similarity(embedding, centers):

@@ -16,18 +16,25 @@ import importlib
 from skasd.networks._autoencoder import DenseAutoencoder
 from skasd.networks._front_ends import DualFeatureNetwork, LogMelLayer, WavegramLayer, WithFrontEnd
 from skasd.networks._mobilefacenet import MobileFaceNet
+from skasd.networks._multi_resolution import MultiResolutionNetwork
+from skasd.networks._spectrogram_resnet import SpectrogramResNet
+from skasd.networks._standardizer import BandStandardizer, learn_standardization
 
 _FROM_TIMM = {"EfficientNet": "_efficientnet", "MobileNetV2": "_mobilenet_v2"}
 
 __all__ = [
+    "BandStandardizer",
     "DenseAutoencoder",
     "DualFeatureNetwork",
     "EfficientNet",
     "LogMelLayer",
     "MobileFaceNet",
     "MobileNetV2",
+    "MultiResolutionNetwork",
+    "SpectrogramResNet",
     "WavegramLayer",
     "WithFrontEnd",
+    "learn_standardization",
 ]
 
 

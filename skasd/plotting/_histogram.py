@@ -130,7 +130,7 @@ class ScoreHistogramDisplay:
         """
         scores = np.asarray(scores, dtype=float)
         if scores.ndim != 1 or not scores.size or not np.isfinite(scores).all():
-            raise ValueError(f"scores must be one finite number a clip, shape (n_clips,); got shape {scores.shape} "
+            raise ValueError(f"scores must be one finite number per clip, shape (n_clips,); got shape {scores.shape} "
                              f"with {np.count_nonzero(~np.isfinite(scores))} NaN or infinite.")  # fmt: skip
         if threshold is not None and not np.isfinite(threshold):
             raise ValueError(f"threshold must be a finite number, or None; got {threshold!r}.")

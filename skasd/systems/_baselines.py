@@ -39,9 +39,9 @@ def autoencoder_baseline(*, preset="full", device="auto", verbose=0, random_stat
 
     Notes
     -----
-    The preset 'small' has 64 bands, half of the frames, and trains 30 epochs instead of 100. The baseline sets a tenth
-    of the clips aside but does not stop early, so all clips train here. The output starts at the mean of the first
-    vectors, not at zero, which is hundreds of steps away from a level of -60 dB.
+    The preset 'small' has 64 bands, half of the frames, and trains 30 epochs instead of 100. As in the baseline, a
+    tenth of the clips is set aside and training does not stop early; here the threshold comes from that tenth. The
+    output starts at the mean of the first vectors, not at zero, which is hundreds of steps away from a level of -60 dB.
 
     Examples
     --------

@@ -1,5 +1,6 @@
 """Audio files of every format of libsndfile, whole, damaged in every way, and things that are no audio files."""
 
+import io
 import os
 import socket
 import tempfile
@@ -16,7 +17,7 @@ from skasd.audio import AudioLoader, load_audio
 from skasd.features import LogMelSpectrogram
 
 WHOLE_BYTES = ("PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW")
-CANNOT_TELL = ("OGG", "MP3", "SDS", "MPC2K", "PAF", "PVF", "XI")  # nothing in them says how long they are
+CANNOT_TELL = ("PAF", "PVF", "IRCAM", "XI", "SD2")  # nothing in them says how long they are
 SUFFIX = {"WAVEX": "wav", "RF64": "wav", "AIFF": "aiff"}
 THINGS = (
     "missing",
@@ -60,15 +61,14 @@ DAMAGES = st.one_of(
 @cache
 def formats():
     """All formats, subtypes and byte orders that libsndfile writes and that tell themselves what they are."""
-    return [
+    known = [
         (name, subtype, endian)
         for name in soundfile.available_formats()
         for subtype in soundfile.available_subtypes(name)
         for endian in ("FILE", "LITTLE", "BIG")
-        if name != "RAW"
-        and not (subtype.startswith("MPEG") and (name, subtype) != ("MP3", "MPEG_LAYER_III"))
-        and soundfile.check_format(name, subtype, endian)
+        if name != "RAW" and soundfile.check_format(name, subtype, endian)
     ]
+    return [format for format in known if _write(Case("file", format), io.BytesIO())]
 
 
 @dataclass(frozen=True, repr=False)
@@ -123,16 +123,19 @@ def law(case):
             _look_at_thing(case, Path(folder))
             return
         path = Path(folder, f"sound.{SUFFIX.get(case.format[0], case.format[0].lower())}")
-        _write(case, path)
+        check(_write(case, path), "libsndfile cannot write it")
         wanted = _read(path)
         whole = _damage(case, path)
         reading = {"sample_rate": None} | dict(case.reading)
-        if whole and wanted is not None and case.signal not in STRANGE:
+        if whole and wanted is not None and len(wanted) and case.signal not in STRANGE:
             with must("reading a whole file"):
                 waveform = load_audio(path, sample_rate=None)
             check(len(waveform) == len(wanted), f"{len(waveform)} samples of {len(wanted)} that were written")
             error = np.abs(waveform - wanted).max()
-            check(error <= 1e-6, f"samples differ by {error:.3g} from those that libsndfile reads")
+            check(
+                error <= (2**-15 if case.format[1] == "PCM_16" else 1e-6),
+                f"samples differ by {error:.3g} from those that libsndfile reads",
+            )
         waveform = load_audio(path, **reading)
         _check_waveform(waveform, reading)
         if wanted is not None:
@@ -141,15 +144,15 @@ def law(case):
 
 
 def _write(case, path):
-    """Write the file, with fewer channels and another rate where its format has no such."""
+    """Write the file, with fewer channels and another rate where its format has no such; whether that can be done."""
     rate = case.sample_rate if case.format[1] in WHOLE_BYTES else min(case.sample_rate, 48000)  # or encoders crash
     for channels, plain in ((case.channels, rate), (1, rate), (case.channels, 16000), (1, 8000)):
         try:
             soundfile.write(path, _samples(case, channels), plain, case.format[1], case.format[2], case.format[0])
-            return
+            return True
         except (soundfile.SoundFileError, ValueError, TypeError):
             continue
-    raise AssertionError(f"{case.format} cannot be written")
+    return False
 
 
 def _read(path):
@@ -255,7 +258,10 @@ def _check_cut(case, wanted, waveform, reading):
 def _compare_ways(case, path, reading, waveform):
     """Among others, and by its path inside a spectrogram: always the same samples."""
     if reading["sample_rate"] is None:
-        reading = reading | {"sample_rate": soundfile.info(path).samplerate}
+        try:
+            reading = reading | {"sample_rate": soundfile.info(path).samplerate}
+        except soundfile.SoundFileError:  # the package reads more than libsndfile
+            return
     with must("AudioLoader on a file that load_audio reads"):
         rows = AudioLoader(**reading).fit_transform([path, path])
     check(np.array_equal(rows, [waveform, waveform]), "AudioLoader gives other samples than load_audio")

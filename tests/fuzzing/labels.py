@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.preprocessing import StandardScaler
 
+from fuzzing.drawing import mostly
 from fuzzing.judging import Sparing, check
 from skasd.augmentation import Mixup
 from skasd.clips import Clips
@@ -83,7 +84,7 @@ def cases():
             st.sampled_from(list(VALUES)).map(lambda name: (name,) * 12),
         ),
         st.sampled_from([0, 4, 6, 12]),
-        st.sampled_from(["list"] * 4 + list(HOLDERS)),
+        mostly(["list"], HOLDERS, 0.7),
         st.booleans(),
     )
 

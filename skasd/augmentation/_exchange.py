@@ -1,0 +1,172 @@
+import numpy as np
+import torch
+
+from skasd.augmentation._base import PROBABILITY, Augmentation, check_soft
+
+__all__ = ["FeatureExchange", "StatisticsExchange"]
+
+
+class _Exchange(Augmentation):
+    """Some clips get parts of others, and a soft target that says where each part is from."""
+
+    def _draw_exchange(self, random_state, n_clips, n_partners):
+        partners = np.stack([random_state.permutation(n_clips) for _ in range(n_partners)])
+        exchanged = random_state.uniform(size=n_clips) < self.probability
+        return {"partners": torch.from_numpy(partners), "exchanged": torch.from_numpy(exchanged)}
+
+    def _exchange_targets(self, targets, partners, exchanged):
+        return tuple(_name_sources(target, partners, exchanged, type(self).__name__) for target in targets)
+
+
+class FeatureExchange(_Exchange):
+    """Put embeddings together from the branches of several clips, and have the network tell which part is whose.
+
+    Of an embedding with M parts, those after the first are permuted over the batch, each with a permutation of its own.
+    The network then has to keep in each branch what tells clips apart, instead of leaving it to the easiest one. This
+    belongs behind the network, which is where `skasd.losses.FeatureExchangeLoss` puts it.
+
+    Parameters
+    ----------
+    branch_sizes : sequence of int
+        Length of each part of the embedding, at least two parts, such as ``MultiResolutionNetwork().branch_sizes``.
+
+    probability : float, default=0.5
+        Probability that a clip's parts are exchanged, in [0, 1].
+
+    See Also
+    --------
+    skasd.losses.FeatureExchangeLoss : Exchanges while training, with a head for the new classes.
+    StatisticsExchange : Exchanges the statistics of spectrograms.
+
+    Notes
+    -----
+    C classes become C (M + 1): a clip that stays as it is keeps its class k, and a clip of parts has the share 1 / M in
+    each of the classes k + C m, with k the class of the clip that part m = 1, ..., M is from.
+
+    References
+    ----------
+    .. [1] K. Wilkinghoff, "Self-Supervised Learning for Anomalous Sound Detection", ICASSP 2024, arXiv:2312.09578.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skasd.augmentation import Batch, FeatureExchange
+    >>> embedding = torch.tensor([[1.0, 1.0, 1.0], [2.0, 2.0, 2.0]])
+    >>> batch = Batch(embedding, targets=(torch.eye(2),))
+    >>> exchanged = FeatureExchange(branch_sizes=(1, 2), probability=1.0)(batch, torch.Generator().manual_seed(0))
+    >>> exchanged.x
+    tensor([[1., 2., 2.],
+            [2., 1., 1.]])
+    >>> exchanged.targets[0]  # two classes as they are, two of the first part, two of the second
+    tensor([[0.0000, 0.0000, 0.5000, 0.0000, 0.0000, 0.5000],
+            [0.0000, 0.0000, 0.0000, 0.5000, 0.5000, 0.0000]])
+    """
+
+    _parameter_constraints: dict = {"branch_sizes": [tuple, list], "probability": [PROBABILITY]}
+    works_on = "embedding"
+
+    def __init__(self, *, branch_sizes, probability=0.5):
+        self.branch_sizes = branch_sizes
+        self.probability = probability
+
+    def n_classes(self, n_classes):
+        return tuple(number * (len(self.branch_sizes) + 1) for number in n_classes)
+
+    def draw(self, batch, generator):
+        random_state, sizes = self._random_state(batch, generator), tuple(self.branch_sizes)
+        if len(sizes) < 2 or batch.x.ndim != 2 or sum(sizes) != batch.x.shape[1]:
+            raise ValueError(f"FeatureExchange wants embeddings (batch, d) of at least two parts with d the sum of "
+                             f"branch_sizes={sizes}; got shape {tuple(batch.x.shape)}.")  # fmt: skip
+        return self._draw_exchange(random_state, len(batch.x), len(sizes) - 1)
+
+    def apply(self, batch, params):
+        partners, exchanged = params["partners"].to(batch.x.device), params["exchanged"].to(batch.x.device)
+        first, *others = batch.x.split(tuple(self.branch_sizes), dim=1)
+        mixed = [
+            torch.where(exchanged[:, None], part[partner], part) for part, partner in zip(others, partners, strict=True)
+        ]
+        return batch._replace(
+            x=torch.cat([first, *mixed], dim=1), targets=self._exchange_targets(batch.targets, partners, exchanged)
+        )
+
+
+class StatisticsExchange(_Exchange):
+    """Give a spectrogram the level and the spread of another clip in each band, and have the network tell.
+
+    Of each band, the mean and the standard deviation over time are exchanged for those of another clip of the batch;
+    what remains of the clip is its course in time. Such a clip is a new class, which keeps a network from telling
+    classes apart by the mean spectrum alone.
+
+    Parameters
+    ----------
+    probability : float, default=0.5
+        Probability that a clip's statistics are exchanged, in [0, 1].
+
+    See Also
+    --------
+    FeatureExchange : Exchanges parts of embeddings.
+    Mixup : Mixes clips and their targets.
+
+    Notes
+    -----
+    C classes become 3 C: a clip that stays as it is keeps its class k, and a clip of two has the share 1 / 2 in k + C,
+    with k its own class, and in j + 2 C, with j the class of the other clip. A band that is constant over time becomes
+    the other clip's mean.
+
+    References
+    ----------
+    .. [1] K. Wilkinghoff, "Self-Supervised Learning for Anomalous Sound Detection", ICASSP 2024, arXiv:2312.09578.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skasd.augmentation import Batch, StatisticsExchange
+    >>> batch = Batch(torch.tensor([[[1.0, 3.0, 1.0, 3.0]], [[0.0, 0.0, 8.0, 8.0]]]), targets=(torch.eye(2),))
+    >>> exchanged = StatisticsExchange(probability=1.0)(batch, torch.Generator().manual_seed(0))
+    >>> exchanged.x[:, 0]
+    tensor([[0., 8., 0., 8.],
+            [1., 1., 3., 3.]])
+    >>> exchanged.targets[0]
+    tensor([[0.0000, 0.0000, 0.5000, 0.0000, 0.0000, 0.5000],
+            [0.0000, 0.0000, 0.0000, 0.5000, 0.5000, 0.0000]])
+    """
+
+    _parameter_constraints: dict = {"probability": [PROBABILITY]}
+    works_on = "log_mel"
+
+    def __init__(self, *, probability=0.5):
+        self.probability = probability
+
+    def n_classes(self, n_classes):
+        return tuple(3 * number for number in n_classes)
+
+    def draw(self, batch, generator):
+        random_state = self._random_state(batch, generator)
+        if batch.x.ndim < 3:
+            raise ValueError(f"StatisticsExchange wants spectrograms of shape (batch, n_bands, n_frames); "
+                             f"got {tuple(batch.x.shape)}.")  # fmt: skip
+        return self._draw_exchange(random_state, len(batch.x), 1)
+
+    def apply(self, batch, params):
+        x = batch.x
+        partners, exchanged = params["partners"].to(x.device), params["exchanged"].to(x.device)
+        variance, mean = torch.var_mean(x, dim=-1, correction=0, keepdim=True)
+        std = variance.clamp(min=torch.finfo(x.dtype).tiny).sqrt()
+        rounding = 16 * torch.finfo(x.dtype).eps * mean.abs()
+        course = (x - mean) / torch.where(std > rounding, std, torch.inf)
+        (partner,) = partners
+        mixed = course * std[partner] + mean[partner]
+        return batch._replace(
+            x=torch.where(exchanged.view(-1, *(1,) * (x.ndim - 1)), mixed, x),
+            targets=self._exchange_targets(batch.targets, partners, exchanged),
+        )
+
+
+def _name_sources(target, partners, exchanged, owner):
+    """Classes of clips as they are, and then of each source of the exchanged ones."""
+    check_soft(target, owner)
+    sources = [target, *(target[partner] for partner in partners)]
+    shares = [source / len(sources) for source in sources]
+    as_it_is = torch.cat([target, *map(torch.zeros_like, shares)], dim=1)
+    in_parts = torch.cat([torch.zeros_like(target), *shares], dim=1)
+    return torch.where(exchanged[:, None], in_parts, as_it_is)

@@ -1,0 +1,232 @@
+"""Losses for embeddings whose parts come from branches of a network."""
+
+import torch
+from torch import nn
+
+from skasd.augmentation import Batch, FeatureExchange
+from skasd.losses._cosine import SubclusterAdaCosLoss
+
+__all__ = ["FeatureExchangeLoss", "SubspaceLoss"]
+
+
+class _BranchLoss(nn.Module):
+    """A loss on the whole embedding, with centres that stay where they were drawn, and others beside it."""
+
+    def __init__(self, embedding_size, n_classes, branch_sizes, loss, loss_params):
+        super().__init__()
+        self.branch_sizes = tuple(branch_sizes)
+        if sum(self.branch_sizes) != embedding_size:
+            raise ValueError(f"branch_sizes must add up to the length of the embedding, {embedding_size}; got "
+                             f"{self.branch_sizes}. A network with branches names theirs as branch_sizes.")  # fmt: skip
+        self.whole = loss(embedding_size, n_classes, trainable=False, **(loss_params or {}))
+
+    def logits(self, embedding):
+        """Class scores of the loss on the whole embedding, for inference.
+
+        Parameters
+        ----------
+        embedding : Tensor of shape (batch, embedding_size)
+
+        Returns
+        -------
+        logits : Tensor of shape (batch, n_classes)
+            Higher = more like the class.
+        """
+        return self.whole.logits(embedding)
+
+
+class SubspaceLoss(_BranchLoss):
+    """A loss on the whole embedding and one on each branch's part of it, so that no branch leaves the work to others.
+
+    The head on the whole embedding has centres that stay where they were drawn, those on the branches train theirs. The
+    losses are added.
+
+    Parameters
+    ----------
+    embedding_size : int
+        Length of the embedding vectors.
+
+    n_classes : int
+        Number of classes, at least 1.
+
+    branch_sizes : sequence of int
+        Length of each branch's part of the embedding, such as ``MultiResolutionNetwork().branch_sizes``.
+
+    loss : callable, default=SubclusterAdaCosLoss
+        Makes each head: ``loss(embedding_size, n_classes, trainable=..., **loss_params)``, such as `AdaProjLoss`.
+
+    loss_params : dict, default=None
+        Further parameters of the heads, such as ``{"dynamic": False}``.
+
+    Attributes
+    ----------
+    whole : torch.nn.Module
+        The loss on the whole embedding.
+
+    branches : torch.nn.ModuleList
+        The losses on the branches.
+
+    Raises
+    ------
+    ValueError
+        If ``branch_sizes`` do not add up to ``embedding_size``.
+
+    See Also
+    --------
+    FeatureExchangeLoss : Has the network tell from which clip each part is.
+    skasd.networks.MultiResolutionNetwork : A network with branches.
+
+    References
+    ----------
+    .. [1] T. Fujimura, K. Wilkinghoff, K. Imoto and T. Toda, "ASDKit: A Toolkit for Comprehensive Evaluation of
+       Anomalous Sound Detection Methods", DCASE 2025 Workshop, arXiv:2507.10264.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skasd.losses import SubspaceLoss
+    >>> loss = SubspaceLoss(8, 3, branch_sizes=(4, 4))
+    >>> loss(torch.randn(5, 8), torch.tensor([0, 1, 2, 0, 1])).shape
+    torch.Size([])
+    >>> [head.weight.requires_grad for head in (loss.whole, *loss.branches)]
+    [False, True, True]
+    """
+
+    def __init__(self, embedding_size, n_classes, *, branch_sizes, loss=SubclusterAdaCosLoss, loss_params=None):
+        super().__init__(embedding_size, n_classes, branch_sizes, loss, loss_params)
+        self.branches = nn.ModuleList(
+            loss(size, n_classes, trainable=True, **(loss_params or {})) for size in self.branch_sizes
+        )
+
+    def forward(self, embedding, target):
+        """Sum of the mean losses of a batch, on the whole embedding and on each part.
+
+        Parameters
+        ----------
+        embedding : Tensor of shape (batch, embedding_size)
+
+        target : Tensor of shape (batch,) or (batch, n_classes)
+            Whole numbers, or soft.
+
+        Returns
+        -------
+        loss : Tensor of shape ()
+            Lower = the classes are told apart better.
+
+        Raises
+        ------
+        ValueError
+            If the shape of the embedding or of the target is wrong.
+        """
+        whole = self.whole(embedding, target)
+        parts = embedding.split(self.branch_sizes, dim=1)
+        return whole + sum(branch(part, target) for branch, part in zip(self.branches, parts, strict=True))
+
+
+class FeatureExchangeLoss(_BranchLoss):
+    """A loss on embeddings as they are, and one on embeddings whose parts come from several clips.
+
+    In training, `skasd.augmentation.FeatureExchange` puts embeddings together from the branches of different clips, and
+    a second head with classes of its own tells which part is from which class. Its centres are trained, those of the
+    first head stay where they were drawn. The losses are added. In evaluation there is only the first.
+
+    Parameters
+    ----------
+    embedding_size : int
+        Length of the embedding vectors.
+
+    n_classes : int
+        Number of classes C, at least 1. With M branches the second head has C (M + 1).
+
+    branch_sizes : sequence of int
+        Length of each branch's part of the embedding, such as ``MultiResolutionNetwork().branch_sizes``.
+
+    loss : callable, default=SubclusterAdaCosLoss
+        Makes each head: ``loss(embedding_size, n_classes, trainable=..., **loss_params)``, such as `AdaProjLoss`.
+
+    loss_params : dict, default=None
+        Further parameters of the heads, such as ``{"dynamic": False}``.
+
+    probability : float, default=0.5
+        Probability that a clip's parts are exchanged, in [0, 1].
+
+    Attributes
+    ----------
+    whole : torch.nn.Module
+        The loss on embeddings as they are.
+
+    exchanged : torch.nn.Module
+        The loss on exchanged ones.
+
+    Raises
+    ------
+    ValueError
+        If ``branch_sizes`` do not add up to ``embedding_size``.
+
+    See Also
+    --------
+    SubspaceLoss : A loss on each branch.
+    skasd.augmentation.FeatureExchange : What is exchanged, and the classes that come of it.
+
+    Notes
+    -----
+    What is exchanged is drawn from torch's own generator on the CPU, as dropout is.
+
+    References
+    ----------
+    .. [1] K. Wilkinghoff, "Self-Supervised Learning for Anomalous Sound Detection", ICASSP 2024, arXiv:2312.09578.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skasd.losses import FeatureExchangeLoss
+    >>> loss = FeatureExchangeLoss(8, 3, branch_sizes=(4, 4))
+    >>> loss(torch.randn(5, 8), torch.tensor([0, 1, 2, 0, 1])).shape
+    torch.Size([])
+    >>> loss.whole.n_classes, loss.exchanged.n_classes
+    (3, 9)
+    """
+
+    def __init__(
+        self,
+        embedding_size,
+        n_classes,
+        *,
+        branch_sizes,
+        loss=SubclusterAdaCosLoss,
+        loss_params=None,
+        probability=0.5,
+    ):
+        super().__init__(embedding_size, n_classes, branch_sizes, loss, loss_params)
+        self.exchange = FeatureExchange(branch_sizes=self.branch_sizes, probability=probability)
+        (n_exchanged,) = self.exchange.n_classes((n_classes,))
+        self.exchanged = loss(embedding_size, n_exchanged, trainable=True, **(loss_params or {}))
+
+    def forward(self, embedding, target):
+        """Mean loss of a batch; in training, that of the exchanged batch besides.
+
+        Parameters
+        ----------
+        embedding : Tensor of shape (batch, embedding_size)
+
+        target : Tensor of shape (batch,) or (batch, n_classes)
+            Whole numbers, or soft.
+
+        Returns
+        -------
+        loss : Tensor of shape ()
+            Lower = the classes are told apart better.
+
+        Raises
+        ------
+        ValueError
+            If the shape of the embedding or of the target is wrong.
+        """
+        loss = self.whole(embedding, target)
+        if not self.training:
+            return loss
+        if not target.is_floating_point():
+            target = nn.functional.one_hot(target.long(), self.whole.n_classes).float()
+        embedding = embedding.to(torch.promote_types(embedding.dtype, torch.float32))
+        batch = self.exchange(Batch(embedding, (target,)), torch.default_generator)
+        return loss + self.exchanged(batch.x, *batch.targets)

@@ -1,0 +1,109 @@
+"""A residual network that keeps the bands of a spectrogram apart to the end."""
+
+import torch
+from torch import nn
+
+from skasd.networks._inputs import as_images
+from skasd.networks._residual import ResidualTrunk, flat_head
+from skasd.networks._standardizer import BandStandardizer
+
+__all__ = ["SpectrogramResNet"]
+
+
+class SpectrogramResNet(nn.Module):
+    """A small residual network whose embedding knows in which band something is loud.
+
+    Where networks for images average over the whole last map, this one takes the mean and the maximum over time of each
+    channel in each band: the mean hears what is steady, the maximum what is short, and a sound an octave higher is
+    another sound. Its input is standardised band by band, see `BandStandardizer`.
+
+    The number of bands comes from the first batch, the number of frames is free.
+
+    Parameters
+    ----------
+    in_channels : int, default=1
+        Channels of the input.
+
+    channels : sequence of int, default=(16, 32, 64, 128)
+        Channels of the stages; each after the first halves bands and frames.
+
+    stem_stride : {2, 4}, default=2
+        By how much the first layers narrow bands and frames: 2 by a convolution, 4 with a max-pool behind it, at about
+        a quarter of the work. The finer map shows shorter sounds in narrower bands.
+
+    embedding_size : int, default=128
+        Length of the embedding.
+
+    Raises
+    ------
+    ValueError
+        If ``stem_stride`` is neither 2 nor 4.
+
+    See Also
+    --------
+    MultiResolutionNetwork : The same blocks on spectrograms of several resolutions.
+    BandStandardizer : What brings all bands to one scale.
+    MobileFaceNet : Has a weight for every place of the last map instead.
+
+    Notes
+    -----
+    The blocks are those of `MultiResolutionNetwork`, without biases and with batch norms without weights. Stages are
+    the stem, each pair of blocks, and the embedding. Inputs of less than 7 bands or frames (11 with
+    ``stem_stride=4``) are padded with zeros.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skasd.networks import SpectrogramResNet
+    >>> network = SpectrogramResNet().eval()
+    >>> network(torch.zeros(2, 64, 157)).shape
+    torch.Size([2, 128])
+    >>> [stage.shape[1] for stage in network.forward_stages(torch.zeros(2, 64, 313))]
+    [16, 16, 32, 64, 128, 128]
+    """
+
+    def __init__(self, *, in_channels=1, channels=(16, 32, 64, 128), stem_stride=2, embedding_size=128):
+        super().__init__()
+        self.in_channels = in_channels
+        self.standardizer = BandStandardizer()
+        self.trunk = ResidualTrunk(channels, in_channels, stem_stride)
+        self.head = flat_head(embedding_size)
+
+    def forward(self, x):
+        """Embed spectrograms.
+
+        Parameters
+        ----------
+        x : Tensor of shape (batch, n_bands, n_frames) or (batch, in_channels, n_bands, n_frames)
+
+        Returns
+        -------
+        embedding : Tensor of shape (batch, embedding_size)
+
+        Raises
+        ------
+        ValueError
+            If the number of channels or bands is not what the network is built for.
+        """
+        return self._embed(self._maps(x)[-1])
+
+    def forward_stages(self, x):
+        """The mean of each stage's map, and the embedding.
+
+        Parameters
+        ----------
+        x : Tensor of shape (batch, n_bands, n_frames) or (batch, in_channels, n_bands, n_frames)
+
+        Returns
+        -------
+        stages : list of Tensor of shape (batch, channels)
+        """
+        maps = self._maps(x)
+        return [*(each.mean((2, 3)) for each in maps), self._embed(maps[-1])]
+
+    def _maps(self, x):
+        x = as_images(x, channels=(self.in_channels,), smallest=1, owner="SpectrogramResNet")
+        return self.trunk.forward_stages(self.standardizer(x))
+
+    def _embed(self, x):
+        return self.head(torch.cat([x.mean(3), x.amax(3)], dim=1))
