@@ -23,7 +23,7 @@ from skasd._validation import (
 from skasd._versions import VersionsMixin
 from skasd.clips import Clips, recording_numbers
 from skasd.detectors._held_out import first_copies, first_in_domain, joined, rows_of_windows, score_left_out, take
-from skasd.detectors._numbers import VALUES_AT_ONCE, RowError, as_numbers, check_finite, listed
+from skasd.detectors._numbers import VALUES_AT_ONCE, RowError, as_numbers, check_finite, listed, numbered
 from skasd.detectors._threshold import Threshold, score_at
 
 
@@ -93,8 +93,13 @@ class BaseDetector(VersionsMixin, OutlierMixin, BaseEstimator, metaclass=ABCMeta
 
     def _score_parts(self, model, rows, part):
         """Scores of the rows of each part by a model of the others; overridden where that costs less than a fit."""
-        scores = [self._score(self._fit_rows(rows[part != out]), rows.X[part == out]) for out in range(part.max() + 1)]
-        return np.concatenate(scores)[np.argsort(np.argsort(part, kind="stable"), kind="stable")]
+        scores = []
+        for out in range(part.max() + 1):
+            with numbered(np.flatnonzero(part != out)):
+                model = self._fit_rows(rows[part != out])
+            with numbered(np.flatnonzero(part == out)):
+                scores.append(self._score(model, rows.X[part == out]))
+        return np.concatenate(scores)[np.argsort(np.argsort(part, kind="stable"))]
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
@@ -123,8 +128,9 @@ class BaseDetector(VersionsMixin, OutlierMixin, BaseEstimator, metaclass=ABCMeta
         Warns
         -----
         UserWarning
-            If ``threshold="gamma"`` and the distribution does not fit the training scores, so that their quantile is
-            taken instead; if labels are 0 and 1 alone, so that clips of both train, and 1 may be meant as anomalous.
+            If all training clips of a section come from one recording, so that its threshold cannot be trusted; if
+            labels are 0 and 1 alone, so that clips of both train, and 1 may be meant as anomalous. When the threshold
+            is first read: if too few recordings are left for a model, or if a gamma distribution does not fit.
         """
         windows = self._check_windows(X, reset=True)
         normal = training_rows(X, y)
@@ -242,6 +248,8 @@ class BaseDetector(VersionsMixin, OutlierMixin, BaseEstimator, metaclass=ABCMeta
         try:
             with np.errstate(over="ignore", invalid="ignore"):
                 scores = self._score_training(model, rows)
+        except RowError as error:
+            raise ValueError(_named_clip(rows.section, clips[error.row // n_windows], error)) from error
         except ValueError as error:
             if n_groups == len(clips):
                 raise ValueError(f"{_named(rows.section)}: no threshold can be set, since without some of the "
@@ -288,7 +296,10 @@ class BaseDetector(VersionsMixin, OutlierMixin, BaseEstimator, metaclass=ABCMeta
         _, values = read_field(X, self._field, owner=type(self).__name__)
         values = as_numbers(values, self._field)
         flat = values.reshape(-1, values.shape[2]) if np.ndim(values) == 3 else values
-        flat = validate_data(self, flat, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite=False)
+        try:
+            flat = validate_data(self, flat, reset=reset, dtype=[np.float64, np.float32], ensure_all_finite=False)
+        except OverflowError as error:
+            raise ValueError(f"The {self._field} holds a number beyond float64: {error}.") from error
         windows = flat.reshape(len(values), -1, flat.shape[1])
         check_finite(windows, self._field)
         return windows
@@ -331,9 +342,13 @@ def _naming(section, clips, n_windows):
         with np.errstate(over="ignore", invalid="ignore"):
             yield
     except RowError as error:
-        raise ValueError(f"{_named(section)}, clip {clips[error.row // n_windows]}: {error}") from error
+        raise ValueError(_named_clip(section, clips[error.row // n_windows], error)) from error
     except ValueError as error:
         raise ValueError(f"{_named(section)}: {error}") from error
+
+
+def _named_clip(section, clip, error):
+    return f"{_named(section)}, clip {clip}: {error}"
 
 
 def _check_scores(scores, clips, values):

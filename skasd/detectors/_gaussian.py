@@ -41,11 +41,14 @@ def pooled(parts, sums):
     n = np.array([part.n for part in parts])
     means = np.stack([part.mean for part in parts])
     mean = n @ means / max(n.sum(), _TINY)
-    return Moments(n.sum(), mean, sum(part.scatter for part in parts) + sums(means - mean, n))
+    scatter = sums(means - mean, n)
+    for part in parts:
+        scatter += part.scatter
+    return Moments(n.sum(), mean, scatter)
 
 
-def whitening(covariance):
-    """Inverse of the lower Cholesky factor: the matrix that makes the covariance one."""
+def cholesky_factor(covariance):
+    """Lower Cholesky factor of a covariance that can be inverted."""
     try:
         factor = cholesky(covariance, lower=True)
     except LinAlgError as error:
@@ -53,7 +56,12 @@ def whitening(covariance):
     unexplained = np.diag(factor) ** 2 / np.diag(covariance)  # share of each variance that those before do not tell
     if not unexplained.min() > len(factor) * _SINGULAR:
         raise ValueError(_NOT_INVERTIBLE)
-    return dtrtri(factor, lower=1)[0]
+    return factor
+
+
+def whitening(covariance):
+    """Inverse of the lower Cholesky factor: the matrix that makes the covariance one."""
+    return dtrtri(cholesky_factor(covariance), lower=1)[0]
 
 
 _NOT_INVERTIBLE = (

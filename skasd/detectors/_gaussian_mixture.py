@@ -1,14 +1,16 @@
 """Gaussian mixture detector."""
 
+from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
-from scipy.special import logsumexp, softmax
+from scipy.linalg import solve_triangular
+from scipy.special import softmax
 from sklearn.mixture import GaussianMixture
 
 from skasd._validation import Interval, StrOptions
 from skasd.detectors._base import BaseDetector
-from skasd.detectors._gaussian import moments, pooled, products, squares, whitening
+from skasd.detectors._gaussian import cholesky_factor, moments, pooled, products, squares
 from skasd.detectors._held_out import first_copies
 from skasd.detectors._numbers import RowError
 from skasd.detectors._oversampling import as_seed, oversample_target
@@ -181,21 +183,25 @@ class GaussianMixtureDetector(BaseDetector):
         return X, parents
 
     def _score(self, model, X):
-        return self._density(model.weights_, _log_densities(X, model.means_, self._model_factors(model)))
+        return self._density(model.weights_, self._log_densities(model, X))
 
-    def _model_factors(self, model):
-        tied = self.covariance_type == "tied"
-        return [model.precisions_cholesky_] * len(model.means_) if tied else model.precisions_cholesky_
+    def _log_densities(self, model, X):
+        factors = model.precisions_cholesky_
+        factors = [factors] * len(model.means_) if self.covariance_type == "tied" else factors
+        return _log_densities(X, model.means_, [_multiply(factor, X.shape[1]) for factor in factors])
+
+    def _shares(self, model, X):
+        """Share (n, n_components) of each row in each component."""
+        return softmax(np.log(model.weights_) + self._log_densities(model, X), axis=1)
 
     def _density(self, weights, log_densities):
         if self.density == "mixture":
-            return logsumexp(log_densities, b=weights, axis=1)
+            return np.logaddexp.reduce(np.log(weights) + log_densities, axis=1)
         return log_densities.max(axis=1)
 
     def _score_parts(self, model, rows, part):
         X, parents = self._oversampled(rows.X, rows.domain)
-        densities = _log_densities(X, model.means_, self._model_factors(model))
-        shares = softmax(np.log(model.weights_) + densities, axis=1)
+        shares = np.ones((len(X), 1)) if self.n_components == 1 else self._shares(model, X)
         sums = squares if self.covariance_type in ("diag", "spherical") else products
 
         def of_rows(mask):
@@ -205,9 +211,11 @@ class GaussianMixtureDetector(BaseDetector):
         parts = [of_rows(real & (part_of[:, 0] == number)) for number in range(n_parts)]
         scores = np.empty(len(part))
         for out in range(n_parts):
-            made = of_rows(~real & (part_of != out).all(axis=1))
-            others = [pooled(component, sums) for component in zip(*parts[:out], *parts[out + 1 :], made, strict=True)]
-            scores[part == out] = self._score_components(others, rows.X[part == out])
+            others = parts[:out] + parts[out + 1 :]
+            if not real.all():
+                others.append(of_rows(~real & (part_of != out).all(axis=1)))
+            components = [pooled(component, sums) for component in zip(*others, strict=True)]
+            scores[part == out] = self._score_components(components, rows.X[part == out])
         return scores
 
     def _score_components(self, components, X):
@@ -216,33 +224,52 @@ class GaussianMixtureDetector(BaseDetector):
         if not components:
             raise ValueError("No component keeps a training row.")
         n, means, _ = zip(*components, strict=True)
-        factors = _factors(components, self.covariance_type, self.reg_covar)
-        return self._density(np.array(n) / sum(n), _log_densities(X, means, factors))
+        whiteners = _whiteners(components, self.covariance_type, self.reg_covar)
+        return self._density(np.array(n) / sum(n), _log_densities(X, means, whiteners))
 
 
-def _log_densities(X, means, factors):
-    """Log density (n, n_components) of each component; its factor whitens rows, as a matrix, a vector or a number."""
+def _log_densities(X, means, whiteners):
+    """Log density (n, n_components) of each component."""
     columns = []
-    for mean, factor in zip(means, factors, strict=True):
-        is_matrix = np.ndim(factor) == 2
-        white = (X - mean) @ factor if is_matrix else (X - mean) * factor
-        scales = np.broadcast_to(np.diag(factor) if is_matrix else factor, X.shape[1])
+    for mean, (whiten, log_scale) in zip(means, whiteners, strict=True):
+        white = whiten(X - mean)
         squared = np.einsum("ij,ij->i", white, white)
-        columns.append(np.log(scales).sum() - (squared + X.shape[1] * np.log(2 * np.pi)) / 2)
+        columns.append(log_scale - (squared + X.shape[1] * np.log(2 * np.pi)) / 2)
     return np.column_stack(columns)
 
 
-def _factors(components, covariance_type, reg_covar):
-    """What whitens the rows of each component, as scikit-learn's ``precisions_cholesky_``."""
-    n, _, scatters = zip(*components, strict=True)
+def _multiply(factor, n_features):
+    """What whitens rows, and its log determinant: a product with a matrix, a vector or a number."""
+    if np.ndim(factor) == 2:
+        return lambda rows: rows @ factor, np.log(np.diag(factor)).sum()
+    return lambda rows: rows * factor, np.log(np.broadcast_to(factor, n_features)).sum()
+
+
+def _solve(covariance):
+    """What whitens rows, and its log determinant, without the inverse that takes as long as the factor."""
+    factor = cholesky_factor(covariance)
+    return partial(_solve_rows, factor), -np.log(np.diag(factor)).sum()
+
+
+def _solve_rows(factor, rows):
+    return solve_triangular(factor, rows.T, lower=True, check_finite=False).T
+
+
+def _whiteners(components, covariance_type, reg_covar):
+    """What whitens the rows of each component, and its log determinant."""
+    n, means, scatters = zip(*components, strict=True)
     if covariance_type == "tied":
-        covariance = sum(scatters) / sum(n)
-        covariance.flat[:: len(covariance) + 1] += reg_covar
-        return [whitening(covariance).T] * len(n)
-    covariances = [scatter / weight for scatter, weight in zip(scatters, n, strict=True)]
+        return [_solve(_raised(sum(scatters) / sum(n), reg_covar))] * len(n)
     if covariance_type == "full":
-        return [whitening(covariance + reg_covar * np.eye(len(covariance))).T for covariance in covariances]
-    variances = np.array(covariances) + reg_covar
-    if not variances.all():
+        return [_solve(_raised(scatter / weight, reg_covar)) for scatter, weight in zip(scatters, n, strict=True)]
+    variances = [scatter / weight + reg_covar for scatter, weight in zip(scatters, n, strict=True)]
+    if not np.all(variances):
         raise ValueError("A feature of a component is constant. Raise reg_covar.")
-    return 1 / np.sqrt(variances if covariance_type == "diag" else variances.mean(axis=1))
+    if covariance_type == "spherical":
+        variances = [variance.mean() for variance in variances]
+    return [_multiply(1 / np.sqrt(variance), len(means[0])) for variance in variances]
+
+
+def _raised(covariance, reg_covar):
+    covariance.flat[:: len(covariance) + 1] += reg_covar
+    return covariance

@@ -7,6 +7,8 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from skasd.detectors._numbers import RowError
+
 _N_PARTS = 10
 
 
@@ -68,6 +70,8 @@ def score_left_out(score, rows):
     for n_parts in dict.fromkeys((min(_N_PARTS, n_groups), n_groups)):
         try:
             return score(_deal_out(rows, n_parts))
+        except RowError:  # one row is at fault, in whichever parts
+            raise
         except ValueError as error:
             too_few = error
     raise too_few

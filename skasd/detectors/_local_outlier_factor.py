@@ -9,6 +9,7 @@ from skasd._validation import Interval, StrOptions
 from skasd.detectors._base import BaseDetector
 from skasd.detectors._held_out import first_copies
 from skasd.detectors._metric import METRICS, Space, check_enough_neighbors
+from skasd.detectors._numbers import numbered
 
 
 class LocalOutlierFactorDetector(BaseDetector):
@@ -102,11 +103,13 @@ class LocalOutlierFactorDetector(BaseDetector):
 
     def _fit(self, X, domain, section):
         space = Space(self.metric, X)
-        rows = space(X)[first_copies(X) == np.arange(len(X))]
+        kept = np.flatnonzero(first_copies(X) == np.arange(len(X)))
+        rows = space(X)[kept]
         check_enough_neighbors(self.n_neighbors, len(rows))
         metric = "precomputed" if space.kind.power is None else space.kind.metric
         factor = LocalOutlierFactor(self.n_neighbors, metric=metric, p=self.p, novelty=True, n_jobs=self.n_jobs)
-        return space, rows, factor.fit(self._coordinates(space, rows, rows))
+        with numbered(kept):
+            return space, rows, factor.fit(self._coordinates(space, rows, rows))
 
     def _score(self, model, X):
         space, rows, factor = model

@@ -226,8 +226,11 @@ def _gaussian(sums, parts, covariance, place):
     estimate = scatter / n_samples
     shrinkage = _SHRINKAGES[covariance](n_samples, estimate, _mean_fourth(parts, mean))
     shrunk = (1 - shrinkage) * estimate + shrinkage * np.trace(estimate) / n_features * np.eye(n_features)
-    location = sums.anchor + sums.unit * mean
-    return Gaussian(location, shrunk * sums.unit * sums.unit, shrinkage, whitening(shrunk) / sums.unit)
+    location, factor = sums.anchor + sums.unit * mean, whitening(shrunk) / sums.unit
+    if not np.isfinite(factor).all():
+        raise ValueError(f"The training rows{place} differ by {sums.unit:.0e} at most, the inverse of which float64 "
+                         "cannot hold. Scale embeddings up.")  # fmt: skip
+    return Gaussian(location, shrunk * sums.unit * sums.unit, shrinkage, factor)
 
 
 def _mean_fourth(parts, mean):

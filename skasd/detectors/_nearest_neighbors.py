@@ -11,7 +11,7 @@ from skasd._validation import Interval, StrOptions
 from skasd.detectors._base import BaseDetector
 from skasd.detectors._held_out import TrainingRows, first_copies, first_in_domain
 from skasd.detectors._metric import METRICS, Space, check_enough_neighbors
-from skasd.detectors._numbers import VALUES_AT_ONCE
+from skasd.detectors._numbers import VALUES_AT_ONCE, numbered
 from skasd.detectors._oversampling import as_seed, oversample_target
 
 
@@ -134,7 +134,8 @@ class NearestNeighborsDetector(BaseDetector):
         if self.target_ratio is not None:
             X, domain, parents = oversample_target(X, domain, ratio=self.target_ratio, random_state=self._seed)
         whole = self._memory(space, space(X), parents)
-        scale = None if self.n_local is None else self._local_scale(whole, owner)
+        with numbered(kept[parents[:, 0]]):
+            scale = None if self.n_local is None else self._local_scale(whole, owner)
         memories = {}
         for name in np.unique(domain):
             members = domain == name
@@ -160,25 +161,23 @@ class NearestNeighborsDetector(BaseDetector):
         return np.maximum(scale, np.finfo(np.float64).eps * (scale.max() or 1.0))
 
     def _score(self, model, X):
-        return self._nearness(model, X, np.full(len(X), -1), None)
+        return -_unit(model) * self._distance(model, X, np.full(len(X), -1), None)
 
     def _score_training(self, model, rows):
         if self.n_local is not None:  # the scale knows the clip, too
             return super()._score_training(model, rows)
-        scores = self._nearness(model, rows.X, rows.group, _owners(rows)[1])
-        if np.isinf(scores).any():
+        distance = self._distance(model, rows.X, rows.group, _owners(rows)[1])
+        if np.isinf(distance).any():
             raise ValueError(f"n_neighbors={self.n_neighbors} needs that many training rows of others for each.")
-        return scores
+        return -_unit(model) * distance
 
-    def _nearness(self, model, X, group, owner):
-        """Minus the mean distance to the nearest rows of other groups in the nearest memory."""
-        space = next(iter(model.values())).space
-        X, groups, distances = space(X), group[:, np.newaxis], []
+    def _distance(self, model, X, group, owner):
+        """Mean distance of coordinates to the nearest rows of other groups in the nearest memory."""
+        X, groups, distances = next(iter(model.values())).space(X), group[:, np.newaxis], []
         for memory in model.values():
             owners = None if owner is None else owner[memory.parents]
-            nearest = self._nearest(memory, X, groups, owners, self.n_neighbors)
-            distances.append(nearest.mean(axis=1) * (space.scale if memory.scale is None else 1.0))
-        return -np.min(distances, axis=0)
+            distances.append(self._nearest(memory, X, groups, owners, self.n_neighbors).mean(axis=1))
+        return np.min(distances, axis=0)
 
     def _nearest(self, memory, X, groups, owners, n_nearest):
         """Distances (n, n_nearest) to the nearest rows of a memory that belong to none of the groups (n, n_groups)."""
@@ -187,7 +186,8 @@ class NearestNeighborsDetector(BaseDetector):
         n_values = max(n_nearest * X.shape[1], n_found if memory.index else len(memory.rows))
         nearest = np.full((len(X), n_nearest), np.inf)
         for block in gen_batches(len(X), max(1, VALUES_AT_ONCE // n_values)):
-            distances, found = self._candidates(memory, X[block], n_found)
+            with numbered(range(block.start, block.stop)):
+                distances, found = self._candidates(memory, X[block], n_found)
             if owners is not None:
                 own = owners[found][..., np.newaxis] == groups[block][:, np.newaxis, np.newaxis]
                 distances[own.any(axis=(2, 3))] = np.inf
@@ -224,6 +224,12 @@ class _Memory(NamedTuple):
         if exact is None:
             return distances
         return exact if self.scale is None else exact / self.scale[found]
+
+
+def _unit(model):
+    """What a distance of coordinates is multiplied with; those that are divided by the local scale have no unit."""
+    memory = next(iter(model.values()))
+    return memory.space.scale if memory.scale is None else 1.0
 
 
 def _owners(rows):

@@ -1,5 +1,7 @@
 """Embeddings as numbers, and lengths and directions that do not overflow."""
 
+from contextlib import contextmanager
+
 import numpy as np
 
 VALUES_AT_ONCE = 2**23  # 64 MiB in float64
@@ -11,6 +13,15 @@ class RowError(ValueError):
     def __init__(self, row, message):
         super().__init__(message)
         self.row = row
+
+
+@contextmanager
+def numbered(rows):
+    """Rows that are named inside are those with these numbers."""
+    try:
+        yield
+    except RowError as error:
+        raise RowError(rows[error.row], str(error)) from error
 
 
 def as_numbers(values, field):
