@@ -599,7 +599,7 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
         split = SplitNetwork(self.network_, self.window).to(device).eval()
         rows = (np.arange(len(train))[batch] for batch in gen_batches(len(train), self.batch_size))
         fronts = (split.front(train.__getitems__(own)[0]["x"].to(device)) for own in rows)
-        learn_standardization(split, (split.random_crop(front, crops) for front in fronts))
+        learn_standardization(split.back, (split.random_crop(front, crops) for front in fronts))
 
     def _settle(self, batches, generator):
         split, device = SplitNetwork(self.network_, self.window).eval(), self.net_.device
