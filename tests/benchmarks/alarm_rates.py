@@ -62,7 +62,8 @@ def draw(rng, n_clips, n_windows, n_alike):
 def as_clips(windows, recording, n_alike, field):
     """Clips of which every eighth recording is of the target domain."""
     fields = {field: windows, "domain": np.where(recording % 8, "source", "target")}
-    return Clips(fields, recording=[f"r{number}" for number in recording]) if n_alike > 1 else Clips(fields)
+    clips = Clips(fields, section=["0"] * len(windows)).with_attrs(classes=list("01234567"), target="section")
+    return clips.with_fields(recording=[f"r{number}" for number in recording]) if n_alike > 1 else clips
 
 
 def alarm_rate(detector, seed, *, n_windows=1, n_alike=1, with_copies=False):

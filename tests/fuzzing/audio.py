@@ -1,6 +1,5 @@
 """Audio files of every format of libsndfile, whole, damaged in every way, and things that are no audio files."""
 
-import io
 import os
 import socket
 import tempfile
@@ -68,7 +67,8 @@ def formats():
         for endian in ("FILE", "LITTLE", "BIG")
         if name != "RAW" and soundfile.check_format(name, subtype, endian)
     ]
-    return [format for format in known if _write(Case("file", format), io.BytesIO())]
+    with tempfile.TemporaryDirectory() as folder:  # SD2 writes a second file beside the first
+        return [format for format in known if _write(Case("file", format), Path(folder, "probe"))]
 
 
 @dataclass(frozen=True, repr=False)
