@@ -2,6 +2,7 @@ import pickle
 
 import numpy as np
 import pytest
+from imblearn.over_sampling import SMOTE
 from scipy.stats import gamma, multivariate_normal
 from sklearn.base import clone
 from sklearn.covariance import LedoitWolf
@@ -386,6 +387,24 @@ def test_a_constant_row_has_no_correlation():
         detector.score_samples(X)
 
 
+def undefined_from_nine(a, b):
+    return np.nan if a[0] == 9 else np.abs(a - b).sum()
+
+
+@pytest.mark.parametrize("n_local", [None, 3])
+def test_a_clip_that_a_metric_cannot_measure_is_named_in_later_blocks_and_held_out_parts_too(n_local, monkeypatch):
+    monkeypatch.setattr("skasd.detectors._nearest_neighbors.VALUES_AT_ONCE", 1)
+    X = np.random.default_rng(0).normal(size=(40, 3))
+    X[23, 0] = 9.0
+    detector = NearestNeighborsDetector(metric=undefined_from_nine, n_local=n_local)
+    asked = [lambda: detector.fit(X).score_samples(X), lambda: detector.fit(X).offset_]
+    for ask in asked:
+        with pytest.raises(ValueError, match="clip 23: the metric"):
+            ask()
+    with pytest.raises(ValueError, match="clip 23: the metric"):
+        LocalOutlierFactorDetector(5, metric=undefined_from_nine).fit(X)
+
+
 @every_own_model
 def test_a_clip_too_far_away_is_named(detector):
     detector = clone(detector).fit(make_clips().without("section", "domain", "machine"))
@@ -508,6 +527,16 @@ def test_smote_draws_between_target_clips():
     np.testing.assert_array_equal(parents[:53], np.column_stack([np.arange(53)] * 2))
     between = np.sort(X[parents[53:], 0], axis=1)
     assert ((between[:, 0] <= made[3:, 0]) & (made[3:, 0] <= between[:, 1])).all()
+
+
+def test_smote_is_that_of_imbalanced_learn():
+    X, domain = np.random.default_rng(0).normal(size=(60, 3)), np.repeat(["source", "target"], [50, 10])
+    seed = np.random.RandomState(7).randint(np.iinfo(np.int32).max)
+    oracle = SMOTE(sampling_strategy={"target": 25}, k_neighbors=2, random_state=seed)
+    made, _, parents = oversample_target(X, domain, ratio=0.5, random_state=7)
+    np.testing.assert_allclose(made, oracle.fit_resample(X, domain)[0])
+    low, high = np.sort(X[parents], axis=1).transpose(1, 0, 2)
+    assert ((low - 1e-12 <= made) & (made <= high + 1e-12)).all()
 
 
 @pytest.mark.parametrize("n_target", [0, 1, 30])
