@@ -10,18 +10,12 @@ from numbers import Real
 import numpy as np
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils import gen_batches
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skasd._validation import (
-    Interval,
-    StrOptions,
-    _fit_context,
-    check_is_fitted,
-    read_field,
-    training_rows,
-    validate_data,
-)
+from skasd._reading import detector_rows, read_field, read_text, recording_numbers
+from skasd._sklearn import Interval, StrOptions, fit_context
 from skasd._versions import VersionsMixin
-from skasd.clips import Clips, recording_numbers
+from skasd.clips import Clips
 from skasd.detectors._held_out import first_copies, first_in_domain, joined, rows_of_windows, score_left_out, take
 from skasd.detectors._numbers import VALUES_AT_ONCE, RowError, as_numbers, check_finite, listed, numbered
 from skasd.detectors._threshold import Threshold, score_at
@@ -101,7 +95,7 @@ class BaseDetector(VersionsMixin, OutlierMixin, BaseEstimator, metaclass=ABCMeta
                 scores.append(self._score(model, rows.X[part == out]))
         return np.concatenate(scores)[np.argsort(np.argsort(part, kind="stable"))]
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
         """Learn what normal clips look like, one model a section.
 
@@ -133,14 +127,13 @@ class BaseDetector(VersionsMixin, OutlierMixin, BaseEstimator, metaclass=ABCMeta
             is first read: if too few recordings are left for a model, or if a gamma distribution does not fit.
         """
         windows = self._check_windows(X, reset=True)
-        normal = training_rows(X, y)
-        _doubt_zeros_and_ones(X, y)
+        normal = detector_rows(X, y)
         self.machine_ = self._machine(X)
         groups = self._groups(X, windows, normal)
         self._fit_shared(
             X, windows, {section: np.isin(np.arange(len(windows)), clips) for section, (clips, _) in groups.items()}
         )
-        domain, models, scores = _text(X, "domain", len(windows)), {}, []
+        domain, models, scores = read_text(X, "domain", len(windows)), {}, []
         for section, (clips, group) in groups.items():
             rows = self._training_rows(windows, section, clips, domain, group)
             with _naming(section, clips, windows.shape[1]):
@@ -212,8 +205,8 @@ class BaseDetector(VersionsMixin, OutlierMixin, BaseEstimator, metaclass=ABCMeta
 
     def _groups(self, X, windows, normal):
         """For each section its training clips, each once, and the number of the group of each."""
-        sections, recording = _text(X, "section", len(windows)), recording_numbers(X, len(windows))
-        domain = _text(X, "domain", len(windows))
+        sections, recording = read_text(X, "section", len(windows)), recording_numbers(X, len(windows))
+        domain = read_text(X, "domain", len(windows))
         groups = {}
         for section in np.unique(sections[normal]).tolist():
             clips = np.flatnonzero(normal & (sections == section))
@@ -267,7 +260,7 @@ class BaseDetector(VersionsMixin, OutlierMixin, BaseEstimator, metaclass=ABCMeta
         check_is_fitted(self)
         windows = self._check_windows(X, reset=False)
         self._check_machine(X)
-        sections = _text(X, "section", len(windows))
+        sections = read_text(X, "section", len(windows))
         unknown = sorted(set(sections.tolist()) - set(self.models_))
         if unknown:
             raise ValueError(f"No model for {', '.join(map(_named, unknown))}: fit has seen "
@@ -305,7 +298,7 @@ class BaseDetector(VersionsMixin, OutlierMixin, BaseEstimator, metaclass=ABCMeta
         return windows
 
     def _machine(self, X):
-        machines = np.unique(_text(X, "machine", len(X))) if isinstance(X, Clips) else [""]
+        machines = np.unique(read_text(X, "machine", len(X))) if isinstance(X, Clips) else [""]
         if len(machines) > 1:
             raise ValueError(f"{type(self).__name__} models one machine; these clips are of {', '.join(machines)}. "
                              "Fit one pipeline a machine: clips[clips['machine'] == ...].")  # fmt: skip
@@ -372,22 +365,6 @@ def _warn_of_few_recordings(section, error):
                   "the threshold single clips are left out instead: do not trust it, it will be an alarm for too many "
                   "clips of other recordings. Train with more recordings, or set offset_ by clips of others.",
                   stacklevel=2)  # fmt: skip
-
-
-def _doubt_zeros_and_ones(X, y):
-    """Warn where labels look like those of a classifier, in which 1 often means what -1 says here."""
-    labels = X["label"] if y is None and isinstance(X, Clips) and "label" in X else y
-    if labels is None or not np.array_equal(np.unique(np.asarray(labels)), [0, 1]):
-        return
-    name, taken = ("label", "unknown and normal clips") if y is None else ("y", "two classes of normal clips")
-    warnings.warn(f"{name} holds 0 and 1 only: taken as {taken}, which all train. If 1 means anomalous, give "
-                  f"np.where({name} == 1, -1, 1).", stacklevel=4)  # fmt: skip
-
-
-def _text(X, field, n_clips):
-    if isinstance(X, Clips) and field in X:
-        return X[field]
-    return np.full(n_clips, "")
 
 
 def _named(section):

@@ -8,7 +8,7 @@ from scipy.linalg import solve_triangular
 from scipy.special import softmax
 from sklearn.mixture import GaussianMixture
 
-from skasd._validation import Interval, StrOptions
+from skasd._sklearn import Interval, StrOptions
 from skasd.detectors._base import BaseDetector
 from skasd.detectors._gaussian import cholesky_factor, moments, pooled, products, squares
 from skasd.detectors._held_out import first_copies

@@ -5,7 +5,7 @@ from numbers import Integral, Real
 import numpy as np
 from sklearn.neighbors import LocalOutlierFactor
 
-from skasd._validation import Interval, StrOptions
+from skasd._sklearn import Interval, StrOptions
 from skasd.detectors._base import BaseDetector
 from skasd.detectors._held_out import first_copies
 from skasd.detectors._metric import METRICS, Space, check_enough_neighbors

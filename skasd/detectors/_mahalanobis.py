@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skasd._validation import StrOptions
+from skasd._sklearn import StrOptions
 from skasd.detectors._base import BaseDetector
 from skasd.detectors._gaussian import Moments, moments, pooled, products, whitening
 from skasd.detectors._numbers import lengths

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import gen_batches
 
-from skasd._validation import Interval, StrOptions
+from skasd._sklearn import Interval, StrOptions
 from skasd.detectors._base import BaseDetector
 from skasd.detectors._held_out import TrainingRows, first_copies, first_in_domain
 from skasd.detectors._metric import METRICS, Space, check_enough_neighbors

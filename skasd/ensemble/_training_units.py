@@ -4,8 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skasd.clips import Clips, recording_numbers
-from skasd.detectors._base import _named, _text
+from skasd._reading import read_text, recording_numbers
+from skasd.clips import Clips
+from skasd.detectors._base import _named
 from skasd.detectors._held_out import first_copies, joined
 
 _CONTENTS = ("waveform", "log_mel", "embedding", "logits", "path")
@@ -43,11 +44,11 @@ class TrainingUnits(NamedTuple):
 
 def training_units(X, n_clips):
     """The `TrainingUnits` of clips, or of a plain array."""
-    section, copy = _text(X, "section", n_clips), _first_copies(X, n_clips)
+    section, copy = read_text(X, "section", n_clips), _first_copies(X, n_clips)
     of_section = np.column_stack([copy, np.unique(section, return_inverse=True)[1]])
     return TrainingUnits(
         section=section,
-        domain=_text(X, "domain", n_clips),
+        domain=read_text(X, "domain", n_clips),
         group=joined(recording_numbers(X, n_clips), copy),
         once=first_copies(of_section) == np.arange(n_clips),
     )
