@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skasd._files import read_csv
 from skasd._problems import first_ten, printable
+from skasd.audio.files import read_csv
 from skasd.clips import Clips
 
 __all__ = ["DcaseFilename", "load_dcase", "parse_dcase_filename"]

@@ -12,11 +12,11 @@ from sklearn.utils.validation import validate_data
 
 from skasd._problems import names_of
 from skasd._reading import class_rows, read_field, recording_numbers, training_rows
-from skasd._samples import read_waveforms
 from skasd._sklearn import HasMethods, Interval, InvalidParameterError, StrOptions
 from skasd._training import TrainingMixin, copies, groups_of, seeded
 from skasd._transformer import ClipTransformer
 from skasd.audio import AudioLoader
+from skasd.audio.samples import read_waveforms
 from skasd.clips import Clips
 from skasd.embedders._training import (
     ClipDataset,

@@ -1,6 +1,6 @@
 """What the networks ask of their input."""
 
-from skasd._samples import scale_of
+from skasd.audio.samples import scale_of
 
 __all__ = ["as_floats", "as_images", "as_waveforms"]
 

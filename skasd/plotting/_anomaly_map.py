@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
-from skasd._audio_files import as_paths
+from skasd.audio.rows import as_paths
 from skasd.clips import Clips
 from skasd.plotting._masking import SpectrogramScores, WaveformScores, masked_rises
 from skasd.plotting._spectrogram import SpectrogramDisplay
