@@ -1,12 +1,24 @@
+"""What the losses share: their head, soft targets, and full precision."""
+
 from numbers import Integral
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-__all__ = ["ClassificationLoss", "SoftmaxLoss", "check_at_least_one", "full_precision"]
+from skasd._docstrings import fill
+
+__all__ = ["HEAD_DOC", "ClassificationLoss", "SoftmaxLoss", "check_at_least_one", "full_precision", "soft"]
+
+HEAD_DOC = """\
+embedding_size : int
+    Length of the embedding vectors.
+
+n_classes : int
+    Number of classes, at least 1."""
 
 
+@fill(head=HEAD_DOC)
 class ClassificationLoss(nn.Module):
     """Base of the losses: cross-entropy of the logits that a subclass defines.
 
@@ -14,11 +26,7 @@ class ClassificationLoss(nn.Module):
 
     Parameters
     ----------
-    embedding_size : int
-        Length of the embedding vectors.
-
-    n_classes : int
-        Number of classes, at least 1.
+    {head}
 
     See Also
     --------
@@ -113,19 +121,16 @@ class ClassificationLoss(nn.Module):
                 f"{type(self).__name__} wants a target of whole numbers, shape ({len(embedding)},), or a soft one, "
                 f"shape ({len(embedding)}, {self.n_classes}); got {target.dtype} of shape {tuple(target.shape)}."
             )
-        return target if target.is_floating_point() else F.one_hot(target.long(), self.n_classes).float()
+        return soft(target, self.n_classes)
 
 
+@fill(head=HEAD_DOC)
 class SoftmaxLoss(ClassificationLoss):
     """Cross-entropy of a linear layer: the loss of the MobileNetV2 baseline.
 
     Parameters
     ----------
-    embedding_size : int
-        Length of the embedding vectors.
-
-    n_classes : int
-        Number of classes, at least 1.
+    {head}
 
     See Also
     --------
@@ -146,6 +151,11 @@ class SoftmaxLoss(ClassificationLoss):
 
     def logits(self, embedding):
         return full_precision(F.linear, embedding, self.linear.weight, self.linear.bias)
+
+
+def soft(target, n_classes):
+    """Whole numbers as rows of zeros and a one; what is soft already stays."""
+    return target if target.is_floating_point() else F.one_hot(target.long(), n_classes).float()
 
 
 def full_precision(function, embedding, *weights):
