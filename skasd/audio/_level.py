@@ -62,6 +62,9 @@ class LevelNormalizer(ClipTransformer):
         _refuse_silence(X, np.flatnonzero(~levelled.any(axis=1)), len(waveforms))
         return levelled
 
+    def _makes_table(self):
+        return True
+
     def _n_columns(self):
         return self.n_features_in_
 

@@ -250,6 +250,9 @@ class AudioLoader(ClipTransformer):
     def _attrs(self, made):
         return {"sample_rate": self.sample_rate}
 
+    def _makes_table(self):
+        return True
+
     def _n_columns(self):
         return self.n_samples_
 

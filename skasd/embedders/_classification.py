@@ -366,8 +366,13 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
     def _attrs(self, made):
         return self._names_of_logits(made.shape[-1]) if self._makes == "logits" else {}
 
+    def _makes_table(self):
+        return self.window_frames is None
+
     def _n_columns(self):
-        return None if self.window_frames is not None or self.output == "logits" else sum(self.stage_sizes_)
+        if self.output == "logits":
+            return self._numbers_of_classes()[self._target_of_logits()]
+        return sum(self.stage_sizes_)
 
     @property
     def _makes(self):
@@ -415,12 +420,12 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
 
     def _check(self, X, values, *, reset):
         """Waveforms, spectrograms or paths, as they are stored; numbers are finite and of the shape seen in fit."""
+        values = values if hasattr(values, "ndim") else np.asarray(values)
         if isinstance(values, np.ndarray) and values.dtype.kind == "U" and values.ndim == 1:
             if not reset and self.loader_ is None:
                 raise ValueError("The network was fitted on spectrograms, and these clips have only paths. Put "
                                  "LogMelSpectrogram before it, as in fit.")  # fmt: skip
             return values
-        values = values if hasattr(values, "ndim") else np.asarray(values)
         if values.ndim == 2 and not (isinstance(X, Clips) and "log_mel" in X):
             values = read_waveforms(self, X, values, reset=reset)
         else:

@@ -109,9 +109,6 @@ class StatisticsEmbedder(SpectrogramTransformer):
                 embedding[batch, position] = _STATISTICS[name](log_mel[batch], self.decay)
         return embedding.reshape(n_clips, -1)
 
-    def _n_columns(self):
-        return len(self.statistics) * self.n_features_in_
-
     def get_feature_names_out(self, input_features=None):
         """Names of the columns that `transform` makes: the statistic and the band, as ``mean0``.
 

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.base import clone
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skasd._problems import first_ten, names_of
 from skasd._reading import training_rows
@@ -97,7 +97,10 @@ class FieldTransformer(ClipTransformer):
         self._check_finite(X, made)
         return made
 
-    @available_if(lambda self: not self._has_windows and hasattr(self.transformer_, "get_feature_names_out"))
+    def _makes_table(self):
+        return not getattr(self, "_has_windows", False) and hasattr(self.transformer, "get_feature_names_out")
+
+    @available_if(lambda self: self._makes_table())
     def get_feature_names_out(self, input_features=None):
         """Names of the columns, as the transformer tells them.
 
@@ -110,7 +113,13 @@ class FieldTransformer(ClipTransformer):
         -------
         names : ndarray of str of shape (n_features_new,)
         """
+        check_is_fitted(self)
         return self.transformer_.get_feature_names_out(input_features)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
 
     def _check_finite(self, X, made):
         if made.dtype.kind != "f":
