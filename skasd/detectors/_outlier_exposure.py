@@ -21,12 +21,7 @@ class OutlierExposureDetector(OwnScoresMixin, BaseDetector):
 
     Parameters
     ----------
-    contamination : float, default=0.1
-        Fraction of the training clips, in (0, 0.5), that the threshold would call anomalous.
-
-    threshold : {'quantile', 'gamma'}, default='quantile'
-        How `offset_` is set from the training scores: their quantile, or that of a gamma distribution fitted to
-        them, as the DCASE baselines do.
+    {threshold}
 
     Attributes
     ----------
