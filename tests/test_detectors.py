@@ -183,7 +183,7 @@ def test_threshold_is_the_quantile_of_scores_by_fits_without_the_recording(detec
 def test_threshold_leaves_out_clip_by_clip_where_no_recording_is_known(detector):
     clips = np.random.default_rng(0).normal(size=(10, 2)) + 3.0
     detector = clone(detector).set_params(**({"n_neighbors": 2} if "n_neighbors" in detector.get_params() else {}))
-    detector.set_params(**({"groups": None} if "groups" in detector.get_params() else {}))
+    detector.set_params(**({"feature_groups": None} if "feature_groups" in detector.get_params() else {}))
     scores = [clone(detector).fit(np.delete(clips, row, axis=0)).score_samples(clips[[row]])[0] for row in range(10)]
     assert clone(detector).fit(clips).offset_ == pytest.approx(np.quantile(scores, 0.1), rel=1e-6)
 
