@@ -1,4 +1,4 @@
-"""Texts that several docstrings share, each written once."""
+"""Texts that the docstrings of several classes share, each written once."""
 
 import re
 from textwrap import indent
@@ -7,25 +7,12 @@ __all__ = ["fill"]
 
 
 def fill(**texts):
-    """Decorate a class or function whose docstring has the names of these texts, in braces on lines of their own.
-
-    Examples
-    --------
-    >>> from skasd._docstrings import fill
-    >>> @fill(text="the text")
-    ... class Documented:
-    ...     '''A docstring with
-    ...     {text}
-    ...     '''
-    >>> "    the text" in Documented.__doc__
-    True
-    """
+    """Decorator of a class or function that puts a text in the place of the line ``{its name}`` of the docstring, indented alike."""
 
     def filled(owner):
-        names = "|".join(texts)
-        owner.__doc__ = re.sub(
-            rf"^( *)\{{({names})\}}$", lambda found: indent(texts[found[2]], found[1]), owner.__doc__ or "", flags=re.M
-        )
+        if owner.__doc__ is not None:  # python -OO
+            owner.__doc__ = re.sub(r"^( *)\{(\w+)\}$", lambda at: indent(texts[at[2]].strip(), at[1]), owner.__doc__,
+                                 flags=re.MULTILINE)  # fmt: skip
         return owner
 
     return filled
