@@ -7,7 +7,7 @@ __all__ = ["fill"]
 
 
 def fill(**texts):
-    """Decorator of a class or function that puts a text in the place of the line ``{its name}`` of the docstring, indented alike."""
+    """Decorator that puts a text in the place of the line ``{its name}`` of a docstring, indented alike."""
 
     def filled(owner):
         if owner.__doc__ is not None:  # python -OO

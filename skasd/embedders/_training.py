@@ -11,7 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from skasd._training import TrainingNet
 from skasd.augmentation import Batch
-from skasd.networks._inputs import as_floats
+from skasd.networks.inputs import as_floats
 
 __all__ = [
     "ClipDataset",

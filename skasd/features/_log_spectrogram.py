@@ -16,7 +16,7 @@ from skasd.features._spectrograph import Spectrograph
 
 __all__ = ["ATTRIBUTES_DOC", "FILES_DOC", "LogSpectrogram"]
 
-FILES_DOC = """\
+FILES_DOC = """
 loader : AudioLoader or None, default=None
     How files are read: channel, offset, duration, what to do with other sample rates. Its sample rate must be
     `sample_rate`. None means ``AudioLoader(sample_rate=sample_rate)``.
@@ -27,7 +27,7 @@ n_jobs : int or None, default=None
 keep : sequence of str, default=()
     Set it to ``("waveform",)`` if `Clips` should keep their waveforms for a later step."""
 
-ATTRIBUTES_DOC = """\
+ATTRIBUTES_DOC = """
 loader_ : AudioLoader
     What reads the files.
 

@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 
 __all__ = ["FRAMES_DOC", "MEL_DOC", "FrameParameters", "MelParameters"]
 
-FRAMES_DOC = """\
+FRAMES_DOC = """
 n_fft : int, default=1024
     Length of a frame in samples.
 
@@ -45,7 +45,7 @@ amin : float, default=2.220446049250313e-16
 top_db : float or None, default=None
     Where to cut off, in dB below the loudest value of the clip."""
 
-MEL_DOC = """\
+MEL_DOC = """
 n_mels : int, default=128
     Number of bands.
 

@@ -10,7 +10,7 @@ from skasd._docstrings import fill
 
 __all__ = ["HEAD_DOC", "ClassificationLoss", "SoftmaxLoss", "check_at_least_one", "full_precision", "soft"]
 
-HEAD_DOC = """\
+HEAD_DOC = """
 embedding_size : int
     Length of the embedding vectors.
 

@@ -12,7 +12,7 @@ from skasd.losses._cosine import SubclusterAdaCosLoss
 
 __all__ = ["FeatureExchangeLoss", "SubspaceLoss"]
 
-_BRANCHES_DOC = """\
+_BRANCHES_DOC = """
 branch_sizes : sequence of int
     Length of each branch's part of the embedding, such as ``MultiResolutionNetwork().branch_sizes``.
 

@@ -14,10 +14,10 @@ __all__ = ["AdaCosLoss", "AdaProjLoss", "ArcFaceLoss", "SubclusterAdaCosLoss"]
 
 _ADAPTIVE_DOC = {
     "head": HEAD_DOC,
-    "dynamic": """\
+    "dynamic": """
 dynamic : bool, default=True
     Whether training adapts the scale. Inference and validation never do.""",
-    "scale": """\
+    "scale": """
 scale : Tensor of shape ()
     The scale, saved with the weights.""",
 }

@@ -11,8 +11,8 @@ from torch.nn.parameter import UninitializedParameter, is_lazy
 
 from skasd._docstrings import fill
 from skasd.features import FRAMES_DOC, MEL_DOC, MelParameters
-from skasd.networks._inputs import as_waveforms
 from skasd.networks._mobilefacenet import MobileFaceNet
+from skasd.networks.inputs import as_waveforms
 
 __all__ = ["DualFeatureNetwork", "LogMelLayer", "WavegramLayer", "WithFrontEnd"]
 

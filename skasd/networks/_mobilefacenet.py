@@ -7,8 +7,8 @@ from torch import nn
 from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.parameter import UninitializedParameter, is_lazy
 
-from skasd.networks._inputs import as_images
 from skasd.networks._staged import StagedNetwork
+from skasd.networks.inputs import as_images
 
 __all__ = ["MobileFaceNet"]
 

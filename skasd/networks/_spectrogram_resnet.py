@@ -2,10 +2,10 @@
 
 import torch
 
-from skasd.networks._inputs import as_images
 from skasd.networks._residual import ResidualTrunk, flat_head
 from skasd.networks._staged import StagedNetwork
 from skasd.networks._standardizer import BandStandardizer
+from skasd.networks.inputs import as_images
 
 __all__ = ["SpectrogramResNet"]
 

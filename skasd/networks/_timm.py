@@ -5,12 +5,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from skasd.networks._inputs import as_images
 from skasd.networks._staged import StagedNetwork
+from skasd.networks.inputs import as_images
 
 __all__ = ["PARAMETERS_DOC", "RAISES_DOC", "TimmNetwork"]
 
-PARAMETERS_DOC = """\
+PARAMETERS_DOC = """
 in_channels : int, default=1
     Channels of the input. With 3, as the published weights and the DCASE baseline have it, a spectrogram is repeated;
     with 1 published weights are summed over the three channels, which gives the same numbers sooner.
@@ -19,7 +19,7 @@ weights : None, "imagenet" or path-like, default=None
     None starts from random weights. ``"imagenet"`` has timm download its own. A path is a state dict of timm's,
     ``.pth`` or ``.safetensors``, with or without a classifier."""
 
-RAISES_DOC = """\
+RAISES_DOC = """
 ImportError
     If timm, or the torchvision that it needs, cannot be imported.
 ValueError
