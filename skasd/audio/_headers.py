@@ -38,20 +38,8 @@ class Extent(NamedTuple):
 def sound_view(file):
     """The bytes that libsndfile should see in place of the file, or None where it may see the file itself.
 
-    Parameters
-    ----------
-    file : io.BufferedReader
-        The file, open for reading bytes.
-
-    Returns
-    -------
-    content : io.BytesIO or None
-        The file without what follows the audio, or with a length where the header has none.
-
-    Raises
-    ------
-    ValueError
-        If the header promises more audio than there is, or less.
+    They are those of the file, which is open for reading bytes, without what follows the audio, or with a length where
+    the header has none. A header that promises more audio than there is, or less, is a ValueError.
     """
     origin = _end_of_tag(file)
     magic = _read(file, origin, 16)
@@ -298,26 +286,7 @@ def mp3_of_any_length(file, sample_rate, n_channels):
     """The bytes of an MP3 file that does not tell its length, behind a silent frame; and the samples in that frame.
 
     Without a length libsndfile takes all frames to be as large as the first one, and reads no further. The silent frame
-    has the least size, so that it reads to the end.
-
-    Parameters
-    ----------
-    file : io.BufferedReader
-        The file, open for reading bytes.
-
-    sample_rate : int
-        In Hz.
-
-    n_channels : {1, 2}
-        Number of channels.
-
-    Returns
-    -------
-    content : io.BytesIO or None
-        None where the file tells its length.
-
-    n_silent : int
-        How many samples the silent frame puts before those of the file.
+    has the least size, so that it reads to the end. Where the file tells its length, there are none: None and 0.
     """
     origin = _end_of_tag(file)
     if _tells_its_length(file, origin):
