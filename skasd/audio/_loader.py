@@ -26,7 +26,11 @@ _CONSTRAINTS = {
     "dtype": [StrOptions({"float32", "int16"})],
 }
 
-_READING_DOC = """channel : {"mix", "mono"} or int, default="mix"
+_READING_DOC = """
+offset : float, default=0.0
+    Where to begin, in seconds from the beginning of the clip.
+
+channel : {"mix", "mono"} or int, default="mix"
     "mix" takes the mean of all channels, a number one of them (counted from 0), and "mono" promises that there is
     only one: a file with more is then an error.
 
@@ -71,9 +75,6 @@ def load_audio(
 
     duration : float or None, default=None
         Length in seconds to which the waveform is cropped or padded. None reads to the end of the file.
-
-    offset : float, default=0.0
-        Where to begin, in seconds from the beginning of the file.
 
     {reading}
 
@@ -158,9 +159,6 @@ class AudioLoader(ClipTransformer):
     duration : float or None, default=None
         Length in seconds to which the clips are cropped or padded. None keeps their length, and then all must have the
         same.
-
-    offset : float, default=0.0
-        Where to begin, in seconds from the beginning of each clip.
 
     {reading}
 

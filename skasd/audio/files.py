@@ -23,7 +23,7 @@ _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 def open_regular(path):
     """Open a regular file, or a link to one, for reading bytes.
 
-    If there is no such file, if it is something else, or must not be read, it is a ValueError that begins with the path.
+    No such file, something else, or what must not be read is a ValueError that begins with the path.
     """
     try:
         _check_regular(path, _status(path))

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from skasd._sklearn import Interval
 from skasd._versions import VersionsMixin
 
-__all__ = ["PROBABILITY", "Augmentation", "Batch", "NumpyAugmentation", "check_soft"]
+__all__ = ["PROBABILITY", "Augmentation", "Batch", "NumpyAugmentation", "check_soft", "name_sources"]
 
 PROBABILITY = Interval(Real, 0, 1, closed="both")
 _SHAPES = {
@@ -199,3 +199,13 @@ def check_soft(target, owner):
     if target.ndim != 2 or not target.is_floating_point():
         raise TypeError(f"{owner} wants soft targets of shape (batch, n_classes); got {target.dtype} of shape "
                         f"{tuple(target.shape)}. Batch.from_labels makes them from class numbers.")  # fmt: skip
+
+
+def name_sources(target, partners, exchanged, owner):
+    """Classes of clips as they are, and then of each source of the exchanged ones: themselves, and their partners."""
+    check_soft(target, owner)
+    sources = [target, *(target[partner] for partner in partners)]
+    shares = [source / len(sources) for source in sources]
+    as_it_is = torch.cat([target, *map(torch.zeros_like, shares)], dim=1)
+    in_parts = torch.cat([torch.zeros_like(target), *shares], dim=1)
+    return torch.where(exchanged[:, None], in_parts, as_it_is)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from skasd._sklearn import Interval
-from skasd.augmentation._base import PROBABILITY, NumpyAugmentation, check_soft
+from skasd.augmentation._base import PROBABILITY, NumpyAugmentation, name_sources
 
 __all__ = ["SevenBandParametricEQ"]
 
@@ -101,7 +101,8 @@ class SevenBandParametricEQ(NumpyAugmentation):
         x[rows] = torch.from_numpy(self._equalize(x[rows].float().cpu().numpy(), params)).to(x)
         targets = batch.targets
         if self.new_class:
-            targets = (_shift_classes(targets[0], rows, type(self).__name__), *targets[1:])
+            equalized = torch.zeros(len(x), dtype=torch.bool, device=x.device).index_fill(0, rows, True)
+            targets = (name_sources(targets[0], (), equalized, type(self).__name__), *targets[1:])
         return batch._replace(x=x, targets=targets)
 
     def _equalize(self, waveforms, params):
@@ -124,11 +125,3 @@ class SevenBandParametricEQ(NumpyAugmentation):
             ) from error
         filters = audiomentations.SevenBandParametricEQ(self.min_gain_db, self.max_gain_db)
         return [filters.low_shelf_filter, *filters.peaking_filters, filters.high_shelf_filter]
-
-
-def _shift_classes(target, rows, owner):
-    check_soft(target, owner)
-    shifted = torch.zeros(len(target), 1, dtype=torch.bool, device=target.device)
-    shifted[rows] = True
-    nothing = torch.zeros_like(target)
-    return torch.where(shifted, torch.cat([nothing, target], dim=1), torch.cat([target, nothing], dim=1))

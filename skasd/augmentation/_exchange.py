@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from skasd.augmentation._base import PROBABILITY, NumpyAugmentation, check_soft
+from skasd.augmentation._base import PROBABILITY, NumpyAugmentation, name_sources
 
 __all__ = ["FeatureExchange", "StatisticsExchange"]
 
@@ -23,7 +23,7 @@ class _Exchange(NumpyAugmentation):
         x, partners, exchanged = batch.x, *(params[name].to(batch.x.device) for name in ("partners", "exchanged"))
         mixed = torch.where(exchanged.view(-1, *(1,) * (x.ndim - 1)), self._mix(x, partners), x)
         owner = type(self).__name__
-        targets = tuple(_name_sources(target, partners, exchanged, owner) for target in batch.targets)
+        targets = tuple(name_sources(target, partners, exchanged, owner) for target in batch.targets)
         return batch._replace(x=mixed, targets=targets)
 
 
@@ -150,13 +150,3 @@ class StatisticsExchange(_Exchange):
         course = (x - mean) / torch.where(std > rounding, std, torch.inf)
         (partner,) = partners
         return course * std[partner] + mean[partner]
-
-
-def _name_sources(target, partners, exchanged, owner):
-    """Classes of clips as they are, and then of each source of the exchanged ones."""
-    check_soft(target, owner)
-    sources = [target, *(target[partner] for partner in partners)]
-    shares = [source / len(sources) for source in sources]
-    as_it_is = torch.cat([target, *map(torch.zeros_like, shares)], dim=1)
-    in_parts = torch.cat([torch.zeros_like(target), *shares], dim=1)
-    return torch.where(exchanged[:, None], in_parts, as_it_is)

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from skasd._docstrings import fill
 
-__all__ = ["HEAD_DOC", "ClassificationLoss", "SoftmaxLoss", "check_at_least_one", "full_precision", "soft"]
+__all__ = ["HEAD_DOC", "ClassificationLoss", "Head", "SoftmaxLoss", "check_at_least_one", "full_precision", "soft"]
 
 HEAD_DOC = """
 embedding_size : int
@@ -18,8 +18,48 @@ n_classes : int
     Number of classes, at least 1."""
 
 
+class Head(nn.Module):
+    """What all losses of one target can be asked for."""
+
+    def logits(self, embedding):
+        """Class scores for inference; their softmax is the probability of the classes.
+
+        Parameters
+        ----------
+        embedding : Tensor of shape (batch, embedding_size)
+
+        Returns
+        -------
+        logits : Tensor of shape (batch, n_classes)
+            Higher = more like the class.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define logits(embedding).")
+
+    def forward(self, embedding, target):
+        """Mean loss of a batch.
+
+        Parameters
+        ----------
+        embedding : Tensor of shape (batch, embedding_size)
+
+        target : Tensor of shape (batch,) or (batch, n_classes)
+            Whole numbers, or soft.
+
+        Returns
+        -------
+        loss : Tensor of shape ()
+            Lower = the classes are told apart better.
+
+        Raises
+        ------
+        ValueError
+            If the shape of the embedding or of the target is wrong.
+        """
+        raise NotImplementedError
+
+
 @fill(head=HEAD_DOC)
-class ClassificationLoss(nn.Module):
+class ClassificationLoss(Head):
     """Base of the losses: cross-entropy of the logits that a subclass defines.
 
     A loss of your own inherits from it and defines ``logits``, and ``training_logits`` where training differs.
@@ -54,20 +94,6 @@ class ClassificationLoss(nn.Module):
         self.embedding_size = embedding_size
         self.n_classes = n_classes
 
-    def logits(self, embedding):
-        """Class scores for inference; their softmax is the probability of the classes.
-
-        Parameters
-        ----------
-        embedding : Tensor of shape (batch, embedding_size)
-
-        Returns
-        -------
-        logits : Tensor of shape (batch, n_classes)
-            Higher = more like the class.
-        """
-        raise NotImplementedError(f"{type(self).__name__} must define logits(embedding).")
-
     def training_logits(self, embedding, target):
         """Class scores that the loss compares with the target, with the margin where there is one.
 
@@ -85,25 +111,6 @@ class ClassificationLoss(nn.Module):
         return self.logits(embedding)
 
     def forward(self, embedding, target):
-        """Mean loss of a batch.
-
-        Parameters
-        ----------
-        embedding : Tensor of shape (batch, embedding_size)
-
-        target : Tensor of shape (batch,) or (batch, n_classes)
-            Whole numbers, or soft.
-
-        Returns
-        -------
-        loss : Tensor of shape ()
-            Lower = the classes are told apart better.
-
-        Raises
-        ------
-        ValueError
-            If the shape of the embedding or of the target is wrong.
-        """
         target = self._soft_target(embedding, target)
         logits = self.training_logits(embedding, target)
         return self._loss(logits, target.to(logits.dtype))

@@ -7,7 +7,7 @@ from torch import nn
 
 from skasd._docstrings import fill
 from skasd.augmentation import Batch, FeatureExchange
-from skasd.losses._base import HEAD_DOC, soft
+from skasd.losses._base import HEAD_DOC, Head, soft
 from skasd.losses._cosine import SubclusterAdaCosLoss
 
 __all__ = ["FeatureExchangeLoss", "SubspaceLoss"]
@@ -23,7 +23,7 @@ loss_params : dict, default=None
     Further parameters of the heads, such as ``{"dynamic": False}``."""
 
 
-class _BranchLoss(nn.Module):
+class _BranchLoss(Head):
     """A loss on the whole embedding, with centres that stay where they were drawn, and others beside it."""
 
     def __init__(self, embedding_size, n_classes, branch_sizes, make):
@@ -35,40 +35,13 @@ class _BranchLoss(nn.Module):
         self.whole = make(embedding_size, n_classes, trainable=False)
 
     def logits(self, embedding):
-        """Class scores of the loss on the whole embedding, for inference.
-
-        Parameters
-        ----------
-        embedding : Tensor of shape (batch, embedding_size)
-
-        Returns
-        -------
-        logits : Tensor of shape (batch, n_classes)
-            Higher = more like the class.
-        """
         return self.whole.logits(embedding)
 
     def forward(self, embedding, target):
-        """Sum of the mean losses of a batch: of the whole embedding, and of what is made of its parts.
-
-        Parameters
-        ----------
-        embedding : Tensor of shape (batch, embedding_size)
-
-        target : Tensor of shape (batch,) or (batch, n_classes)
-            Whole numbers, or soft.
-
-        Returns
-        -------
-        loss : Tensor of shape ()
-            Lower = the classes are told apart better.
-
-        Raises
-        ------
-        ValueError
-            If the shape of the embedding or of the target is wrong.
-        """
         return self.whole(embedding, target) + self._loss_beside(embedding, target)
+
+    def _loss_beside(self, embedding, target):
+        raise NotImplementedError
 
 
 @fill(head=HEAD_DOC, branches=_BRANCHES_DOC)

@@ -16,6 +16,15 @@ from skasd.networks.inputs import as_waveforms
 
 __all__ = ["DualFeatureNetwork", "LogMelLayer", "WavegramLayer", "WithFrontEnd"]
 
+_FILTERS_DOC = """
+n_mels : int, default=128
+    Bands, of which each has a filter.
+
+n_fft : int, default=1024
+    Length of a frame and of a learned filter, in samples.
+
+hop_length : int, default=512
+    Distance between frames, in samples."""
 _PAD_MODES = ("constant", "edge", "reflect", "symmetric", "wrap")
 
 
@@ -121,6 +130,7 @@ class LogMelLayer(MelParameters, nn.Module):
         return torch.cat([x[:, places[:half]], x, x[:, places[half + n_samples :]]], dim=1)
 
 
+@fill(filters=_FILTERS_DOC)
 class WavegramLayer(nn.Module):
     """A spectrogram with learned filters: as many bands and frames as the log-mel spectrogram beside it.
 
@@ -130,14 +140,7 @@ class WavegramLayer(nn.Module):
 
     Parameters
     ----------
-    n_mels : int, default=128
-        Bands, that is filters.
-
-    n_fft : int, default=1024
-        Length of a filter, in samples.
-
-    hop_length : int, default=512
-        Distance between frames, in samples.
+    {filters}
 
     n_layers : int, default=3
         Convolutions along time after the filters.
@@ -308,6 +311,7 @@ def _build(make, name):
     return make()
 
 
+@fill(filters=_FILTERS_DOC)
 class DualFeatureNetwork(WithFrontEnd):
     """Log-mel spectrogram and learned wavegram of a waveform, as two channels in front of one network.
 
@@ -318,14 +322,7 @@ class DualFeatureNetwork(WithFrontEnd):
     sample_rate : float, default=16000
         Samples a second, in Hz.
 
-    n_fft : int, default=1024
-        Length of a frame and of a learned filter, in samples.
-
-    hop_length : int, default=512
-        Distance between frames, in samples.
-
-    n_mels : int, default=128
-        Mel bands, and learned filters.
+    {filters}
 
     fmin : float, default=0.0
         Lowest frequency of the mel bands, in Hz.
@@ -359,9 +356,9 @@ class DualFeatureNetwork(WithFrontEnd):
         self,
         *,
         sample_rate=16000,
+        n_mels=128,
         n_fft=1024,
         hop_length=512,
-        n_mels=128,
         fmin=0.0,
         fmax=None,
         backbone=MobileFaceNet,
