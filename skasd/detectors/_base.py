@@ -23,8 +23,9 @@ from skasd._validation import (
 from skasd._versions import VersionsMixin
 from skasd.clips import Clips, recording_numbers
 from skasd.detectors._held_out import first_copies, first_in_domain, joined, rows_of_windows, score_left_out, take
+from skasd.detectors._level import score_held_out
 from skasd.detectors._numbers import VALUES_AT_ONCE, RowError, as_numbers, check_finite, listed, numbered
-from skasd.detectors._threshold import Threshold, score_at
+from skasd.detectors._threshold import Threshold
 
 
 class BaseDetector(VersionsMixin, OutlierMixin, BaseEstimator, metaclass=ABCMeta):
@@ -147,7 +148,8 @@ class BaseDetector(VersionsMixin, OutlierMixin, BaseEstimator, metaclass=ABCMeta
                 models[section] = self._fit_rows(rows)
             scores.append(self._training_scores(models[section], windows, clips, rows))
         self.models_ = models
-        self.offset_ = Threshold(partial(_score_at, scores, self.contamination, self.threshold))
+        group = [group for _, group in groups.values()]
+        self.offset_ = Threshold(partial(_score_at, scores, group, self.contamination, self.threshold))
         return self
 
     @property
@@ -331,8 +333,12 @@ class OwnScoresMixin:
         return lambda: scores
 
 
-def _score_at(scores, contamination, threshold):
-    return score_at(np.concatenate([later() for later in scores]), contamination, threshold)
+def _score_at(scores, group, contamination, threshold):
+    """The threshold, from functions that give the scores of each section, and the group of each of its clips."""
+    section = np.repeat(np.arange(len(group)), list(map(len, group)))
+    n_groups = np.cumsum([0, *(own.max() + 1 for own in group)])
+    groups = np.concatenate(group) + n_groups[section]
+    return score_held_out(np.concatenate([later() for later in scores]), groups, section, contamination, threshold)
 
 
 @contextmanager

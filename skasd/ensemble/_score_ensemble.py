@@ -21,6 +21,7 @@ from skasd._validation import (
 from skasd._versions import VersionsMixin
 from skasd.clips import Clips
 from skasd.detectors._base import _doubt_zeros_and_ones, _named, _text
+from skasd.detectors._level import score_held_out
 from skasd.ensemble._errors import named_errors
 from skasd.ensemble._training_units import training_units
 
@@ -213,7 +214,8 @@ class ScoreEnsemble(VersionsMixin, OutlierMixin, BaseEstimator):
                 setattr(self, attribute, getattr(self.estimators_[0], attribute))
         scores, sections = self._cross_score_members(X, y, part)[units.once], units.section[units.once]
         self._learn_scale(scores, sections)
-        self.offset_ = float(np.quantile(self._merge(scores, sections), self.contamination))
+        merged, number = self._merge(scores, sections), np.unique(sections, return_inverse=True)[1]
+        self.offset_ = score_held_out(merged, units.group[units.once], number, self.contamination, "quantile")
         return self
 
     def score_samples(self, X):
