@@ -313,7 +313,7 @@ def test_too_few_recordings_for_so_rare_alarms_are_told(threshold):
     rng = np.random.default_rng(0)
     recording = np.repeat(np.arange(10), 5)
     scores = rng.normal(size=10)[recording] + 1e-6 * rng.normal(size=50)
-    with pytest.warns(UserWarning, match=r"contamination=0.02 needs .* 24 recordings .* 50 clips .* than 10: "):
+    with pytest.warns(UserWarning, match=r"contamination=0.02 needs .* 24 recordings .* 50 clips .* than 10.1: "):
         offset = score_held_out(scores, recording, np.zeros(50, dtype=int), 0.02, threshold)
     assert np.isfinite(offset) and offset < scores.min()
 

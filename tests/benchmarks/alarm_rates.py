@@ -1,9 +1,9 @@
 """Share of healthy new clips that raise an alarm: `python tests/benchmarks/alarm_rates.py`.
 
 Each detector is fitted on clips that are drawn, and predicts 500 fresh ones of the same distribution; the mean over the
-seeds should be near the contamination that was asked for. Clips come one by one or, as cut from recordings, in groups of
-five that are alike; fresh clips then come from fresh recordings. They have one vector or three windows that are alike.
-With copies, every second clip is there twice.
+seeds should be near the contamination that was asked for. Clips come one by one or, as cut from recordings, in groups
+of five that are alike; fresh clips then come from fresh recordings. They have one vector or three windows that are
+alike. With copies, every second clip is there twice.
 """
 
 import argparse
@@ -34,7 +34,7 @@ DETECTORS = [
     LocalOutlierFactorDetector(n_neighbors=10, metric="cosine"),
     MahalanobisDetector(),
     MahalanobisDetector(covariance="oas", per_domain=True),
-    MahalanobisDetector(covariance="sample", groups={"low": slice(0, 4), "high": slice(4, 8)}),
+    MahalanobisDetector(covariance="sample", feature_groups={"low": slice(0, 4), "high": slice(4, 8)}),
     NearestNeighborsDetector(),
     NearestNeighborsDetector(3, metric="euclidean"),
     NearestNeighborsDetector(metric="manhattan", target_ratio=0.5, random_state=0),
