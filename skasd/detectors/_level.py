@@ -1,12 +1,12 @@
 """Where among scores the threshold lies, also where they are few, or many of them come from few recordings."""
 
-import math
 import warnings
 
 import numpy as np
 
 from skasd.detectors._threshold import gamma_point
 
+_RAREST = 1e-9  # no smaller share, with which numbers could overflow
 _TAIL = 0.5  # share of the scores, the lowest, that says how scores go on below them
 
 
@@ -60,7 +60,7 @@ def _empirical_point(scores, share, n):
         return upper
     # What is exceeded with this probability after n_tail draws from an exponential distribution of unknown scale
     n_tail = max(_TAIL * (n + 1) - 1, 1)
-    return float(upper - tail.mean() * n_tail * ((_TAIL / share) ** (1 / n_tail) - 1))
+    return float(upper - tail.mean() * n_tail * ((_TAIL / max(share, _RAREST)) ** (1 / n_tail) - 1))
 
 
 def _quantile(scores, share, n):
@@ -68,12 +68,12 @@ def _quantile(scores, share, n):
 
 
 def _doubt_few(n_independent, n_clips, contamination):
-    needed = math.ceil(1 / (2 * contamination)) - 1
+    needed = np.ceil(1 / (2 * contamination)) - 1
     if n_independent < needed:
-        warnings.warn(f"contamination={contamination} needs scores of at least {needed} recordings (or clips, if these "
+        warnings.warn(f"contamination={contamination} needs scores of at least {needed:.9g} recordings (or clips, if these "
                       f"are not known) that did not train; the {n_clips} clips that set the threshold tell no more "
-                      f"than {n_independent:.3g}: how scores go on below them is a guess, and the share of alarms may be "
-                      "several times larger or smaller. Train with more recordings, raise contamination, or set "
+                      f"than {n_independent:.3g}: how scores go on below them is a guess, and the share of alarms may "
+                      "be several times larger or smaller. Train with more recordings, raise contamination, or set "
                       "offset_ by other clips.", stacklevel=3)  # fmt: skip
 
 
