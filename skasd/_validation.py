@@ -13,7 +13,8 @@ from sklearn.utils._param_validation import (
     validate_params,
 )
 from sklearn.utils._repr_html.estimator import _VisualBlock
-from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
+from sklearn.utils.validation import _num_samples, check_is_fitted
+from sklearn.utils.validation import validate_data as _validate_data
 
 from skasd._fields import has_no_value
 from skasd.clips import Clips
@@ -45,6 +46,24 @@ _MADE_BY = {
 _SAY_ANOMALOUS = frozenset(
     "-1 abnormal anomalous anomaly bad broken damaged defect defective fault faulty ng nok outlier".split()
 )
+
+
+def validate_data(estimator, X, **how):
+    """As scikit-learn's, whose words for what is no real number show the whole array, and which lets axes be empty."""
+    owner = type(estimator).__name__
+    try:
+        values = _validate_data(estimator, X, **how)
+    except ValueError as error:
+        if "Complex data not supported" in str(error):
+            raise ValueError(f"Complex data not supported: {owner} takes real numbers. Give np.abs(X), or X.real.") \
+                from error  # fmt: skip
+        if "could not convert string" in str(error):
+            raise ValueError(f"{owner} takes numbers: {error}. Leave out what is text.") from error
+        raise
+    if 0 in values.shape:
+        raise ValueError(f"{owner} was given an array of shape {values.shape}, which holds nothing. Look at how it was "
+                         "made.")  # fmt: skip
+    return values
 
 
 def read_field(X, *names, owner):

@@ -158,6 +158,8 @@ class BaseDetector(VersionsMixin, OutlierMixin, BaseEstimator, metaclass=ABCMeta
 
     @offset_.setter
     def offset_(self, value):
+        if not isinstance(value, Threshold) and not (isinstance(value, Real) and np.isfinite(value)):
+            raise ValueError(f"offset_ is a score, a finite number; got {value!r}.")
         vars(self)["offset_"] = value if isinstance(value, Threshold) else Threshold(lambda: value)
 
     def score_samples(self, X):

@@ -9,7 +9,7 @@ import torch
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils import gen_batches
 
-from skasd._problems import names_of
+from skasd._problems import check_finite
 from skasd._samples import read_waveforms
 from skasd._training import TrainingMixin, copies, groups_of, seeded
 from skasd._validation import (
@@ -386,7 +386,7 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
                 x = read_rows(values, rows, self.loader_).to(device)
                 parts.append(self._embed(split, loss, split.front(x)).float().cpu().numpy())
         made, array = "logits" if self.output == "logits" else "embedding", np.concatenate(parts)
-        _check_finite(array, f"The network, which may have diverged in training, makes a {made} with", X)
+        check_finite(array, f"The network, which may have diverged in training, makes a {made} with", X)
         attrs = self._names_of_logits(array.shape[-1]) if self.output == "logits" else {}
         return hand_on(X, made, array, consumed=("log_mel", "waveform"), keep=self.keep, attrs=attrs)
 
@@ -444,7 +444,7 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
         else:
             dtypes = [np.float32, np.float64]
             values = validate_data(self, values, reset=reset, allow_nd=True, dtype=dtypes, ensure_all_finite=False)
-            _check_finite(values, f"The field {name or 'log_mel'!r} has", X)
+            check_finite(values, f"The field {name or 'log_mel'!r} has", X)
         if reset:
             self.input_shape_ = values.shape[1:]
         elif values.ndim != 1 + len(self.input_shape_):
@@ -523,6 +523,9 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
             x = x if self.window is None else x[..., : self.window]
             embedding = self._dry(split.back, x)
             self._check_embedding(embedding, len(x))
+            if self.output == "stages" and not hasattr(split.back, "forward_stages"):
+                raise ValueError(f"output='stages' needs a network with the method forward_stages, which "
+                                 f"{type(split.back).__name__} does not have. Take output='embedding'.")  # fmt: skip
             stages = self._dry(split.back.forward_stages, x) if self.output == "stages" else [embedding]
         self.stage_sizes_ = [stage.shape[1] for stage in stages]
         if start is not None:
@@ -640,11 +643,3 @@ def _classes_of(name, values):
                          "nothing to tell apart. Give clips of other sections, another field in `targets`, or use "
                          "StatisticsEmbedder, which needs no classes.")  # fmt: skip
     return found
-
-
-def _check_finite(array, what, X):
-    """Refuse numbers that are not finite, by the names of their clips."""
-    bad = np.flatnonzero([not np.isfinite(row).all() for row in array])
-    if len(bad):
-        names = ", ".join(names_of(X, bad[:5])) + (f" and {len(bad) - 5} more" if len(bad) > 5 else "")
-        raise ValueError(f"{what} NaN or infinity for {len(bad)} of {len(array)} clips: {names}.")

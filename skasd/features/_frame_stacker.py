@@ -5,6 +5,7 @@ from numbers import Integral
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 
+from skasd._problems import check_finite
 from skasd._samples import check_plain
 from skasd._validation import Interval, _fit_context, check_is_fitted, read_field, validate_data
 from skasd._versions import VersionsMixin
@@ -129,7 +130,10 @@ def read_log_mel(estimator, X, reset):
     _, log_mel = read_field(X, "log_mel", owner=type(estimator).__name__)
     check_plain(log_mel, type(estimator).__name__)
     with np.errstate(over="ignore", invalid="ignore"):  # of the sum by which scikit-learn looks for infinite levels
-        log_mel = validate_data(estimator, log_mel, dtype=np.float32, allow_nd=True, reset=reset)
+        log_mel = validate_data(
+            estimator, log_mel, dtype=np.float32, allow_nd=True, reset=reset, ensure_all_finite=False
+        )
+    check_finite(log_mel, "The field 'log_mel', in float32, has", X)
     if log_mel.ndim > 3:
         raise ValueError(f"Spectrograms have three dimensions, (n_clips, n_mels, n_frames); got shape {log_mel.shape}.")
     return log_mel if log_mel.ndim == 3 else log_mel[:, :, None]
