@@ -57,7 +57,7 @@ embed = make_pipeline(
     LogMelSpectrogram(n_mels=64),
     StatisticsEmbedder(),
 )
-train = embed.fit_transform(load_motors(motor="M2", split="train", hop=0.25))
+train = embed.fit_transform(load_motors(motor="M2", split="train", hop_duration=0.25))
 test = embed.transform(load_motors(motor="M2", split="test"))
 
 reduce = FieldTransformer(PCA(2, whiten=True)).fit(train)

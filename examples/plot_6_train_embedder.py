@@ -28,7 +28,7 @@ from skasd.features import LogMelSpectrogram
 from skasd.losses import AdaCosLoss
 
 features = make_pipeline(LevelNormalizer(), LogMelSpectrogram(n_mels=64))
-train = features.fit_transform(load_motors(split="train", hop=0.5))
+train = features.fit_transform(load_motors(split="train", hop_duration=0.5))
 test = features.transform(load_motors(split="test"))
 
 network = ClassificationEmbedder(

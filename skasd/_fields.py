@@ -1,12 +1,14 @@
-"""What a field of `Clips` may hold: the rules for text, labels, numbers and attributes, and words for what is there."""
+"""What a field of `Clips` may hold: the rules for text, numbers and attributes, and words for what is there."""
 
 import os
 from collections.abc import Mapping, Set
-from numbers import Integral, Real
+from numbers import Integral
 
 import numpy as np
 
-__all__ = ["as_attrs", "as_field", "check_lengths", "contents", "has_no_value"]
+from skasd._labels import LABELS, as_label_field, has_no_value
+
+__all__ = ["as_attrs", "as_field", "check_lengths", "contents"]
 
 _UNKNOWN_IS_EMPTY = ("domain", "attribute", "recording")  # values that are not there become ""
 _TEXT_FIELDS = frozenset({"path", "machine", "section", "split", *_UNKNOWN_IS_EMPTY})
@@ -19,7 +21,6 @@ _AXES = {
     ("logits", 2): "clips, classes",
     ("logits", 3): "clips, windows, classes",
 }
-_LABELS = {-1: "anomalous", 0: "unknown", 1: "normal"}
 _ATTRS_OF = {"sample_rate": "waveform", "classes": "logits", "target": "logits"}
 _N_SHOWN = 5
 
@@ -39,7 +40,7 @@ def as_field(name, values):
                          "values.filled(...), or leave these clips out.")  # fmt: skip
     values = _as_text(name, values) if name in _TEXT_FIELDS else _as_array(name, values)
     _check_dimensions(name, values)
-    return _as_labels(values) if name == "label" else values
+    return as_label_field(values) if name == "label" else values
 
 
 def as_attrs(attrs, fields):
@@ -77,7 +78,7 @@ def contents(name, values):
     unique, counts = np.unique(values, return_counts=True)
     if len(unique) == len(values) > _N_SHOWN:
         return f"all different, first {values[0]}"
-    names = [_LABELS[value] if name == "label" else str(value) or "none" for value in unique[:_N_SHOWN].tolist()]
+    names = [LABELS[value] if name == "label" else str(value) or "none" for value in unique[:_N_SHOWN].tolist()]
     shown = [f"{value} ({count})" for value, count in zip(names, counts, strict=False)]
     return ", ".join(shown) + (f", … {len(unique)} in all" if len(unique) > _N_SHOWN else "")
 
@@ -113,14 +114,6 @@ def _text_of(name, value):
     return value
 
 
-def has_no_value(value):
-    """Whether a value is None, or NaN, NaT or pandas' NA, which differ from themselves or do not say."""
-    try:
-        return value is None or not bool(value == value)
-    except (TypeError, ValueError):
-        return type(value).__name__ == "NAType"
-
-
 def _is_missing(text):
     return text is None
 
@@ -153,17 +146,3 @@ def _check_dimensions(name, values):
         advice = " Of several channels take the mean, as waveform.mean(axis=1), or one of them, as waveform[:, 0]."
     raise ValueError(f"The field {name!r} must have {wanted} dimensions, the first one the clips; "
                      f"got shape {values.shape}.{advice}")  # fmt: skip
-
-
-def _as_labels(values):
-    if values.dtype.kind in "iuf" and np.isin(values, (-1, 0, 1)).all():
-        return values.astype(np.int64, copy=False)
-    allowed = [isinstance(value, Real) and not isinstance(value, (bool, np.bool_)) and value in (-1, 0, 1)
-               for value in values.tolist()]  # fmt: skip
-    if not all(allowed):
-        rows = np.flatnonzero(~np.array(allowed))
-        found = list(dict.fromkeys(repr(values[row : row + 1].tolist()[0]) for row in rows))[:_N_SHOWN]
-        raise ValueError(f"The field 'label' holds +1 (normal), -1 (anomalous) or 0 (unknown); got {', '.join(found)} "
-                         f"in {len(rows)} rows, the first of them {rows[0]}. With a mask that is True where clips are "
-                         "anomalous, write np.where(mask, -1, 1).")  # fmt: skip
-    return values.astype(np.int64, copy=False)

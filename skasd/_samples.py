@@ -11,10 +11,9 @@ Conventions
 import numpy as np
 
 from skasd._problems import names_of, raise_problems
-from skasd._validation import validate_data
-from skasd.clips import Clips
+from skasd._reading import check_plain, validate_data
 
-__all__ = ["as_dtype", "check_sample_rate", "precision_of", "read_waveforms", "scale_of", "what_is_wrong"]
+__all__ = ["as_dtype", "precision_of", "read_waveforms", "scale_of", "what_is_wrong"]
 
 _SCALES = {"int8": (0, 2**7), "uint8": (128, 2**7), "int16": (0, 2**15), "int32": (0, 2**31)}
 _LARGEST = np.float64(2**32)  # beyond the largest integer that a recorder writes as a float
@@ -100,15 +99,6 @@ def read_waveforms(estimator, X, values, *, reset, check=True):
     return waveforms
 
 
-def check_plain(values, owner):
-    """Refuse masked arrays, whose masks would be lost without a word, and times, which would become numbers."""
-    if getattr(getattr(values, "dtype", None), "kind", None) in ("m", "M"):
-        raise ValueError(f"{owner} takes numbers; got {values.dtype}.")
-    if np.ma.is_masked(values):
-        raise ValueError(f"{owner} was given an array with masked values, which it cannot leave out. Fill them, as "
-                         "X.filled(...), or leave out these clips.")  # fmt: skip
-
-
 def _with_own_type(values):
     """Arrays and data frames of objects with the type of these objects, so that integers are not taken for floats."""
     if hasattr(values, "infer_objects"):
@@ -128,24 +118,3 @@ def check_mono(waveforms, owner):
                          f"which would be {n_rows} clips of {n_columns} samples. Is it one recording of {n_columns} "
                          "channels? Mean or one channel? Write X.mean(axis=1)[None], or X[:, 0][None] for the "
                          "first.")  # fmt: skip
-
-
-def check_sample_rate(X, sample_rate, owner):
-    """Refuse clips whose waveforms are known to have another sample rate; plain arrays cannot tell.
-
-    Parameters
-    ----------
-    X : Clips or array-like
-        What was given.
-
-    sample_rate : int
-        Sample rate in Hz that the waveforms must have.
-
-    owner : str
-        Who says so, for the message.
-    """
-    known = X.attrs.get("sample_rate") if isinstance(X, Clips) else None
-    if known not in (None, sample_rate):
-        raise ValueError(f"{owner} has sample_rate={sample_rate} Hz, and these waveforms have {known} Hz. Set "
-                         f"sample_rate={known}, or make waveforms of {sample_rate} Hz, as AudioLoader does of files."
-                         )  # fmt: skip

@@ -13,7 +13,6 @@ from numbers import Integral, Real
 from statistics import mode
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin
 
 from skasd._audio_files import (
     Files,
@@ -29,10 +28,9 @@ from skasd._audio_files import (
     wrong_length,
 )
 from skasd._problems import first_ten, names_of, raise_problems
-from skasd._samples import as_dtype, check_sample_rate, read_waveforms
-from skasd._validation import Interval, StrOptions, _fit_context, check_is_fitted, read_field, validate_params
-from skasd._versions import VersionsMixin
-from skasd.clips import hand_on
+from skasd._samples import as_dtype, read_waveforms
+from skasd._sklearn import Interval, StrOptions, validate_params
+from skasd._transformer import ClipTransformer
 
 __all__ = ["AudioLoader", "LevelNormalizer", "load_audio"]
 
@@ -157,7 +155,7 @@ def load_audio(
     return waveform
 
 
-class AudioLoader(VersionsMixin, TransformerMixin, BaseEstimator):
+class AudioLoader(ClipTransformer):
     """Read audio files as waveforms of one length, in parallel.
 
     It goes from paths (the field ``path`` of `Clips`, or a list of paths) to waveforms (the field ``waveform``). The
@@ -258,80 +256,33 @@ class AudioLoader(VersionsMixin, TransformerMixin, BaseEstimator):
         self.dtype = dtype
         self.n_jobs = n_jobs
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
-        """Learn the length of the waveforms. Of files it reads no more than the header.
+    _reads = ("path", "waveform")
+    _makes = "waveform"
 
-        Parameters
-        ----------
-        X : Clips, sequence of paths, or array-like of shape (n_clips, n_samples)
-            Clips with the field ``path`` or else ``waveform``, or paths, or waveforms.
+    def _check(self, X, values, *, reset):
+        """Waveforms, or an array of paths."""
+        paths = as_paths(values)
+        return read_waveforms(self, X, values, reset=reset) if paths is None else paths
 
-        y : None
-            Ignored.
+    def _fit(self, values, X, y):
+        length = self._common_length if values.dtype.kind == "U" else self._length_after_offset
+        self.n_samples_ = self._wanted_samples() or length(values)
 
-        Returns
-        -------
-        self : AudioLoader
+    def _transform(self, values, X):
+        if values.dtype.kind == "U":
+            return self._read_all(values)
+        return as_dtype(self._to_length(self._after_offset(values)), self.dtype)
 
-        Raises
-        ------
-        ValueError
-            If the clips do not have one length and `duration` is None, if files cannot be read, or if waveforms are not
-            mono, are known to have another sample rate, or have a type that does not tell its full scale. With a
-            `duration`, files are only opened in `transform`.
-        """
-        paths, values = self._read(X)
-        if paths is None:
-            waveforms = read_waveforms(self, X, values, reset=True)
-            self.n_samples_ = self._wanted_samples() or self._after_offset(waveforms).shape[1]
-        else:
-            self.n_samples_ = self._wanted_samples() or self._common_length(paths)
-        return self
+    def _attrs(self, made):
+        return {"sample_rate": self.sample_rate}
 
-    def transform(self, X):
-        """Read the files.
-
-        Parameters
-        ----------
-        X : Clips, sequence of paths, or array-like of shape (n_clips, n_samples)
-            Clips with the field ``path`` or else ``waveform``, or paths, or waveforms.
-
-        Returns
-        -------
-        X_new : Clips or ndarray of shape (n_clips, n_samples_)
-            Clips with the field ``waveform`` where `X` is Clips, else the waveforms.
-
-        Raises
-        ------
-        ValueError
-            If clips cannot be used: their number and the first ten with the reason.
-
-        Warns
-        -----
-        UserWarning
-            If all samples of a file are zero, which can be a real recording, or if its channels cancel each other.
-        """
-        check_is_fitted(self)
-        paths, values = self._read(X)
-        if paths is None:
-            waveforms = self._after_offset(read_waveforms(self, X, values, reset=False))
-            waveforms = as_dtype(self._to_length(waveforms), self.dtype)
-        else:
-            waveforms = self._read_all(paths)
-        return hand_on(X, "waveform", waveforms, consumed=(), attrs={"sample_rate": self.sample_rate})
+    def _n_columns(self):
+        return self.n_samples_
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = [self.dtype]
         return tags
-
-    def _read(self, X):
-        """Paths and None, or None and waveforms."""
-        name, values = read_field(X, "path", "waveform", owner="AudioLoader")
-        if name == "waveform":
-            check_sample_rate(X, self.sample_rate, "AudioLoader")
-        return as_paths(values), values
 
     def _wanted_samples(self):
         return None if self.duration is None else count_samples(self.duration, self.sample_rate)
@@ -342,6 +293,9 @@ class AudioLoader(VersionsMixin, TransformerMixin, BaseEstimator):
             raise ValueError(f"offset={self.offset} s is past the end of the waveforms, which have "
                              f"{waveforms.shape[1]} samples at {self.sample_rate} Hz.")  # fmt: skip
         return waveforms[:, start:]
+
+    def _length_after_offset(self, waveforms):
+        return self._after_offset(waveforms).shape[1]
 
     def _to_length(self, waveforms):
         if self.duration is not None:
@@ -389,7 +343,7 @@ class AudioLoader(VersionsMixin, TransformerMixin, BaseEstimator):
         return waveforms
 
 
-class LevelNormalizer(VersionsMixin, TransformerMixin, BaseEstimator):
+class LevelNormalizer(ClipTransformer):
     """Bring every clip to the same level.
 
     Some faults are simply louder, and some recordings too. After this step the loudness of a clip cannot be what a
@@ -426,57 +380,21 @@ class LevelNormalizer(VersionsMixin, TransformerMixin, BaseEstimator):
     def __init__(self, *, level=-20.0):
         self.level = level
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
-        """Learn the number of samples; the level needs no training.
+    _reads = ("waveform",)
+    _makes = "waveform"
 
-        Parameters
-        ----------
-        X : Clips or array-like of shape (n_clips, n_samples)
-            Clips with the field ``waveform``, or waveforms: floats, or integers of 8, 16 or 32 bits.
+    def _check(self, X, values, *, reset):
+        return read_waveforms(self, X, values, reset=reset)
 
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        self : LevelNormalizer
-        """
-        _, values = read_field(X, "waveform", owner="LevelNormalizer")
-        read_waveforms(self, X, values, reset=True)
-        return self
-
-    def transform(self, X):
-        """Scale every clip to the level.
-
-        Parameters
-        ----------
-        X : Clips or array-like of shape (n_clips, n_samples)
-            Clips with the field ``waveform``, or waveforms: floats, or integers of 8, 16 or 32 bits.
-
-        Returns
-        -------
-        X_new : Clips or ndarray of shape (n_clips, n_samples)
-            The waveforms as float32: in the field ``waveform`` where `X` is Clips.
-
-        Raises
-        ------
-        ValueError
-            If all samples of a clip are zero: it has no level. The message tells the rows, or the paths.
-        """
-        check_is_fitted(self)
-        _, values = read_field(X, "waveform", owner="LevelNormalizer")
-        waveforms = read_waveforms(self, X, values, reset=False)
+    def _transform(self, waveforms, X):
         levelled = np.empty(waveforms.shape, dtype=np.float32)
         for samples, place in zip(waveforms, levelled, strict=True):
             place[:] = _at_level(as_dtype(samples, "float64"), 10 ** (self.level / 20))
         _refuse_silence(X, np.flatnonzero(~levelled.any(axis=1)), len(waveforms))
-        return hand_on(X, "waveform", levelled, consumed=())
+        return levelled
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float32"]
-        return tags
+    def _n_columns(self):
+        return self.n_features_in_
 
 
 def _at_level(samples, level):

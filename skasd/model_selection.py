@@ -11,8 +11,8 @@ import numpy as np
 from sklearn.model_selection import BaseCrossValidator, StratifiedGroupKFold, StratifiedKFold
 from sklearn.utils import check_consistent_length
 
-from skasd.clips import Clips, recording_numbers
-from skasd.metrics._scorers import read_labels, section_fields
+from skasd._reading import read_verdicts, recording_numbers, section_fields
+from skasd.clips import Clips
 from skasd.metrics._scores import kinds_of
 
 __all__ = ["DevelopmentSplit", "NormalOnlyKFold"]
@@ -31,7 +31,7 @@ class DevelopmentSplit(BaseCrossValidator):
 
     Examples
     --------
-    >>> from skasd.clips import Clips, recording_numbers
+    >>> from skasd.clips import Clips
     >>> from skasd.model_selection import DevelopmentSplit
     >>> clips = Clips(embedding=[[0.0], [0.1], [0.2], [9.0]], split=["train", "train", "test", "test"])
     >>> next(DevelopmentSplit().split(clips))
@@ -170,7 +170,7 @@ class NormalOnlyKFold(BaseCrossValidator):
             If there are no labels or others than +1 and -1, or if the clips or groups do not suffice for a fold to have
             normal and anomalous clips of every section.
         """
-        normal = read_labels(X, y) == 1
+        normal = read_verdicts(X, y) == 1
         groups = _group_numbers(X, groups, len(normal))
         kinds, names = self._kinds(X, normal, groups)
         if len(np.unique(groups)) == len(groups):

@@ -132,7 +132,7 @@ def test_masking_by_hand():
 
 @pytest.mark.parametrize("hop", [1, 2, 4])
 def test_reconstruction_is_the_mean_over_the_windows_of_a_frame(hop):
-    system = make_pipeline(log_mel(), FrameStacker(n_frames=3, hop=hop), autoencoder()).fit(CLIPS)
+    system = make_pipeline(log_mel(), FrameStacker(n_frames=3, hop_frames=hop), autoencoder()).fit(CLIPS)
     display = AnomalyMapDisplay.from_estimator(system, CLIPS, 3)
     windows = system[:-1].transform(CLIPS[3:4])["embedding"]
     errors = np.square(windows - system[-1].reconstruct(windows))[0]

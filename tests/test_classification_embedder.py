@@ -72,7 +72,7 @@ VARIANTS = {
         "augmentations": (Mixup(target_share=0.5), SpecAugment(freq_mask=4, time_mask=4)),
         "loss": AdaCosLoss,
     },
-    "windows": {"window": 12, "hop": 4},
+    "windows": {"window_frames": 12, "hop_frames": 4},
     "stages": {"output": "stages"},
     "logits": {"output": "logits"},
     "pretrained": {"pretrain": make_embedder(max_epochs=1)},
@@ -296,7 +296,7 @@ def test_parts_for_another_sample_rate_are_refused(tmp_path):
 )
 def test_every_augmentation_is_applied_before_or_after_the_front_end(augmentations, heard, window):
     network = partial(WithFrontEnd, [FRONT_END], Listener)
-    embedder = make_embedder(network=network, augmentations=augmentations, window=window).fit(make_waveforms())
+    embedder = make_embedder(network=network, augmentations=augmentations, window_frames=window).fit(make_waveforms())
     batches = embedder.network_.backbone.heard
     assert len(batches) == 2 * 2  # epochs of 24 clips, 16 at a time
     for batch in batches:
@@ -314,7 +314,7 @@ def test_dual_features_of_the_first_report_train():
 
 def test_windows_are_those_of_the_clip():
     clips = make_clips(n_frames=21)
-    embedder = make_embedder(window=12, hop=4).fit(clips)
+    embedder = make_embedder(window_frames=12, hop_frames=4).fit(clips)
     windows = output(embedder, clips)
     assert windows.shape == (48, 3, 8)
     second = clips.with_fields(log_mel=clips["log_mel"][:, :, 4:16])
@@ -444,7 +444,7 @@ def test_progress_in_a_log_file_is_a_few_lines(capsys, monkeypatch, pause, n_lin
     [
         ({}, {"section": ["00"] * 48}, "target 'section' has 1 class among the normal clips, .*'00'"),
         ({"targets": ("speed",)}, {}, "needs the field 'speed'"),
-        ({"window": 21}, {}, "window=21 is longer than the clips, which have 20 frames"),
+        ({"window_frames": 21}, {}, "window_frames=21 is longer than the clips, which have 20 frames"),
         ({"patience": 2}, {}, "patience=2 needs validation_fraction"),
         ({"network": partial(nn.Linear, 7, 3)}, {}, r"cannot take clips of shape \(16, 20\)"),
         ({"network": WAVE_NETWORK}, {}, "cannot take clips of shape"),
@@ -498,7 +498,11 @@ def test_clips_of_another_length_are_refused():
     embedder = make_embedder().fit(make_clips())
     with pytest.raises(ValueError, match=r"fitted on clips of shape \(16, 20\); got \(16, 25\)"):
         embedder.transform(make_clips(n_frames=25))
-    assert output(make_embedder(window=10, hop=5).fit(make_clips()), make_clips(n_frames=25)).shape == (48, 4, 8)
+    assert output(make_embedder(window_frames=10, hop_frames=5).fit(make_clips()), make_clips(n_frames=25)).shape == (
+        48,
+        4,
+        8,
+    )
 
 
 def test_what_was_not_fitted_on_is_refused():
@@ -526,7 +530,7 @@ def test_a_network_that_standardises_its_input_learns_how_from_the_training_clip
     clips = Clips(log_mel=band + 3 * rng.normal(size=(16, 8, 32)), section=["00", "01"] * 8, label=[1] * 14 + [-1] * 2)
     clips["log_mel"][14:] = 0.0  # anomalies, which never train
     embedder = ClassificationEmbedder(
-        SpectrogramResNet, window=window, max_epochs=1, batch_size=8, device="cpu", random_state=0
+        SpectrogramResNet, window_frames=window, max_epochs=1, batch_size=8, device="cpu", random_state=0
     ).fit(clips)
     layer = embedder.network_.standardizer
     np.testing.assert_allclose(layer.mean.ravel(), band.ravel(), atol=1.5)

@@ -9,7 +9,8 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, KFold, cross_validate, train_test_split
 from sklearn.pipeline import make_pipeline
 
-from skasd.clips import Clips, as_clips, hand_on, recording_numbers
+from skasd._reading import recording_numbers
+from skasd.clips import Clips, as_clips
 from skasd.detectors import MahalanobisDetector
 
 
@@ -130,15 +131,6 @@ def test_as_clips_keeps_clips(clips):
     assert as_clips(clips, "embedding") is clips
 
 
-def test_hand_on_replaces_what_was_consumed(clips):
-    made = hand_on(clips, "logits", np.zeros((40, 2)), consumed=("embedding", "waveform"))
-    assert "embedding" not in made
-    assert "logits" in made
-    kept = hand_on(clips, "logits", np.zeros((40, 2)), consumed=("embedding",), keep=("embedding",))
-    assert {"embedding", "logits"} <= set(kept)
-    assert hand_on(np.ones((2, 2)), "logits", np.zeros((2, 1)), consumed=()).shape == (2, 1)
-
-
 def test_pickle(clips):
     assert_same(pickle.loads(pickle.dumps(clips)), clips)
 
@@ -238,9 +230,6 @@ def test_attributes_go_wherever_their_field_goes(clips):
         assert dict(same.attrs) == {"sample_rate": 8000, "place": "hall"}
     assert dict(heard.without("waveform").attrs) == {"place": "hall"}
     assert dict(heard.with_attrs(place=None).attrs) == {"sample_rate": 8000}
-    assert dict(hand_on(heard, "log_mel", np.zeros((40, 2, 3)), consumed=("waveform",)).attrs) == {"place": "hall"}
-    named = hand_on(heard, "logits", np.zeros((40, 2)), consumed=(), attrs={"classes": np.array(["a", "b"])})
-    assert named.attrs["classes"] == ("a", "b")
 
 
 def test_waveforms_of_two_sample_rates_do_not_join():

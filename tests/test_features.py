@@ -301,7 +301,7 @@ def test_samples_must_be_finite(noise, bad):
 
 def test_frames_are_stacked_in_the_order_of_time():
     log_mel = np.arange(2 * 3 * 6, dtype=np.float32).reshape(2, 3, 6)
-    vectors = FrameStacker(n_frames=2, hop=3).fit_transform(log_mel)
+    vectors = FrameStacker(n_frames=2, hop_frames=3).fit_transform(log_mel)
     assert vectors.shape == (2, 2, 6)
     assert vectors[0].tolist() == [[0, 6, 12, 1, 7, 13], [3, 9, 15, 4, 10, 16]]
     for clip in range(2):

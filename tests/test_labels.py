@@ -24,8 +24,10 @@ from skasd.plotting import ScoreHistogramDisplay
 
 X = np.random.default_rng(0).normal(size=(20, 2))
 LABEL = np.repeat([1, -1], [15, 5])
+WORDS_ARE_CLASSES = {
+    "embedder": ClassificationEmbedder(partial(LazyLinear, 3), loss=SoftmaxLoss, max_epochs=1, device="cpu").fit
+}
 TRANSFORMERS = {
-    "embedder": ClassificationEmbedder(partial(LazyLinear, 3), loss=SoftmaxLoss, max_epochs=1, device="cpu").fit,
     "transformer": FieldTransformer(StandardScaler()).fit,
     "augmentation": Mixup().fit,
 }
@@ -60,7 +62,7 @@ def test_words_that_mean_anomalous_are_refused(read, names):
     assert_array_equal(eval(code, {"np": np, "y": y}), LABEL)
 
 
-@each(TRANSFORMERS | DETECTORS | JUDGES)
+@each(WORDS_ARE_CLASSES | TRANSFORMERS | DETECTORS | JUDGES)
 def test_bools_are_refused(read):
     with pytest.raises(ValueError, match=r"y .*True and False") as error:
         read(X, LABEL == -1)
@@ -82,6 +84,13 @@ def test_words_are_found_in_whatever_holds_them(kind):
 def test_other_words_are_classes_of_normal_clips(names):
     detector = MahalanobisDetector().fit(X, np.repeat(names, 10))
     assert_array_equal(detector.score_samples(X), MahalanobisDetector().fit(X).score_samples(X))
+
+
+def test_any_words_are_names_of_classes_where_classes_are_learned():
+    (learn,) = WORDS_ARE_CLASSES.values()
+    assert learn(X, np.repeat(["good", "bad"], 10)).classes_[0].tolist() == ["bad", "good"]
+    with pytest.raises(ValueError, match=r"y holds the words 'bad'.*only -1 "):  # here the classes are the sections
+        learn(Clips(waveform=X, section=["00", "01"] * 10), np.repeat(["good", "bad"], 10))
 
 
 @each(DETECTORS)
@@ -112,7 +121,7 @@ def test_a_detector_doubts_zeros_and_ones_in_the_field():
     assert caught[0].filename == __file__
 
 
-@each(TRANSFORMERS)
+@each(WORDS_ARE_CLASSES | TRANSFORMERS)
 def test_zeros_and_ones_are_classes_for_all_others(read, recwarn):
     assert read(X, np.repeat([0, 1], 10)).n_features_in_ == 2
     assert not recwarn.list
@@ -127,7 +136,7 @@ NO_LABELS = {
 }
 
 
-@each(TRANSFORMERS | DETECTORS | JUDGES)
+@each(WORDS_ARE_CLASSES | TRANSFORMERS | DETECTORS | JUDGES)
 @pytest.mark.parametrize("y", NO_LABELS.values(), ids=NO_LABELS)
 def test_missing_labels_are_named_by_their_rows(read, y):
     with pytest.raises(ValueError, match=r"y .*no value.* (0, 1, 2, 3, 4 and 15 more|13)\."):

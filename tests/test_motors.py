@@ -92,7 +92,7 @@ def test_bearing_holds_one_motor_out():
 
 
 def test_a_clip_is_what_its_fields_say():
-    clips = load_motors(motor="M2", duration=0.75, hop=0.5)
+    clips = load_motors(motor="M2", duration=0.75, hop_duration=0.5)
     row = np.flatnonzero((clips["recording"] == "M2_rpm1450_propeller") & (clips["start"] == 1.5))
     clip = clips[row]
     samples, _ = soundfile.read(FOLDER / "M2_rpm1450_propeller.flac", dtype="float32")
@@ -107,7 +107,7 @@ def test_a_clip_is_what_its_fields_say():
 
 
 def test_windows_cover_each_recording():
-    clips = load_motors(duration=2.0, hop=0.5)
+    clips = load_motors(duration=2.0, hop_duration=0.5)
     for name in recordings(clips):
         n_samples = soundfile.info(str(FOLDER / f"{name}.flac")).frames
         start = clips["start"][clips["recording"] == name]
@@ -140,7 +140,7 @@ def test_loudness_alone_reaches_what_the_docstring_says(task, figure):
         ({"held_out": "M4"}, "'held_out'"),
         ({"split": "both"}, "'split'"),
         ({"duration": 11.0}, r"'duration' .*10\.13"),
-        ({"hop": 0.0}, "'hop'"),
+        ({"hop_duration": 0.0}, "'hop_duration'"),
         ({"training_speeds": (1400, 1500)}, r"training_speeds .*\[1400, 1500\]"),
         ({"training_speeds": 1400}, "'training_speeds'"),
         ({"motor": "M3"}, r"motor='M3' .*M1 \(test\), M1 \(train\), M2"),

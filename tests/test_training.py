@@ -156,7 +156,7 @@ def test_module_includes_the_front_end():
     network = partial(WithFrontEnd, [partial(LogMelLayer, n_fft=64, hop_length=32, n_mels=8)], SmallNetwork)
     waveform = np.random.default_rng(0).normal(scale=0.1, size=(12, 640)).astype(np.float32)
     clips = Clips(waveform=waveform, section=["00", "01"] * 6)
-    fitted = ClassificationEmbedder(network, window=8, hop=4, **TRAINING).fit(clips)
+    fitted = ClassificationEmbedder(network, window_frames=8, hop_frames=4, **TRAINING).fit(clips)
     made = fitted.net_.module_.eval()(torch.from_numpy(waveform)).detach()
     assert made.shape == (12, 6)
     middle = (21 - 8) // 2
@@ -376,8 +376,8 @@ CHECKPOINTED = {
     "augmented": {
         "augmentations": (Mixup(target_share=0.5), SpecAugment(freq_mask=2, time_mask=4)),
         "loss": AdaCosLoss,
-        "window": 8,
-        "hop": 2,
+        "window_frames": 8,
+        "hop_frames": 2,
     },
     "schedule": {"lr_schedule": "cosine", "max_grad_norm": 0.5},
     "of every batch": scheduled(lr_scheduler.OneCycleLR, max_lr=0.1, total_steps=50, step_every="batch"),

@@ -5,7 +5,7 @@ import copy
 from skorch.callbacks import BatchScoring, Callback, EarlyStopping, EpochScoring
 
 from skasd._progress import Progress
-from skasd._validation import InvalidParameterError
+from skasd._sklearn import InvalidParameterError
 
 __all__ = ["StopsAtBest", "TrainingProgress", "callbacks_for"]
 

@@ -12,13 +12,13 @@ from skorch.callbacks import GradientNormClipping, LRScheduler
 from skorch.helper import predefined_split
 from torch import nn
 
+from skasd._sklearn import Interval, InvalidParameterError, StrOptions
 from skasd._training._callbacks import StopsAtBest, TrainingProgress, callbacks_for
 from skasd._training._checkpoint import TrainingCheckpoint
 from skasd._training._net import whole_batches
 from skasd._training._randomness import draw_seed
 from skasd._training._ready import forget_ready, ready
 from skasd._training._split import set_aside
-from skasd._validation import Interval, InvalidParameterError, StrOptions
 from skasd._versions import VersionsMixin
 
 __all__ = ["TrainingMixin"]

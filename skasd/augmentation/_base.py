@@ -6,7 +6,7 @@ import torch
 from sklearn.base import BaseEstimator
 from torch.nn import functional as F
 
-from skasd._validation import Interval
+from skasd._sklearn import Interval
 from skasd._versions import VersionsMixin
 
 __all__ = ["PROBABILITY", "Augmentation", "Batch", "check_soft"]

@@ -4,7 +4,7 @@ import librosa
 import numpy as np
 import torch
 
-from skasd._validation import Interval
+from skasd._sklearn import Interval
 from skasd.augmentation._base import PROBABILITY, Augmentation, check_soft
 
 __all__ = ["SevenBandParametricEQ"]

@@ -4,15 +4,10 @@ import numpy as np
 import torch
 from sklearn.base import TransformerMixin
 from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
 
-from skasd._validation import (
-    Interval,
-    _fit_context,
-    check_is_fitted,
-    read_field,
-    training_rows,
-    validate_data,
-)
+from skasd._reading import read_field, training_rows, validate_data
+from skasd._sklearn import Interval, fit_context
 from skasd.augmentation._base import PROBABILITY, Augmentation, check_soft
 from skasd.clips import Clips
 
@@ -131,7 +126,7 @@ class Mixup(TransformerMixin, Augmentation):
         x, *targets = (_mix_tensor(tensor, partner, weight) for tensor in (batch.x, *batch.targets))
         return batch._replace(x=x, targets=tuple(targets))
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
         """Look at the shape of the clips; there is nothing to learn.
 

@@ -3,7 +3,7 @@ from numbers import Integral, Real
 import numpy as np
 import torch
 
-from skasd._validation import Interval, StrOptions
+from skasd._sklearn import Interval, StrOptions
 from skasd.augmentation._base import PROBABILITY, Augmentation
 
 __all__ = ["SpecAugment"]

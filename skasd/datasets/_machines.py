@@ -10,7 +10,7 @@ from joblib import Parallel, delayed
 from scipy.fft import rfftfreq
 from sklearn.utils import check_random_state
 
-from skasd._validation import Interval, StrOptions, validate_params
+from skasd._sklearn import Interval, StrOptions, validate_params
 from skasd.clips import Clips
 from skasd.datasets._machine_models import KINDS, Condition, Kind, Unit, draw_unit, machine_sound
 from skasd.datasets._synthesis import draw_factory, factory_noise, unit_rms

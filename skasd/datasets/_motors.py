@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from skasd._validation import Interval, StrOptions, validate_params
+from skasd._sklearn import Interval, StrOptions, validate_params
 from skasd.clips import Clips
 
 __all__ = ["load_motors"]
@@ -27,7 +27,7 @@ _SPEEDS = {1400, 1450, 1550, 1650, 1750, 1850, 1950, 2000}  # of M1 and M2
         "held_out": [StrOptions({"M1", "M2", "M3"})],
         "training_speeds": ["array-like"],
         "duration": [Interval(Real, 0, _SHORTEST, closed="right")],
-        "hop": [Interval(Real, 0, None, closed="neither"), None],
+        "hop_duration": [Interval(Real, 0, None, closed="neither"), None],
     },
     prefer_skip_nested_validation=True,
 )
@@ -39,7 +39,7 @@ def load_motors(
     held_out="M3",
     training_speeds=(1400, 1550, 1750, 1950),
     duration=1.0,
-    hop=None,
+    hop_duration=None,
 ):
     """Recordings of four small brushless motors, healthy and with real faults, cut into clips.
 
@@ -80,7 +80,7 @@ def load_motors(
         Length of a clip in seconds, up to 10.13, which is the shortest recording. A rest at the end of a recording that
         is shorter than this is left out.
 
-    hop : float, default=None
+    hop_duration : float, default=None
         Seconds from the start of one clip to that of the next. Default: `duration`, clips side by side.
 
     Returns
@@ -138,7 +138,7 @@ def load_motors(
         there = ", ".join(sorted({f"{row['motor']} ({row['split']})" for row in rows}))
         raise ValueError(f"fault={fault!r} has no clips of motor={motor!r} in split={split!r}. There are: {there}.")
     chosen.sort(key=lambda row: row["split"] != "train")
-    return _cut(chosen, duration, duration if hop is None else hop)
+    return _cut(chosen, duration, duration if hop_duration is None else hop_duration)
 
 
 def _check_speeds(training_speeds):

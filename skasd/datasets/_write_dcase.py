@@ -11,8 +11,9 @@ import soundfile
 
 from skasd._drafts import check_file_name, draft_folder, move_new, refuse_existing
 from skasd._problems import first_ten
-from skasd._samples import as_dtype, check_sample_rate, scale_of
-from skasd._validation import Interval, validate_params
+from skasd._reading import check_sample_rate
+from skasd._samples import as_dtype, scale_of
+from skasd._sklearn import Interval, validate_params
 from skasd.clips import Clips
 from skasd.datasets._dcase import DcaseFilename, parse_dcase_filename
 

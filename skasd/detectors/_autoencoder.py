@@ -5,9 +5,10 @@ from numbers import Integral
 import numpy as np
 import torch
 from sklearn.covariance import shrunk_covariance
+from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from skasd._validation import Interval, StrOptions, check_is_fitted
+from skasd._sklearn import Interval, StrOptions
 from skasd.detectors._network import NetworkDetector
 from skasd.networks import DenseAutoencoder
 

@@ -10,21 +10,41 @@ from numbers import Real
 import numpy as np
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils import gen_batches
+from sklearn.utils.validation import check_is_fitted
 
-from skasd._validation import (
-    Interval,
-    StrOptions,
-    _fit_context,
-    check_is_fitted,
-    read_field,
-    training_rows,
-    validate_data,
-)
+from skasd._groups import first_copies, first_in_domain, joined
+from skasd._problems import named
+from skasd._reading import detector_rows, read_field, read_text, recording_numbers, validate_data
+from skasd._sklearn import Interval, StrOptions, fit_context
 from skasd._versions import VersionsMixin
-from skasd.clips import Clips, recording_numbers
-from skasd.detectors._held_out import first_copies, first_in_domain, joined, rows_of_windows, score_left_out, take
+from skasd.clips import Clips
+from skasd.detectors._held_out import rows_of_windows, score_left_out, take
 from skasd.detectors._numbers import VALUES_AT_ONCE, RowError, as_numbers, check_finite, listed, numbered
 from skasd.detectors._threshold import Threshold, score_at
+
+DETECTOR_TEXTS = {
+    "threshold": """
+contamination : float, default=0.1
+    Fraction of the training clips, in (0, 0.5), that the threshold would call anomalous.
+
+threshold : {'quantile', 'gamma'}, default='quantile'
+    How `offset_` is set from the training scores: their quantile, or that of a gamma distribution fitted to them, as
+    the DCASE baselines do.
+""",
+    "fitted": """
+offset_ : float
+    Threshold on `score_samples`.
+
+machine_ : str
+    Name of the machine that `fit` has seen, empty if it was not given.
+
+n_features_in_ : int
+    Number of features of an embedding.
+
+feature_names_in_ : ndarray of shape (n_features_in_,)
+    Names of the features, if `fit` was given a data frame.
+""",
+}
 
 
 class BaseDetector(VersionsMixin, OutlierMixin, BaseEstimator, metaclass=ABCMeta):
@@ -101,7 +121,7 @@ class BaseDetector(VersionsMixin, OutlierMixin, BaseEstimator, metaclass=ABCMeta
                 scores.append(self._score(model, rows.X[part == out]))
         return np.concatenate(scores)[np.argsort(np.argsort(part, kind="stable"))]
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
         """Learn what normal clips look like, one model a section.
 
@@ -133,14 +153,13 @@ class BaseDetector(VersionsMixin, OutlierMixin, BaseEstimator, metaclass=ABCMeta
             is first read: if too few recordings are left for a model, or if a gamma distribution does not fit.
         """
         windows = self._check_windows(X, reset=True)
-        normal = training_rows(X, y)
-        _doubt_zeros_and_ones(X, y)
+        normal = detector_rows(X, y)
         self.machine_ = self._machine(X)
         groups = self._groups(X, windows, normal)
         self._fit_shared(
             X, windows, {section: np.isin(np.arange(len(windows)), clips) for section, (clips, _) in groups.items()}
         )
-        domain, models, scores = _text(X, "domain", len(windows)), {}, []
+        domain, models, scores = read_text(X, "domain", len(windows)), {}, []
         for section, (clips, group) in groups.items():
             rows = self._training_rows(windows, section, clips, domain, group)
             with _naming(section, clips, windows.shape[1]):
@@ -214,13 +233,13 @@ class BaseDetector(VersionsMixin, OutlierMixin, BaseEstimator, metaclass=ABCMeta
 
     def _groups(self, X, windows, normal):
         """For each section its training clips, each once, and the number of the group of each."""
-        sections, recording = _text(X, "section", len(windows)), recording_numbers(X, len(windows))
-        domain = _text(X, "domain", len(windows))
+        sections, recording = read_text(X, "section", len(windows)), recording_numbers(X, len(windows))
+        domain = read_text(X, "domain", len(windows))
         groups = {}
         for section in np.unique(sections[normal]).tolist():
             clips = np.flatnonzero(normal & (sections == section))
             if len(clips) < 2:
-                raise ValueError(f"{_named(section)} has n_samples=1 normal clip to train on; at least 2 are needed. "
+                raise ValueError(f"{named(section)} has n_samples=1 normal clip to train on; at least 2 are needed. "
                                  "Add normal clips of that section or leave the section out.")  # fmt: skip
             copy_of = first_copies(take(windows, clips))
             group = joined(recording[clips], copy_of)
@@ -245,7 +264,7 @@ class BaseDetector(VersionsMixin, OutlierMixin, BaseEstimator, metaclass=ABCMeta
     def _score_left_out(self, model, clips, rows):
         n_windows, n_groups = len(rows.X) // len(clips), len(np.unique(rows.group))
         if n_groups < 2:
-            raise ValueError(f"{_named(rows.section)}: no threshold can be set, since all training clips are the same, "
+            raise ValueError(f"{named(rows.section)}: no threshold can be set, since all training clips are the same, "
                              "and copies count once. Are they silent, or is the network dead?")  # fmt: skip
         try:
             with np.errstate(over="ignore", invalid="ignore"):
@@ -254,7 +273,7 @@ class BaseDetector(VersionsMixin, OutlierMixin, BaseEstimator, metaclass=ABCMeta
             raise ValueError(_named_clip(rows.section, clips[error.row // n_windows], error)) from error
         except ValueError as error:
             if n_groups == len(clips):
-                raise ValueError(f"{_named(rows.section)}: no threshold can be set, since without some of the "
+                raise ValueError(f"{named(rows.section)}: no threshold can be set, since without some of the "
                                  f"{len(clips)} training clips there is no model: {error} Add normal clips, or set "
                                  "offset_ yourself.") from error  # fmt: skip
             _warn_of_few_recordings(rows.section, error)
@@ -269,11 +288,11 @@ class BaseDetector(VersionsMixin, OutlierMixin, BaseEstimator, metaclass=ABCMeta
         check_is_fitted(self)
         windows = self._check_windows(X, reset=False)
         self._check_machine(X)
-        sections = _text(X, "section", len(windows))
+        sections = read_text(X, "section", len(windows))
         unknown = sorted(set(sections.tolist()) - set(self.models_))
         if unknown:
-            raise ValueError(f"No model for {', '.join(map(_named, unknown))}: fit has seen "
-                             f"{', '.join(map(_named, self.models_))}. Fit with normal clips of that section, or "
+            raise ValueError(f"No model for {', '.join(map(named, unknown))}: fit has seen "
+                             f"{', '.join(map(named, self.models_))}. Fit with normal clips of that section, or "
                              "leave these clips out.")  # fmt: skip
         clips = [np.flatnonzero(sections == section) for section in np.unique(sections)]
         parts = [
@@ -307,7 +326,7 @@ class BaseDetector(VersionsMixin, OutlierMixin, BaseEstimator, metaclass=ABCMeta
         return windows
 
     def _machine(self, X):
-        machines = np.unique(_text(X, "machine", len(X))) if isinstance(X, Clips) else [""]
+        machines = np.unique(read_text(X, "machine", len(X))) if isinstance(X, Clips) else [""]
         if len(machines) > 1:
             raise ValueError(f"{type(self).__name__} models one machine; these clips are of {', '.join(machines)}. "
                              "Fit one pipeline a machine: clips[clips['machine'] == ...].")  # fmt: skip
@@ -346,11 +365,11 @@ def _naming(section, clips, n_windows):
     except RowError as error:
         raise ValueError(_named_clip(section, clips[error.row // n_windows], error)) from error
     except ValueError as error:
-        raise ValueError(f"{_named(section)}: {error}") from error
+        raise ValueError(f"{named(section)}: {error}") from error
 
 
 def _named_clip(section, clip, error):
-    return f"{_named(section)}, clip {clip}: {error}"
+    return f"{named(section)}, clip {clip}: {error}"
 
 
 def _check_scores(scores, clips, values):
@@ -363,37 +382,17 @@ def _check_scores(scores, clips, values):
 
 
 def _warn_of_one_recording(section, n_clips):
-    warnings.warn(f"{_named(section)}: all {n_clips} training clips come from one recording, so that none can be "
+    warnings.warn(f"{named(section)}: all {n_clips} training clips come from one recording, so that none can be "
                   "scored by a model of other recordings. For the threshold single clips are left out instead: do not "
                   "trust it, it will be an alarm for too many clips of other recordings. Train with several "
                   "recordings, or set offset_ by clips of others.", stacklevel=5)  # fmt: skip
 
 
 def _warn_of_few_recordings(section, error):
-    warnings.warn(f"{_named(section)}: leaving out whole recordings leaves too few clips for a model ({error}). For "
+    warnings.warn(f"{named(section)}: leaving out whole recordings leaves too few clips for a model ({error}). For "
                   "the threshold single clips are left out instead: do not trust it, it will be an alarm for too many "
                   "clips of other recordings. Train with more recordings, or set offset_ by clips of others.",
                   stacklevel=2)  # fmt: skip
-
-
-def _doubt_zeros_and_ones(X, y):
-    """Warn where labels look like those of a classifier, in which 1 often means what -1 says here."""
-    labels = X["label"] if y is None and isinstance(X, Clips) and "label" in X else y
-    if labels is None or not np.array_equal(np.unique(np.asarray(labels)), [0, 1]):
-        return
-    name, taken = ("label", "unknown and normal clips") if y is None else ("y", "two classes of normal clips")
-    warnings.warn(f"{name} holds 0 and 1 only: taken as {taken}, which all train. If 1 means anomalous, give "
-                  f"np.where({name} == 1, -1, 1).", stacklevel=4)  # fmt: skip
-
-
-def _text(X, field, n_clips):
-    if isinstance(X, Clips) and field in X:
-        return X[field]
-    return np.full(n_clips, "")
-
-
-def _named(section):
-    return f"section {str(section)!r}" if section else "the one unnamed section"
 
 
 def _by_clip(scores, n_windows):

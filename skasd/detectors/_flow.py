@@ -15,7 +15,7 @@ from zuko.lazy import LazyComposedTransform, LazyTransform
 from zuko.nn import MaskedLinear
 from zuko.transforms import AutoregressiveTransform, DependentTransform, MonotonicAffineTransform
 
-from skasd._validation import Interval
+from skasd._sklearn import Interval
 from skasd.detectors._network import NetworkDetector
 
 

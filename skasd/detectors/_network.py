@@ -12,11 +12,13 @@ from sklearn.base import clone
 from sklearn.utils import gen_batches
 from torch import nn
 
+from skasd._groups import first_copies, joined
+from skasd._reading import read_field, read_text, recording_numbers
+from skasd._sklearn import HasMethods, Interval, StrOptions
 from skasd._training import TrainingMixin, TrainingNet, seeded, set_aside
-from skasd._validation import HasMethods, Interval, StrOptions, read_field
-from skasd.clips import Clips, recording_numbers
-from skasd.detectors._base import BaseDetector, OwnScoresMixin, _text
-from skasd.detectors._held_out import first_copies, joined, take
+from skasd.clips import Clips
+from skasd.detectors._base import BaseDetector, OwnScoresMixin
+from skasd.detectors._held_out import take
 from skasd.detectors._level import score_held_out
 from skasd.detectors._threshold import Threshold
 
@@ -110,7 +112,7 @@ class NetworkDetector(OwnScoresMixin, TrainingMixin, BaseDetector):
                 groups[own] = len(windows) + copy[own]
         self._group = np.zeros(len(windows), dtype=int)
         self._group[used] = groups
-        domain = np.unique(_text(X, "domain", len(windows)), return_inverse=True)[1]
+        domain = np.unique(read_text(X, "domain", len(windows)), return_inverse=True)[1]
         labels = np.stack([number, number * (domain.max() + 1) + domain])[:, used]
         if self.validation_fraction != "auto":
             return self._set_aside(groups, labels, seed)

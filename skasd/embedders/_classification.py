@@ -6,25 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.base import clone
 from sklearn.utils import gen_batches
 
 from skasd._problems import check_finite
+from skasd._reading import class_rows, read_field, recording_numbers, training_rows, validate_data
 from skasd._samples import read_waveforms
+from skasd._sklearn import HasMethods, Interval, InvalidParameterError, StrOptions
 from skasd._training import TrainingMixin, copies, groups_of, seeded
-from skasd._validation import (
-    HasMethods,
-    Interval,
-    InvalidParameterError,
-    StrOptions,
-    _fit_context,
-    check_is_fitted,
-    read_field,
-    training_rows,
-    validate_data,
-)
+from skasd._transformer import ClipTransformer
 from skasd.audio import AudioLoader
-from skasd.clips import Clips, hand_on, recording_numbers
+from skasd.clips import Clips
 from skasd.embedders._training import (
     ClipDataset,
     EmbeddingNet,
@@ -38,10 +30,8 @@ from skasd.embedders._training import (
 from skasd.losses import ArcFaceLoss, MultiTargetLoss
 from skasd.networks import MobileFaceNet, learn_standardization
 
-_INPUTS = ("log_mel", "waveform", "path")
 
-
-class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
+class ClassificationEmbedder(TrainingMixin, ClipTransformer):
     """Embed clips with a network that learns to tell sections, attributes or other classes of normal clips apart.
 
     To tell the sections of a machine apart, a network must listen to how each of them sounds; what it then makes of an
@@ -77,11 +67,11 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
         Applied to training batches in this order, on the device; see `skasd.augmentation`. The front end of a network,
         if it has one, comes before the first that works on spectrograms.
 
-    window : int, default=None
+    window_frames : int, default=None
         Number of frames the network sees at once. Training takes a random crop of each clip, `transform` all windows.
         None takes whole clips.
 
-    hop : int, default=1
+    hop_frames : int, default=1
         Number of frames between the windows of `transform`.
 
     output : {'embedding', 'stages', 'logits'}, default='embedding'
@@ -231,6 +221,8 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
     """
 
     _modules = ("network_", "loss_")
+    _reads = ("log_mel", "waveform", "path")
+    _consumes = ("log_mel", "waveform")
 
     _parameter_constraints: dict = {
         "network": [callable],
@@ -239,8 +231,8 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
         "loss_params": [dict, None],
         "targets": [tuple, list],
         "augmentations": [tuple, list],
-        "window": [Interval(Integral, 1, None, closed="left"), None],
-        "hop": [Interval(Integral, 1, None, closed="left")],
+        "window_frames": [Interval(Integral, 1, None, closed="left"), None],
+        "hop_frames": [Interval(Integral, 1, None, closed="left")],
         "output": [StrOptions({"embedding", "stages", "logits"})],
         "pretrain": [HasMethods(["fit", "transform"]), None],
         **TrainingMixin._training_constraints,
@@ -260,8 +252,8 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
         loss_params=None,
         targets=("section",),
         augmentations=(),
-        window=None,
-        hop=1,
+        window_frames=None,
+        hop_frames=1,
         output="embedding",
         pretrain=None,
         max_epochs=30,
@@ -290,8 +282,8 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
         self.loss_params = loss_params
         self.targets = targets
         self.augmentations = augmentations
-        self.window = window
-        self.hop = hop
+        self.window_frames = window_frames
+        self.hop_frames = hop_frames
         self.output = output
         self.pretrain = pretrain
         self.max_epochs = max_epochs
@@ -314,7 +306,6 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
         self.random_state = random_state
         self.keep = keep
 
-    @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
         """Train the network on the normal clips.
 
@@ -336,65 +327,56 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
         ------
         ValueError
             If a target has one class only, if `y` calls clips anomalous in words or holds bools, if clips have fewer
-            frames than `window`, if the network does not fit the input, or if the checkpoint is of another training.
+            frames than `window_frames`, if the network does not fit the input, or if the checkpoint is of another
+            training.
         """
         with self._fitting():
-            values = self._check_values(X, reset=True)
-            self.loader_ = self._fit_loader(values)
-            normal = training_rows(X, y)
-            self.classes_, labels = self._encode_targets(X, y, normal)
-            start = None if self.pretrain is None else self._first_stage().fit(X, y).network_
-            checkpoint, seed = self._begin_training()
-            with seeded(seed, self._device()):
-                aside = self._clips_aside(X, values, normal, labels, seed)
-                self._make_modules(values, np.flatnonzero(normal), start)
-                self._check_parts_rate(self._sample_rate(X, values))
-                domain = X["domain"] if isinstance(X, Clips) and "domain" in X else None
-                rows = np.flatnonzero(normal & ~aside), np.flatnonzero(aside)
-                self._train(values, rows, labels, domain, seed, checkpoint)
-        return self
+            return super().fit(X, y)
 
-    def transform(self, X):
-        """Embed clips.
+    def _fit(self, values, X, y):
+        self.loader_ = self._fit_loader(values)
+        normal = training_rows(X, y) if isinstance(X, Clips) else class_rows(X, y)
+        self.classes_, labels = self._encode_targets(X, y, normal)
+        start = None if self.pretrain is None else self._first_stage().fit(X, y).network_
+        checkpoint, seed = self._begin_training()
+        with seeded(seed, self._device()):
+            aside = self._clips_aside(X, values, normal, labels, seed)
+            self._make_modules(values, np.flatnonzero(normal), start)
+            self._check_parts_rate(self._sample_rate(X, values))
+            domain = X["domain"] if isinstance(X, Clips) and "domain" in X else None
+            rows = np.flatnonzero(normal & ~aside), np.flatnonzero(aside)
+            self._train(values, rows, labels, domain, seed, checkpoint)
 
-        Parameters
-        ----------
-        X : Clips with the field `log_mel`, `waveform` or `path`, or array-like
-            Clips of the same shape as in `fit`.
-
-        Returns
-        -------
-        X : Clips or ndarray of shape (n_clips, d) or (n_clips, n_windows, d)
-            float32; Clips have it in the field ``embedding``, or ``logits`` with ``output='logits'``.
-
-        Raises
-        ------
-        ValueError
-            If clips have another shape or another sample rate than in `fit`.
-        """
-        check_is_fitted(self)
-        values, device = self._check_values(X, reset=False), self._device()
-        rate = self._sample_rate(X, values)
+    def _transform(self, values, X):
+        device, rate = self._device(), self._sample_rate(X, values)
         if None not in (rate, self.sample_rate_) and rate != self.sample_rate_:
             raise ValueError(f"The network was fitted on waveforms of {self.sample_rate_} Hz; these have {rate} Hz. "
                              f"Make waveforms of {self.sample_rate_} Hz, as AudioLoader does of files.")  # fmt: skip
         split, loss = SplitNetwork(self._ready("network_")), self._ready("loss_")
         parts = []
         with torch.inference_mode(), autocast(device, self.mixed_precision):
-            for start in range(0, len(values), self.batch_size):
-                rows = np.arange(start, min(start + self.batch_size, len(values)))
-                x = read_rows(values, rows, self.loader_).to(device)
+            for rows in gen_batches(len(values), self.batch_size):
+                x = read_rows(values, np.arange(len(values))[rows], self.loader_).to(device)
                 parts.append(self._embed(split, loss, split.front(x)).float().cpu().numpy())
-        made, array = "logits" if self.output == "logits" else "embedding", np.concatenate(parts)
-        check_finite(array, f"The network, which may have diverged in training, makes a {made} with", X)
-        attrs = self._names_of_logits(array.shape[-1]) if self.output == "logits" else {}
-        return hand_on(X, made, array, consumed=("log_mel", "waveform"), keep=self.keep, attrs=attrs)
+        made = np.concatenate(parts)
+        check_finite(made, f"The network, which may have diverged in training, makes a {self._makes} with", X)
+        return made
+
+    def _attrs(self, made):
+        return self._names_of_logits(made.shape[-1]) if self._makes == "logits" else {}
+
+    def _n_columns(self):
+        return None if self.window_frames is not None or self.output == "logits" else sum(self.stage_sizes_)
+
+    @property
+    def _makes(self):
+        return "logits" if self.output == "logits" else "embedding"
 
     def _embed(self, split, loss, x):
         """Output for each clip (n, d), or for each of its windows (n, n_windows, d)."""
-        if self.window is None:
+        if self.window_frames is None:
             return self._output(split, loss, x)
-        windows = x.unfold(-1, self.window, self.hop).movedim(-2, 1)
+        windows = x.unfold(-1, self.window_frames, self.hop_frames).movedim(-2, 1)
         n_windows = windows.shape[1]
         parts = [
             self._output(split, loss, window)
@@ -430,30 +412,29 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
             n_classes = augmentation.n_classes(n_classes)
         return n_classes
 
-    def _check_values(self, X, *, reset):
+    def _check(self, X, values, *, reset):
         """Waveforms, spectrograms or paths, as they are stored; numbers are finite and of the shape seen in fit."""
-        name, values = read_field(X, *_INPUTS, owner=type(self).__name__)
         if isinstance(values, np.ndarray) and values.dtype.kind == "U" and values.ndim == 1:
             if not reset and self.loader_ is None:
                 raise ValueError("The network was fitted on spectrograms, and these clips have only paths. Put "
                                  "LogMelSpectrogram before it, as in fit.")  # fmt: skip
             return values
         values = values if hasattr(values, "ndim") else np.asarray(values)
-        if values.ndim == 2 and name != "log_mel":
+        if values.ndim == 2 and not (isinstance(X, Clips) and "log_mel" in X):
             values = read_waveforms(self, X, values, reset=reset)
         else:
             dtypes = [np.float32, np.float64]
             values = validate_data(self, values, reset=reset, allow_nd=True, dtype=dtypes, ensure_all_finite=False)
-            check_finite(values, f"The field {name or 'log_mel'!r} has", X)
+            check_finite(values, "The field 'log_mel' has", X)
         if reset:
             self.input_shape_ = values.shape[1:]
         elif values.ndim != 1 + len(self.input_shape_):
             raise ValueError(f"The network was fitted on clips of shape {self.input_shape_}; got {values.shape[1:]}. "
                              "Give it what it was fitted on: spectrograms, or waveforms.")  # fmt: skip
-        free = values.ndim - (self.window is not None)  # any number of frames (or samples) has windows
+        free = values.ndim - (self.window_frames is not None)  # any number of frames (or samples) has windows
         if values.shape[1:free] != self.input_shape_[: free - 1]:
             raise ValueError(f"The network was fitted on clips of shape {self.input_shape_}; got {values.shape[1:]}. "
-                             "Bring the clips to one length, or set window.")  # fmt: skip
+                             "Bring the clips to one length, or set window_frames.")  # fmt: skip
         return values
 
     def _encode_targets(self, X, y, normal):
@@ -518,9 +499,11 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
         self._check_augmentations(x, split)
         with torch.no_grad():
             x = self._dry(split.front, x)
-            if self.window is not None and x.shape[-1] < self.window:
-                raise ValueError(f"window={self.window} is longer than the clips, which have {x.shape[-1]} frames.")
-            x = x if self.window is None else x[..., : self.window]
+            if self.window_frames is not None and x.shape[-1] < self.window_frames:
+                raise ValueError(
+                    f"window_frames={self.window_frames} is longer than the clips, which have {x.shape[-1]} frames."
+                )
+            x = x if self.window_frames is None else x[..., : self.window_frames]
             embedding = self._dry(split.back, x)
             self._check_embedding(embedding, len(x))
             if self.output == "stages" and not hasattr(split.back, "forward_stages"):
@@ -581,7 +564,7 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
         self._learn_standardization(train, seed)
         self._fit_net(
             EmbeddingNet,
-            SplitNetwork(self.network_, self.window),
+            SplitNetwork(self.network_, self.window_frames),
             self.loss_,
             train,
             valid,
@@ -599,13 +582,13 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
     def _learn_standardization(self, train, seed):
         """Let a network that standardises its input learn how, from the training clips as they are."""
         device, crops = self._device(), torch.Generator().manual_seed(seed)
-        split = SplitNetwork(self.network_, self.window).to(device).eval()
+        split = SplitNetwork(self.network_, self.window_frames).to(device).eval()
         rows = (np.arange(len(train))[batch] for batch in gen_batches(len(train), self.batch_size))
         fronts = (split.front(train.__getitems__(own)[0]["x"].to(device)) for own in rows)
         learn_standardization(split.back, (split.random_crop(front, crops) for front in fronts))
 
     def _settle(self, batches, generator):
-        split, device = SplitNetwork(self.network_, self.window).eval(), self.net_.device
+        split, device = SplitNetwork(self.network_, self.window_frames).eval(), self.net_.device
         fronts = (split.front(X["x"].to(device)) for X, _ in batches)
         with autocast(device, self.mixed_precision):
             settle_batch_norms(split, (split.random_crop(front, generator) for front in fronts))
@@ -621,7 +604,6 @@ class ClassificationEmbedder(TrainingMixin, TransformerMixin, BaseEstimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float32"]
         tags.target_tags.required = True  # with plain arrays; Clips bring their classes along
         return tags
 

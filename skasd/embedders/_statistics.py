@@ -3,13 +3,11 @@
 from numbers import Real
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils import gen_batches
+from sklearn.utils.validation import check_is_fitted
 
-from skasd._validation import Interval, _fit_context, check_is_fitted
-from skasd._versions import VersionsMixin
-from skasd.clips import hand_on
-from skasd.features._frame_stacker import read_log_mel
+from skasd._sklearn import Interval
+from skasd._transformer import SpectrogramTransformer
 
 _BATCH_SIZE = 64
 
@@ -35,9 +33,11 @@ def _rank(log_mel, decay):
 _STATISTICS = {"mean": _mean, "std": _std, "max": _max, "rank": _rank}
 
 
-class StatisticsEmbedder(VersionsMixin, TransformerMixin, BaseEstimator):
+class StatisticsEmbedder(SpectrogramTransformer):
     """One vector a clip: statistics of each mel band over time.
 
+    Of spectrograms (n_clips, n_mels, n_frames), in the field ``log_mel`` of `Clips`, it makes float32 vectors
+    (n_clips, n_statistics * n_mels), the field ``embedding``: all bands of the first statistic, then those of the next.
     There is nothing to train, and the order of the frames does not matter. With a Gaussian mixture, rank pooling is a
     strong published system [1]_; mean and deviation are the control that every network has to beat.
 
@@ -94,63 +94,35 @@ class StatisticsEmbedder(VersionsMixin, TransformerMixin, BaseEstimator):
         self.decay = decay
         self.keep = keep
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
-        """Learn the number of bands; the statistics need no training.
-
-        Parameters
-        ----------
-        X : Clips or array-like of shape (n_clips, n_mels, n_frames) or (n_clips, n_mels)
-            Clips with the field ``log_mel``, or spectrograms. Two dimensions mean clips of one frame.
-
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        self : StatisticsEmbedder
-
-        Raises
-        ------
-        ValueError
-            If ``statistics`` names none, or one that there is not.
-        """
+    def _check(self, X, values, *, reset):
         unknown = [name for name in self.statistics if name not in _STATISTICS]
         if unknown or not len(self.statistics):
             raise ValueError(f"statistics must name at least one of {', '.join(_STATISTICS)}; "
                              f"got {list(self.statistics)}.")  # fmt: skip
-        read_log_mel(self, X, reset=True)
-        return self
+        return super()._check(X, values, reset=reset)
 
-    def transform(self, X):
-        """Compute the statistics of every clip.
-
-        Parameters
-        ----------
-        X : Clips or array-like of shape (n_clips, n_mels, n_frames) or (n_clips, n_mels)
-            Clips with the field ``log_mel``, or spectrograms. Two dimensions mean clips of one frame.
-
-        Returns
-        -------
-        X_new : Clips or ndarray of shape (n_clips, n_statistics * n_mels)
-            float32; all bands of the first statistic, then those of the next. Where `X` is Clips: Clips with the field
-            ``embedding`` in the place of ``log_mel``.
-
-        Raises
-        ------
-        ValueError
-            If there is another number of bands than in `fit`.
-        """
-        check_is_fitted(self)
-        log_mel = read_log_mel(self, X, reset=False)
+    def _transform(self, log_mel, X):
         n_clips, n_mels, _ = log_mel.shape
         embedding = np.empty((n_clips, len(self.statistics), n_mels), dtype=np.float32)
         for batch in gen_batches(n_clips, _BATCH_SIZE):
             for position, name in enumerate(self.statistics):
                 embedding[batch, position] = _STATISTICS[name](log_mel[batch], self.decay)
-        return hand_on(X, "embedding", embedding.reshape(n_clips, -1), consumed=("log_mel",), keep=self.keep)
+        return embedding.reshape(n_clips, -1)
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float32"]
-        return tags
+    def _n_columns(self):
+        return len(self.statistics) * self.n_features_in_
+
+    def get_feature_names_out(self, input_features=None):
+        """Names of the columns that `transform` makes: the statistic and the band, as ``mean0``.
+
+        Parameters
+        ----------
+        input_features : None
+            Ignored.
+
+        Returns
+        -------
+        names : ndarray of str of shape (n_statistics * n_mels,)
+        """
+        check_is_fitted(self)
+        return np.array([f"{name}{band}" for name in self.statistics for band in range(self.n_features_in_)], object)

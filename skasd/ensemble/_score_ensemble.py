@@ -8,19 +8,13 @@ from joblib import Parallel, delayed
 from sklearn.base import BaseEstimator, OutlierMixin, clone
 from sklearn.model_selection import PredefinedSplit
 from sklearn.utils import Bunch
+from sklearn.utils.validation import check_is_fitted
 
-from skasd._validation import (
-    Interval,
-    StrOptions,
-    _fit_context,
-    _num_samples,
-    _VisualBlock,
-    check_is_fitted,
-    training_rows,
-)
+from skasd._problems import named
+from skasd._reading import detector_rows, read_text
+from skasd._sklearn import Interval, StrOptions, VisualBlock, fit_context, num_samples
 from skasd._versions import VersionsMixin
 from skasd.clips import Clips
-from skasd.detectors._base import _doubt_zeros_and_ones, _named, _text
 from skasd.ensemble._errors import named_errors
 from skasd.ensemble._training_units import training_units
 
@@ -168,7 +162,7 @@ class ScoreEnsemble(VersionsMixin, OutlierMixin, BaseEstimator):
             self.estimators = [(name, params.pop(name, member)) for name, member in self.estimators]
         return super().set_params(**params)
 
-    @_fit_context(prefer_skip_nested_validation=False)
+    @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None):
         """Fit the members, and learn the scale of their scores.
 
@@ -197,8 +191,7 @@ class ScoreEnsemble(VersionsMixin, OutlierMixin, BaseEstimator):
             If labels are 0 and 1 alone, so that clips of both train, and 1 may be meant as anomalous.
         """
         self._check_members()
-        normal = training_rows(X, y)
-        _doubt_zeros_and_ones(X, y)
+        normal = detector_rows(X, y)
         if not normal.all():
             X, y = _take(X, normal), None if y is None else np.asarray(y)[normal]
         units = training_units(X, np.count_nonzero(normal))
@@ -242,7 +235,7 @@ class ScoreEnsemble(VersionsMixin, OutlierMixin, BaseEstimator):
             )
         )
         self._check_scores(scores)
-        return self._merge(scores, _text(X, "section", len(scores)))
+        return self._merge(scores, read_text(X, "section", len(scores)))
 
     def decision_function(self, X):
         """Score relative to the threshold: ``score_samples(X) - offset_``; negative = anomalous.
@@ -277,7 +270,7 @@ class ScoreEnsemble(VersionsMixin, OutlierMixin, BaseEstimator):
     def _sk_visual_block_(self):
         """The members side by side, in scikit-learn's drawings of pipelines."""
         names, members = zip(*self._pairs(), strict=True)
-        return _VisualBlock("parallel", members, names=names)
+        return VisualBlock("parallel", members, names=names)
 
     def _pairs(self):
         """The members with their names; none as long as `estimators` is something else than a list of pairs."""
@@ -342,7 +335,7 @@ class ScoreEnsemble(VersionsMixin, OutlierMixin, BaseEstimator):
             if flat.any():
                 name = self.estimators[np.argmax(flat)][0]
                 raise ValueError(
-                    f"The member {name!r} gives half of the training clips of {_named(section)} one and the same "
+                    f"The member {name!r} gives half of the training clips of {named(section)} one and the same "
                     "score, so that there is nothing to scale its scores by. Leave it out, or give it clips that "
                     "differ."
                 )
@@ -352,8 +345,8 @@ class ScoreEnsemble(VersionsMixin, OutlierMixin, BaseEstimator):
         """Members' scores (n_clips, n_members) to those of the ensemble (n_clips,)."""
         unknown = sorted(set(sections.tolist()) - set(self.center_))
         if unknown:
-            raise ValueError(f"No scale for {', '.join(map(_named, unknown))}: fit has seen "
-                             f"{', '.join(map(_named, self.center_))}. Fit with normal clips of that section, or leave "
+            raise ValueError(f"No scale for {', '.join(map(named, unknown))}: fit has seen "
+                             f"{', '.join(map(named, self.center_))}. Fit with normal clips of that section, or leave "
                              "these clips out.")  # fmt: skip
         scaled = np.empty_like(scores)
         with np.errstate(over="ignore"):
@@ -377,8 +370,8 @@ def _fit_member(name, member, X, y):
 def _score(name, member, X):
     with named_errors(f"the member {name!r}"):
         scores = np.asarray(member.score_samples(X), dtype=float)
-    if scores.shape != (_num_samples(X),):
-        raise ValueError(f"The member {name!r} must give one score per clip, shape ({_num_samples(X)},); its "
+    if scores.shape != (num_samples(X),):
+        raise ValueError(f"The member {name!r} must give one score per clip, shape ({num_samples(X)},); its "
                          f"score_samples gives shape {scores.shape}.")  # fmt: skip
     return scores
 

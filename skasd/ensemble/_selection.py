@@ -9,7 +9,7 @@ from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.model_selection import cross_val_score
 
-from skasd._validation import validate_params
+from skasd._sklearn import validate_params
 from skasd.clips import Clips
 from skasd.ensemble._errors import named_errors
 

@@ -4,9 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skasd.clips import Clips, recording_numbers
-from skasd.detectors._base import _named, _text
-from skasd.detectors._held_out import first_copies, joined
+from skasd._groups import first_copies, joined
+from skasd._problems import named
+from skasd._reading import read_text, recording_numbers
+from skasd.clips import Clips
 
 _CONTENTS = ("waveform", "log_mel", "embedding", "logits", "path")
 
@@ -35,7 +36,7 @@ class TrainingUnits(NamedTuple):
         part[np.lexsort([self.domain[first], self.section[first]])] = np.arange(len(first)) % n_parts
         for section in np.unique(self.section):
             if len(np.unique(part[group[self.section == section]])) < 2:
-                raise ValueError(f"All clips of {_named(section)} are of one recording, or copies: nothing can score "
+                raise ValueError(f"All clips of {named(section)} are of one recording, or copies: nothing can score "
                                  "them that has not learned from them. Add clips of other recordings, or leave the "
                                  "section out.")  # fmt: skip
         return part[group]
@@ -43,11 +44,11 @@ class TrainingUnits(NamedTuple):
 
 def training_units(X, n_clips):
     """The `TrainingUnits` of clips, or of a plain array."""
-    section, copy = _text(X, "section", n_clips), _first_copies(X, n_clips)
+    section, copy = read_text(X, "section", n_clips), _first_copies(X, n_clips)
     of_section = np.column_stack([copy, np.unique(section, return_inverse=True)[1]])
     return TrainingUnits(
         section=section,
-        domain=_text(X, "domain", n_clips),
+        domain=read_text(X, "domain", n_clips),
         group=joined(recording_numbers(X, n_clips), copy),
         once=first_copies(of_section) == np.arange(n_clips),
     )

@@ -15,7 +15,7 @@ from joblib import Parallel, delayed
 from sklearn.pipeline import Pipeline
 
 from skasd._progress import make_bar
-from skasd._validation import Interval, Options, StrOptions, validate_params
+from skasd._sklearn import Interval, Options, StrOptions, validate_params
 from skasd.clips import Clips
 from skasd.datasets import load_dcase
 from skasd.evaluation._evaluation import Evaluation

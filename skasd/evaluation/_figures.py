@@ -11,7 +11,7 @@ import numpy as np
 from scipy.stats import hmean
 from sklearn.metrics import precision_recall_fscore_support
 
-from skasd.clips import recording_numbers
+from skasd._reading import recording_numbers
 from skasd.metrics import BootstrapInterval, official_score, pauc_score
 from skasd.metrics._bootstrap import resampling_units
 from skasd.metrics._scores import kinds_of

@@ -11,7 +11,7 @@ import numpy as np
 from skasd._drafts import check_file_name, draft_folder, move_new, refuse_existing
 from skasd._files import read_csv
 from skasd._problems import first_ten
-from skasd._validation import Interval, Options, StrOptions, validate_params
+from skasd._sklearn import Interval, Options, StrOptions, validate_params
 from skasd.clips import Clips
 from skasd.datasets import parse_dcase_filename
 from skasd.datasets._dcase import _read_evaluation_list, _read_flags, challenge_name

@@ -5,7 +5,7 @@ from numbers import Integral, Real
 
 import numpy as np
 
-from skasd._validation import Interval, StrOptions
+from skasd._sklearn import Interval, StrOptions
 from skasd.features._log_spectrogram import LogSpectrogram
 from skasd.features._spectrograph import mel_filter_bank
 
@@ -15,8 +15,10 @@ __all__ = ["LogMelSpectrogram"]
 class LogMelSpectrogram(LogSpectrogram):
     """Log-mel spectrograms, with librosa's names and values, from waveforms or straight from files.
 
-    From files it goes one by one and never holds all waveforms. The defaults are those of the DCASE Task 2 baselines,
-    which make of 10 s at 16 kHz 313 frames of 128 bands.
+    Of waveforms (n_clips, n_samples), floats or integers of 8, 16 or 32 bits, in the field ``waveform`` of `Clips`, or
+    of the files named in the field ``path``, it makes spectrograms (n_clips, n_mels, n_frames) in dB, float32, the
+    field ``log_mel``. Files are read one by one: never are all waveforms in memory. All clips must have one length.
+    The defaults are those of the DCASE Task 2 baselines, which make of 10 s at 16 kHz 313 frames of 128 bands.
 
     Parameters
     ----------

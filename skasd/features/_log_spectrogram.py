@@ -3,21 +3,20 @@
 from numbers import Integral, Real
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.base import clone
 
 from skasd._audio_files import Files, as_paths, run_rows, warn_of_cancelling, warn_of_silence
 from skasd._problems import names_of, raise_problems
-from skasd._samples import check_sample_rate, precision_of, read_waveforms, what_is_wrong
-from skasd._validation import Interval, StrOptions, _fit_context, check_is_fitted, read_field
-from skasd._versions import VersionsMixin
+from skasd._samples import precision_of, read_waveforms, what_is_wrong
+from skasd._sklearn import Interval, StrOptions
+from skasd._transformer import ClipTransformer
 from skasd.audio import AudioLoader
-from skasd.clips import hand_on
 from skasd.features._spectrograph import Spectrograph
 
 __all__ = ["LogSpectrogram"]
 
 
-class LogSpectrogram(VersionsMixin, TransformerMixin, BaseEstimator):
+class LogSpectrogram(ClipTransformer):
     """Spectrograms in dB; a subclass makes the filter bank, a sparse matrix (n_bands, n_fft // 2 + 1)."""
 
     _parameter_constraints: dict = {
@@ -38,94 +37,33 @@ class LogSpectrogram(VersionsMixin, TransformerMixin, BaseEstimator):
         "keep": ["array-like"],
     }
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
-        """Learn the number of samples of a clip and make the filter bank. Of files it reads no more than the header.
+    _reads = ("waveform", "path")
+    _makes = "log_mel"
+    _consumes = ("waveform",)
 
-        Parameters
-        ----------
-        X : Clips, sequence of paths, or array-like of shape (n_clips, n_samples)
-            Clips with the field ``waveform`` or else ``path``, or waveforms (floats, or integers of 8, 16 or 32 bits),
-            or paths.
+    def _check(self, X, values, *, reset):
+        """Waveforms, or an array of paths."""
+        paths = as_paths(values)
+        if paths is not None:
+            return paths
+        return read_waveforms(self, X, values, reset=reset, check=reset)
 
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        self : object
-            The fitted transformer.
-
-        Raises
-        ------
-        ValueError
-            If the clips are shorter than a frame, if files cannot be read or differ in length, or if waveforms are not
-            mono, are known to have another sample rate, or have a type that does not tell its full scale.
-
-        Warns
-        -----
-        UserWarning
-            If mel bands are so narrow that no frequency bin lies in them.
-        """
-        paths, values = self._read(X)
+    def _fit(self, values, X, y):
         self.loader_ = self._make_loader()
-        if paths is None:
-            read_waveforms(self, X, values, reset=True)
-        else:
-            self.n_features_in_ = self.loader_.fit(paths).n_samples_
+        if values.dtype.kind == "U":
+            self.n_features_in_ = self.loader_.fit(values).n_samples_
         self.n_frames_ = self._count_frames()
         self.filter_bank_ = self._make_filter_bank()
-        return self
 
-    def transform(self, X):
-        """Spectrograms of the clips.
-
-        Parameters
-        ----------
-        X : Clips, sequence of paths, or array-like of shape (n_clips, n_samples)
-            Clips with the field ``waveform`` or else ``path``, or waveforms (floats, or integers of 8, 16 or 32 bits),
-            or paths.
-
-        Returns
-        -------
-        X_new : Clips or ndarray of shape (n_clips, n_bands, n_frames)
-            float32, in dB. Where `X` is Clips: Clips with the field ``log_mel`` in the place of ``waveform``.
-
-        Raises
-        ------
-        ValueError
-            If clips have another number of samples than in `fit`, or cannot be used: their number and the first ten
-            with the reason.
-
-        Warns
-        -----
-        UserWarning
-            If all samples of a file are zero, which can be a real recording, or if its channels cancel each other.
-        """
-        check_is_fitted(self)
-        paths, values = self._read(X)
-        if paths is None:
-            waveforms = read_waveforms(self, X, values, reset=False, check=False)
-        else:
-            waveforms = Files(paths, self.loader_, self.n_features_in_, dtype=None)
+    def _transform(self, values, X):
+        has_paths = values.dtype.kind == "U"
+        waveforms = Files(values, self.loader_, self.n_features_in_, dtype=None) if has_paths else values
         spectrograms, silent = self._spectrograms(X, waveforms)
         raise_problems(silent, len(waveforms))
-        if paths is not None:
-            warn_of_silence(paths, silent)
-            warn_of_cancelling(paths, waveforms.cancelled)
-        return hand_on(X, "log_mel", spectrograms, consumed=("waveform",), keep=self.keep)
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float32"]
-        return tags
-
-    def _read(self, X):
-        """Paths and None, or None and waveforms."""
-        name, values = read_field(X, "waveform", "path", owner=type(self).__name__)
-        if name == "waveform":
-            check_sample_rate(X, self.sample_rate, type(self).__name__)
-        return as_paths(values), values
+        if has_paths:
+            warn_of_silence(values, silent)
+            warn_of_cancelling(values, waveforms.cancelled)
+        return spectrograms
 
     def _make_loader(self):
         if self.loader is None:

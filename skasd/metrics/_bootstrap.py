@@ -7,8 +7,9 @@ import numpy as np
 from scipy.stats import bootstrap
 from sklearn.utils import check_random_state
 
-from skasd._validation import Interval, validate_params
-from skasd.clips import Clips, recording_numbers
+from skasd._reading import recording_numbers
+from skasd._sklearn import Interval, validate_params
+from skasd.clips import Clips
 from skasd.metrics._scores import check_clips, kinds_of
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skasd._validation import as_labels
+from skasd._reading import read_verdicts, section_fields
 from skasd.clips import Clips
 from skasd.metrics._scores import auc_score, official_score, pauc_score
 
@@ -46,7 +46,7 @@ def anomaly_predictions(estimator, X, y=None):
     >>> average_precision_score(y_true, y_score)
     1.0
     """
-    y_true = (read_labels(X, y) == -1).astype(int)
+    y_true = (read_verdicts(X, y) == -1).astype(int)
     return y_true, -np.asarray(estimator.score_samples(X))
 
 
@@ -200,32 +200,7 @@ def official_scorer(estimator, X, y=None, *, year=2022, protocol="official", max
     return official_score(y_true, y_score, **fields, year=year, protocol=protocol, max_fpr=max_fpr)
 
 
-def read_labels(X, y=None):
-    """Labels +1 (normal) and -1 (anomalous) from ``y``, or else from the field ``label`` of ``X``; no others."""
-    if y is None:
-        if not isinstance(X, Clips) or "label" not in X:
-            raise ValueError("Labels are needed to score: pass y with +1 for normal and -1 for anomalous clips, or "
-                             "Clips with the field 'label'.")  # fmt: skip
-        y = X["label"]
-    n_clips = X.shape[0] if hasattr(X, "shape") else len(X)
-    if not n_clips:
-        raise ValueError("There are no clips to score. Look at how they were chosen.")
-    y = as_labels(y, n_clips)
-    if y.dtype.kind not in "iuf" or not np.isin(y, (-1, 1)).all():
-        found = sorted(list(dict.fromkeys(map(repr, y.tolist())))[:5])
-        raise ValueError(
-            f"y must hold +1 (normal) and -1 (anomalous); got [{', '.join(found)}]. 0 stands for unknown: leave "
-            "such clips out. Labels with 0 for normal and 1 for anomalous are converted by np.where(y == 1, -1, 1)."
-        )
-    return y
-
-
 def find_threshold(estimator, X, scores):
     """The score at which the decision function is zero; a pipeline or a search has that, but no ``offset_``."""
     row = int(np.argmin(np.abs(scores)))  # rounding takes least from it
     return float(scores[row] - estimator.decision_function(X[row : row + 1])[0])
-
-
-def section_fields(X):
-    """The fields that tell the sections of clips apart, as far as they have them."""
-    return {name: X[name] for name in ("machine", "section") if name in X} if isinstance(X, Clips) else {}

@@ -8,7 +8,7 @@ from scipy.stats import hmean
 from sklearn.metrics import roc_auc_score
 
 from skasd._fields import as_field
-from skasd._validation import Interval, Options, StrOptions, validate_params
+from skasd._sklearn import Interval, Options, StrOptions, validate_params
 
 _PROTOCOL = StrOptions({"official", "domain-only"})
 _MAX_FPR = Interval(Real, 0, 1, closed="right")

@@ -323,7 +323,7 @@ def _likelihood(rest, spectrogram, log_mel):
 def _over_frames(rest, values, n_frames):
     """Values of windows (n_windows, n_stacked, d), brought back to the frames (d, n_frames)."""
     n_windows, n_stacked, d = values.shape
-    hop = rest[-2].hop
+    hop = rest[-2].hop_frames
     total, count = np.zeros((n_frames, d)), np.zeros((n_frames, 1))
     for place in range(n_stacked):
         frames = slice(place, place + (n_windows - 1) * hop + 1, hop)

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from skasd.metrics._scorers import find_threshold, read_labels
+from skasd._reading import read_verdicts
+from skasd.metrics._scorers import find_threshold
 from skasd.plotting._style import ANOMALOUS, NORMAL, axes_for, plain
 
 
@@ -89,7 +90,7 @@ class ScoreHistogramDisplay:
         -------
         display : ScoreHistogramDisplay
         """
-        label = read_labels(X, y)
+        label = read_verdicts(X, y)
         scores = np.asarray(estimator.score_samples(X))
         threshold = find_threshold(estimator, X, scores) if hasattr(estimator, "decision_function") else None
         return cls.from_predictions(label, scores, threshold=threshold, name=name, ax=ax, **kwargs)
@@ -134,7 +135,7 @@ class ScoreHistogramDisplay:
                              f"with {np.count_nonzero(~np.isfinite(scores))} NaN or infinite.")  # fmt: skip
         if threshold is not None and not np.isfinite(threshold):
             raise ValueError(f"threshold must be a finite number, or None; got {threshold!r}.")
-        display = cls(scores=scores, label=read_labels(scores, label), threshold=threshold, name=name)
+        display = cls(scores=scores, label=read_verdicts(scores, label), threshold=threshold, name=name)
         return display.plot(ax=ax, **kwargs)
 
     def plot(self, ax=None, **kwargs):

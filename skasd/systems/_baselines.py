@@ -100,14 +100,14 @@ def mobilenet_v2_baseline(*, preset="full", device="auto", verbose=0, random_sta
     """
     features, network, training = choose(
         preset,
-        full=({"n_mels": 128}, {"in_channels": 3}, {"hop": 1, "lr": 1e-5, "max_epochs": 640}),
-        small=({"n_mels": 64}, {"in_channels": 1}, {"hop": 16, "lr": 1e-3, "max_epochs": 20}),
+        full=({"n_mels": 128}, {"in_channels": 3}, {"hop_frames": 1, "lr": 1e-5, "max_epochs": 640}),
+        small=({"n_mels": 64}, {"in_channels": 1}, {"hop_frames": 16, "lr": 1e-3, "max_epochs": 20}),
     )
     embedder = ClassificationEmbedder(
         MobileNetV2,
         network_params={"width": 0.5, **network},
         loss=SoftmaxLoss,
-        window=64,
+        window_frames=64,
         output="logits",
         batch_size=32,
         optimizer=torch.optim.Adam,

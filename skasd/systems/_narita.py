@@ -107,7 +107,7 @@ def cnn_local(*, weights="imagenet", preset="full", device="auto", verbose=0, ra
     """
     features, network, training = _cnn_sizes(preset, weights)
     masks = SpecAugment(n_time_masks=0)
-    (hop,) = choose(preset, full=(8,), small=(32,))
+    (hop_frames,) = choose(preset, full=(8,), small=(32,))
     embedder = _cnn(
         EfficientNet,
         network,
@@ -116,8 +116,8 @@ def cnn_local(*, weights="imagenet", preset="full", device="auto", verbose=0, ra
         verbose,
         random_state,
         output="stages",
-        window=64,
-        hop=hop,
+        window_frames=64,
+        hop_frames=hop_frames,
         **training,
     )
     return Pipeline(

@@ -77,7 +77,7 @@ def slide_rail(folder):
 def motors(which):
     """Training clips overlap, so that there are more of them; test clips do not. Both without loudness as a hint."""
     parts = [
-        load_motors(split="train", duration=2.5, hop=0.5, **which),
+        load_motors(split="train", duration=2.5, hop_duration=0.5, **which),
         load_motors(split="test", duration=2.5, **which),
     ]
     return [LevelNormalizer().fit_transform(part.without("path")) for part in parts]

@@ -23,7 +23,7 @@ TAKERS = {
     "LevelNormalizer": ("waveform", LevelNormalizer()),
     "AudioLoader": ("waveform", AudioLoader(sample_rate=1000)),
     "AudioLoader int16": ("waveform", AudioLoader(sample_rate=1000, dtype="int16", duration=0.05)),
-    "FrameStacker": ("log_mel", FrameStacker(n_frames=2, hop=2)),
+    "FrameStacker": ("log_mel", FrameStacker(n_frames=2, hop_frames=2)),
     "StatisticsEmbedder": ("log_mel", StatisticsEmbedder(statistics=["mean", "std", "max", "rank"])),
     "FieldTransformer": ("embedding", FieldTransformer(StandardScaler())),
     "Mixup": ("embedding", Mixup(random_state=0)),

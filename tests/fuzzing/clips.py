@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from fuzzing.drawing import mostly
 from fuzzing.judging import Sparing, check, must
-from skasd.clips import Clips, recording_numbers
+from skasd._reading import recording_numbers
+from skasd.clips import Clips
 
 OPTIONAL = ("domain", "attribute", "recording")
 NEEDED = ("path", "machine", "section", "split")
