@@ -70,9 +70,9 @@ def _quantile(scores, share, n):
 def _doubt_few(n_independent, n_clips, contamination):
     needed = np.ceil(1 / (2 * contamination)) - 1
     if n_independent < needed:
-        warnings.warn(f"contamination={contamination} needs scores of at least {needed:.9g} recordings (or clips, if these "
-                      f"are not known) that did not train; the {n_clips} clips that set the threshold tell no more "
-                      f"than {n_independent:.3g}: how scores go on below them is a guess, and the share of alarms may "
+        warnings.warn(f"contamination={contamination} needs scores of at least {needed:.9g} recordings (or clips, if "
+                      f"these are not known) that did not train; the {n_clips} clips that set the threshold tell no "
+                      f"more than {n_independent:.3g}: scores below them are a guess, and the share of alarms may "
                       "be several times larger or smaller. Train with more recordings, raise contamination, or set "
                       "offset_ by other clips.", stacklevel=3)  # fmt: skip
 
