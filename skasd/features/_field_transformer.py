@@ -3,10 +3,10 @@
 import numpy as np
 from sklearn.base import clone
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skasd._problems import first_ten, names_of
-from skasd._reading import training_rows
+from skasd._reading import training_rows, validate_data
 from skasd._sklearn import HasMethods
 from skasd._transformer import ClipTransformer
 
