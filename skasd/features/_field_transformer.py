@@ -5,7 +5,7 @@ from sklearn.base import clone
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from skasd._problems import first_ten, names_of
+from skasd._problems import check_finite
 from skasd._reading import training_rows, validate_data
 from skasd._sklearn import HasMethods
 from skasd._transformer import ClipTransformer
@@ -94,7 +94,8 @@ class FieldTransformer(ClipTransformer):
             if made.dtype.kind == values.dtype.kind == "f":
                 made = made.astype(np.promote_types(values.dtype, np.float32), copy=False)
         made = made.reshape(*values.shape[:-1], made.shape[-1])
-        self._check_finite(X, made)
+        if made.dtype.kind == "f":
+            check_finite(made, f"{self.transformer_} makes", X, " Are their values too large?")
         return made
 
     def _makes_table(self):
@@ -120,11 +121,3 @@ class FieldTransformer(ClipTransformer):
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags
-
-    def _check_finite(self, X, made):
-        if made.dtype.kind != "f":
-            return
-        clips = np.flatnonzero(~np.isfinite(made).reshape(len(made), -1).all(axis=1))
-        if clips.size:
-            raise ValueError(f"{self.transformer_} makes numbers that are not finite of {clips.size} clips: "
-                             f"{first_ten(names_of(X, clips), ', ')}. Are their values too large?")  # fmt: skip
