@@ -8,7 +8,7 @@ from skasd._docstrings import fill
 from skasd._sklearn import StrOptions
 from skasd.detectors._base import DETECTOR_TEXTS, BaseDetector
 from skasd.detectors._gaussian import Moments, moments, pooled, products, whitening
-from skasd.detectors._numbers import lengths
+from skasd.detectors._numbers import deviations, lengths
 
 
 @fill(**DETECTOR_TEXTS)
@@ -23,7 +23,8 @@ class MahalanobisDetector(BaseDetector):
     ----------
     covariance : {'ledoit_wolf', 'oas', 'sample'}, default='ledoit_wolf'
         How the covariance is estimated. The two shrunk estimators can be inverted when there are fewer clips than
-        features; the sample covariance cannot, and is then an error.
+        features; the sample covariance cannot, and is then an error. Features are brought to unit variance before, so
+        that what is shrunk are correlations, whatever the units and levels of the features.
 
     per_domain : bool, default=False
         Whether each domain that `fit` has seen gets its own Gaussian. At least three rows of each are needed (two with
@@ -54,7 +55,8 @@ class MahalanobisDetector(BaseDetector):
     into ten parts, and each part is scored by the Gaussians of the other nine. These are made of sums over the parts,
     which takes about as long as the model itself. A domain that is left with too few clips is left out with them.
 
-    The estimates of the covariance are those of scikit-learn's `LedoitWolf`, `OAS` and `EmpiricalCovariance`.
+    The estimates of the covariance are those of scikit-learn's `LedoitWolf`, `OAS` and `EmpiricalCovariance`, of
+    features in units of their standard deviation over the training clips (a constant feature: the median of these).
 
     References
     ----------
@@ -181,16 +183,13 @@ class _Part(NamedTuple):
 
 
 class _Sums:
-    """Sums over the rows of each part, counted from the first row and in a unit in which nothing overflows."""
+    """Sums over the rows of each part, counted from the first row and in units of the deviation of each feature."""
 
     def __init__(self, X, part, n_parts):
         self.anchor = X[0]
         rows = X - self.anchor
-        largest = max(rows.max(), -rows.min())
-        if not np.isfinite(largest):
-            raise ValueError("The embeddings span more than float64 can hold. Scale them down.")
-        self.unit = np.ldexp(0.5, np.frexp(largest)[1]) if largest else 1.0
-        rows /= self.unit
+        self.units = deviations(rows)
+        rows /= self.units
         self.parts = [_sum_up(rows[part == number]) for number in range(n_parts)]
 
 
@@ -219,11 +218,11 @@ def _gaussian(sums, parts, covariance, place):
     estimate = scatter / n_samples
     shrinkage = _SHRINKAGES[covariance](n_samples, estimate, _mean_fourth(parts, mean))
     shrunk = (1 - shrinkage) * estimate + shrinkage * np.trace(estimate) / n_features * np.eye(n_features)
-    location, factor = sums.anchor + sums.unit * mean, whitening(shrunk) / sums.unit
+    location, factor = sums.anchor + sums.units * mean, whitening(shrunk) / sums.units
     if not np.isfinite(factor).all():
-        raise ValueError(f"The training rows{place} differ by {sums.unit:.0e} at most, the inverse of which float64 "
-                         "cannot hold. Scale embeddings up.")  # fmt: skip
-    return Gaussian(location, shrunk * sums.unit * sums.unit, shrinkage, factor)
+        raise ValueError(f"The training rows{place} differ by {sums.units.min():.0e} in a feature, the inverse of "
+                         "which float64 cannot hold. Scale embeddings up.")  # fmt: skip
+    return Gaussian(location, shrunk * np.outer(sums.units, sums.units), shrinkage, factor)
 
 
 def _mean_fourth(parts, mean):

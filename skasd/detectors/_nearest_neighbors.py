@@ -31,8 +31,9 @@ class NearestNeighborsDetector(BaseDetector):
     n_neighbors : int, default=1
         Number of nearest training clips (or windows) of a memory whose mean distance counts.
 
-    metric : str or callable, default='cosine'
-        Distance between embeddings, as in scikit-learn.
+    metric : str or callable, default='seuclidean'
+        Distance between embeddings, as in scikit-learn. 'seuclidean' is Euclidean with each feature in units of its
+        standard deviation over the training clips, which suits statistics of bands; 'cosine' suits networks.
 
     n_local : int, default=None
         With a number K, each distance d(x, y) is divided by the mean distance from the training clip y to its own K
@@ -90,7 +91,7 @@ class NearestNeighborsDetector(BaseDetector):
         self,
         n_neighbors=1,
         *,
-        metric="cosine",
+        metric="seuclidean",
         n_local=None,
         target_ratio=None,
         contamination=0.1,

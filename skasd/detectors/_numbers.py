@@ -77,6 +77,17 @@ def directions(X):
     return scaled / lengths(scaled)
 
 
+def deviations(X):
+    """Standard deviation of each column; that of a typical one, where a column is constant."""
+    rows = X - X[0]
+    largest = np.maximum(rows.max(axis=0), -rows.min(axis=0))
+    if not np.isfinite(largest).all():
+        raise ValueError("The embeddings span more than float64 can hold. Scale them down.")
+    spread = largest * np.std(rows / np.where(largest > 0, largest, 1.0), axis=0)
+    varies = spread > 0
+    return np.where(varies, spread, np.median(spread[varies]) if varies.any() else 1.0)
+
+
 def _scaled(X):
     """The rows divided by their largest magnitude, which also is returned (n, 1)."""
     peaks = np.maximum(X.max(axis=1), -X.min(axis=1))[:, np.newaxis]

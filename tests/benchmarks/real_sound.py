@@ -41,7 +41,7 @@ HEAD = (
 
 def control():
     """Mean and standard deviation of each log-mel band, and one Gaussian per section: no training."""
-    return make_pipeline(LogMelSpectrogram(), StatisticsEmbedder(), MahalanobisDetector())
+    return make_pipeline(LogMelSpectrogram(), StatisticsEmbedder(statistics=("mean", "std")), MahalanobisDetector())
 
 
 def build(name, machine, seed, preset):
