@@ -658,3 +658,19 @@ def test_a_vector_of_zeros_has_no_direction():
     detector = CosineCenterDetector().fit(np.eye(3))
     with pytest.raises(ValueError, match="all zeros"):
         detector.score_samples(np.zeros((1, 3)))
+
+
+@pytest.mark.parametrize("value", [np.nan, -np.inf, None, "0.5"])
+def test_a_threshold_that_is_no_number_is_refused(value):
+    detector = MahalanobisDetector().fit(make_clips()["embedding"])
+    with pytest.raises(ValueError, match=f"offset_.*{value}"):
+        detector.offset_ = value
+
+
+def test_high_powers_of_the_minkowski_metric_come_near_their_limit_and_are_then_refused():
+    embedding = 1e-3 * make_clips()["embedding"]
+    highest = LocalOutlierFactorDetector(p=64).fit(embedding).score_samples(embedding)
+    limit = LocalOutlierFactorDetector(metric="chebyshev").fit(embedding).score_samples(embedding)
+    np.testing.assert_allclose(highest, limit, atol=0.05)
+    with pytest.raises(ValueError, match="'p'"):  # 1000 took all distances for 0
+        LocalOutlierFactorDetector(p=1000).fit(embedding)

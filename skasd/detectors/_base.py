@@ -10,11 +10,11 @@ from numbers import Real
 import numpy as np
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils import gen_batches
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from skasd._groups import first_copies, first_in_domain, joined
 from skasd._problems import named
-from skasd._reading import detector_rows, read_field, read_text, recording_numbers
+from skasd._reading import detector_rows, read_field, read_text, recording_numbers, validate_data
 from skasd._sklearn import Interval, StrOptions, fit_context
 from skasd._versions import VersionsMixin
 from skasd.clips import Clips
@@ -177,6 +177,8 @@ class BaseDetector(VersionsMixin, OutlierMixin, BaseEstimator, metaclass=ABCMeta
 
     @offset_.setter
     def offset_(self, value):
+        if not isinstance(value, Threshold) and not (isinstance(value, Real) and np.isfinite(value)):
+            raise ValueError(f"offset_ is a score, a finite number; got {value!r}.")
         vars(self)["offset_"] = value if isinstance(value, Threshold) else Threshold(lambda: value)
 
     def score_samples(self, X):
