@@ -196,7 +196,9 @@ def test_gamma_threshold_is_that_of_the_challenge_baselines():
 
 
 @pytest.mark.parametrize(
-    "detector", [MahalanobisDetector(), GaussianMixtureDetector(target_ratio=0.2, random_state=0)], ids=repr
+    "detector",
+    [MahalanobisDetector(covariance="sample"), GaussianMixtureDetector(target_ratio=0.2, random_state=0)],
+    ids=repr,
 )
 @pytest.mark.parametrize("n_windows", [1, 3])
 def test_new_normal_clips_rarely_alarm_though_a_gaussian_of_many_dimensions_fits_its_own_clips_best(

@@ -153,7 +153,7 @@ class NearestNeighborsDetector(BaseDetector):
         return -_unit(model) * self._distance(model, X, np.full(len(X), -1), None)
 
     def _score_training(self, model, rows):
-        if self.n_local is not None:  # the scale knows the clip, too
+        if self.n_local is not None or self.metric == "seuclidean":  # local scale and deviations know the clip, too
             return super()._score_training(model, rows)
         distance = self._distance(model, rows.X, rows.group, _owners(rows)[1])
         if np.isinf(distance).any():

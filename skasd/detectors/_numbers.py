@@ -83,9 +83,13 @@ def deviations(X):
     largest = np.maximum(rows.max(axis=0), -rows.min(axis=0))
     if not np.isfinite(largest).all():
         raise ValueError("The embeddings span more than float64 can hold. Scale them down.")
-    spread = largest * np.std(rows / np.where(largest > 0, largest, 1.0), axis=0)
-    varies = spread > 0
-    return np.where(varies, spread, np.median(spread[varies]) if varies.any() else 1.0)
+    return typical_where_zero(largest * np.std(rows / np.where(largest > 0, largest, 1.0), axis=0))
+
+
+def typical_where_zero(deviations):
+    """Deviations of features; that of a typical one, where a feature is constant."""
+    varies = deviations > 0
+    return np.where(varies, deviations, np.median(deviations[varies]) if varies.any() else 1.0)
 
 
 def _scaled(X):
