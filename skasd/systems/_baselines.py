@@ -95,7 +95,7 @@ def mobilenet_v2_baseline(*, preset="full", device="auto", verbose=0, random_sta
     Examples
     --------
     >>> from skasd.systems import mobilenet_v2_baseline
-    >>> mobilenet_v2_baseline()["embedder"].window
+    >>> mobilenet_v2_baseline()["embedder"].window_frames
     64
     """
     features, network, training = choose(

@@ -102,7 +102,7 @@ def cnn_local(*, weights="imagenet", preset="full", device="auto", verbose=0, ra
     Examples
     --------
     >>> from skasd.systems import cnn_local
-    >>> cnn_local(weights=None)["embedder"].window
+    >>> cnn_local(weights=None)["embedder"].window_frames
     64
     """
     features, network, training = _cnn_sizes(preset, weights)
@@ -236,7 +236,7 @@ def narita_ensemble(machine, *, weights="imagenet", preset="full", device="auto"
     Examples
     --------
     >>> from skasd.systems import narita_ensemble
-    >>> narita_ensemble("bearing", weights=None)["embedder"].window
+    >>> narita_ensemble("bearing", weights=None)["embedder"].window_frames
     64
     """
     if machine not in _CHOSEN:
