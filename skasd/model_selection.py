@@ -11,9 +11,10 @@ import numpy as np
 from sklearn.model_selection import BaseCrossValidator, StratifiedGroupKFold, StratifiedKFold
 from sklearn.utils import check_consistent_length
 
-from skasd._reading import read_verdicts, recording_numbers, section_fields
+from skasd._docs import documented
+from skasd._reading import read_verdicts, section_fields
 from skasd.clips import Clips
-from skasd.metrics._scores import kinds_of
+from skasd.metrics import group_numbers, kinds_of
 
 __all__ = ["DevelopmentSplit", "NormalOnlyKFold"]
 
@@ -75,19 +76,13 @@ class DevelopmentSplit(BaseCrossValidator):
                              f"{test.size} of {len(X)} clips. Join the two parts: clips = train + test.")  # fmt: skip
         yield train, test
 
+    @documented
     def get_n_splits(self, X=None, y=None, groups=None):
         """Number of splits.
 
         Parameters
         ----------
-        X : object, default=None
-            Not used, here for scikit-learn's sake.
-
-        y : object, default=None
-            Not used, here for scikit-learn's sake.
-
-        groups : object, default=None
-            Not used, here for scikit-learn's sake.
+        {unused}
 
         Returns
         -------
@@ -171,7 +166,9 @@ class NormalOnlyKFold(BaseCrossValidator):
             normal and anomalous clips of every section.
         """
         normal = read_verdicts(X, y) == 1
-        groups = _group_numbers(X, groups, len(normal))
+        if groups is not None:
+            check_consistent_length(normal, groups)
+        groups = group_numbers(X, groups, len(normal))
         kinds, names = self._kinds(X, normal, groups)
         if len(np.unique(groups)) == len(groups):
             splitter, groups = StratifiedKFold, None
@@ -188,19 +185,13 @@ class NormalOnlyKFold(BaseCrossValidator):
                 )
             yield train[normal[train]], test
 
+    @documented
     def get_n_splits(self, X=None, y=None, groups=None):
         """Number of splits.
 
         Parameters
         ----------
-        X : object, default=None
-            Not used, here for scikit-learn's sake.
-
-        y : object, default=None
-            Not used, here for scikit-learn's sake.
-
-        groups : object, default=None
-            Not used, here for scikit-learn's sake.
+        {unused}
 
         Returns
         -------
@@ -229,14 +220,3 @@ class NormalOnlyKFold(BaseCrossValidator):
                                  f"group or recording count once; there are {n_groups} of '{name}'. Use fewer splits, "
                                  "or leave a field out.")  # fmt: skip
         return kinds, names
-
-
-def _group_numbers(X, groups, n_clips):
-    """Number of the group of each clip, or of its recording where no groups are given."""
-    if groups is None:
-        return recording_numbers(X, n_clips)
-    check_consistent_length(np.empty(n_clips), groups)
-    try:
-        return recording_numbers(Clips(recording=groups), n_clips)
-    except ValueError as error:
-        raise ValueError(f"groups must name recordings: {error}") from error

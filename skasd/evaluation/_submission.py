@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
+from skasd._docs import documented
 from skasd._drafts import check_file_name, draft_folder, move_new, refuse_existing
 from skasd._files import read_csv
 from skasd._problems import first_ten
-from skasd._sklearn import Interval, Options, StrOptions, validate_params
+from skasd._sklearn import Interval, validate_params
 from skasd.clips import Clips
-from skasd.datasets import parse_dcase_filename
-from skasd.datasets._dcase import _read_evaluation_list, _read_flags, challenge_name
+from skasd.datasets import challenge_name, parse_dcase_filename, read_ground_truth
 from skasd.evaluation._evaluation import Evaluation
-from skasd.evaluation._figures import Rules
+from skasd.metrics import PROTOCOL, YEAR, Rules
 
 _FIELDS = {"anomaly_score": "anomaly_score", "decision_result": "decision"}
 _FILE = re.compile(
@@ -99,14 +99,15 @@ def write_submission(evaluation, folder):
         "folder": [str, Path],
         "ground_truth": [str, Path, None],
         "machines": ["array-like", None],
-        "year": [Options(Integral, set(range(2020, 2026)))],
-        "protocol": [StrOptions({"official", "domain-only"})],
+        "year": [YEAR],
+        "protocol": [PROTOCOL],
         "name": [str, None],
         "n_resamples": [Interval(Integral, 0, None, closed="left")],
         "random_state": ["random_state"],
     },
     prefer_skip_nested_validation=True,
 )
+@documented
 def read_submission(
     folder,
     *,
@@ -136,17 +137,12 @@ def read_submission(
     year : int, default=2022
         Year of the challenge, 2020 to 2025, whose rule counts.
 
-    protocol : {"official", "domain-only"}, default="official"
-        For 2022 and later, see `skasd.metrics.domain_scores`.
+    {protocol}
 
     name : str, default=None
         Name of the system in tables. None takes that of the folder.
 
-    n_resamples : int, default=1000
-        Number of resamples for the 95 % intervals; 0 for none.
-
-    random_state : int, RandomState instance or None, default=None
-        Draws the resamples.
+    {resamples}
 
     Returns
     -------
@@ -363,8 +359,7 @@ def _read_truth(machine, names, ground_truth, rules):
     """{file name: {"section", "domain", "label"}} of the clips of a machine."""
     records = {name: parse_dcase_filename(name) for name in names}
     if ground_truth is not None:
-        source = Path(ground_truth)
-        truth = _read_evaluation_list(source, machine) if source.is_file() else _read_flags(source, machine)
+        truth = read_ground_truth(Path(ground_truth), machine)
         _check_same_clips(machine, names, truth, ground_truth)
         records = {name: record._replace(**truth[name]) for name, record in records.items()}
     unknown = [name for name, record in records.items() if record.label == 0]
