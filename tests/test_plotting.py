@@ -4,7 +4,6 @@ import subprocess
 import sys
 
 import librosa
-import matplotlib
 import numpy as np
 import pytest
 from matplotlib import pyplot
@@ -21,15 +20,6 @@ from skasd.features import LogMelSpectrogram
 from skasd.metrics import anomaly_predictions, auc_score, auc_scorer, pauc_score
 from skasd.model_selection import NormalOnlyKFold
 from skasd.plotting import PartialROCDisplay, ScoreHistogramDisplay, SpectrogramDisplay
-
-
-@pytest.fixture(autouse=True)
-def agg():
-    backend = matplotlib.get_backend()
-    matplotlib.use("Agg")
-    yield
-    pyplot.close("all")
-    matplotlib.use(backend)
 
 
 @pytest.fixture

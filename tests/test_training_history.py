@@ -1,6 +1,5 @@
 """The picture of training: the numbers of the history, whoever holds it, in the right places; and bad input."""
 
-import matplotlib
 import numpy as np
 import pytest
 from matplotlib import pyplot
@@ -21,15 +20,6 @@ HISTORY = [
     {"epoch": 3, "train_loss": 1.0, "valid_loss": 3.5, "dur": 0.1},
 ]
 WITHOUT_VALIDATION = [{"epoch": row["epoch"], "train_loss": row["train_loss"]} for row in HISTORY]
-
-
-@pytest.fixture(autouse=True)
-def agg():
-    backend = matplotlib.get_backend()
-    matplotlib.use("Agg")
-    yield
-    pyplot.close("all")
-    matplotlib.use(backend)
 
 
 def make_network():
