@@ -4,7 +4,7 @@ import os
 
 from skasd.clips import Clips
 
-__all__ = ["encodable", "first_ten", "names_of", "printable", "raise_problems"]
+__all__ = ["encodable", "first_ten", "named", "names_of", "printable", "raise_problems"]
 
 _N_SHOWN = 10
 
@@ -24,6 +24,11 @@ def names_of(X, rows):
     """Names of these clips for a message: their paths where they have some, else the numbers of the rows."""
     has_paths = isinstance(X, Clips) and "path" in X
     return [printable(X["path"][row]) if has_paths else f"row {row}" for row in rows]
+
+
+def named(section):
+    """A section for a message; where clips have no sections, they are all of one."""
+    return f"section {str(section)!r}" if section else "the one unnamed section"
 
 
 def first_ten(lines, separator="\n"):

@@ -32,7 +32,7 @@ OWN_MODELS = [
     LocalOutlierFactorDetector(n_neighbors=5),
     MahalanobisDetector(),
     MahalanobisDetector(covariance="oas", per_domain=True),
-    MahalanobisDetector(groups={"low": slice(0, 2), "high": [2, 3, 4]}),
+    MahalanobisDetector(feature_groups={"low": slice(0, 2), "high": [2, 3, 4]}),
     NearestNeighborsDetector(),
     NearestNeighborsDetector(2, metric="euclidean", n_local=3, target_ratio=0.5, random_state=0),
 ]
@@ -162,7 +162,7 @@ EXACT = [
     LocalOutlierFactorDetector(n_neighbors=5),
     MahalanobisDetector(),
     MahalanobisDetector(covariance="oas"),
-    MahalanobisDetector(covariance="sample", groups={"low": slice(0, 2), "high": [2, 3]}),
+    MahalanobisDetector(covariance="sample", feature_groups={"low": slice(0, 2), "high": [2, 3]}),
     NearestNeighborsDetector(),
     NearestNeighborsDetector(3, metric="euclidean"),
 ]
@@ -183,7 +183,7 @@ def test_threshold_is_the_quantile_of_scores_by_fits_without_the_recording(detec
 def test_threshold_leaves_out_clip_by_clip_where_no_recording_is_known(detector):
     clips = np.random.default_rng(0).normal(size=(10, 2)) + 3.0
     detector = clone(detector).set_params(**({"n_neighbors": 2} if "n_neighbors" in detector.get_params() else {}))
-    detector.set_params(**({"groups": None} if "groups" in detector.get_params() else {}))
+    detector.set_params(**({"feature_groups": None} if "feature_groups" in detector.get_params() else {}))
     scores = [clone(detector).fit(np.delete(clips, row, axis=0)).score_samples(clips[[row]])[0] for row in range(10)]
     assert clone(detector).fit(clips).offset_ == pytest.approx(np.quantile(scores, 0.1), rel=1e-6)
 
@@ -480,7 +480,7 @@ def test_mahalanobis_takes_the_nearer_domain():
 def test_mahalanobis_averages_groups():
     X = np.random.default_rng(0).normal(size=(50, 6))
     parts = [MahalanobisDetector().fit(X[:, a]).score_samples(X[:, a]) for a in (slice(0, 2), slice(2, 6))]
-    grouped = MahalanobisDetector(groups={"first": slice(0, 2), "second": [2, 3, 4, 5]}).fit(X).score_samples(X)
+    grouped = MahalanobisDetector(feature_groups={"first": slice(0, 2), "second": [2, 3, 4, 5]}).fit(X).score_samples(X)
     np.testing.assert_allclose(grouped, np.mean(parts, axis=0))
 
 
@@ -621,8 +621,8 @@ def test_missing_field_is_named():
         (NearestNeighborsDetector(5), "domain 'target' has only n_samples=2"),
         (GaussianMixtureDetector(11), "n_components=11 .* n_samples=10"),
         (MahalanobisDetector(covariance="sample"), None),
-        (MahalanobisDetector(groups={"all": [0, 9]}), r"groups\['all'\] = \[0, 9\] does not fit .* 5 features"),
-        (MahalanobisDetector(groups={"one": 3}), r"groups\['one'\] = 3 selects no list"),
+        (MahalanobisDetector(feature_groups={"all": [0, 9]}), r"groups\['all'\] = \[0, 9\] does not fit .* 5 features"),
+        (MahalanobisDetector(feature_groups={"one": 3}), r"groups\['one'\] = 3 selects no list"),
     ],
     ids=repr,
 )

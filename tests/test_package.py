@@ -14,7 +14,7 @@ ROOMS = [
     ("_labels",),
     ("_fields",),
     ("clips",),
-    ("_sklearn", "_progress", "_problems", "_drafts", "_versions"),
+    ("_docstrings", "_groups", "_sklearn", "_progress", "_problems", "_drafts", "_versions"),
     ("_reading",),
     ("_transformer", "_files", "_samples"),
     ("datasets", "_audio_files", "_audio_headers"),

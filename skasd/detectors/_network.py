@@ -12,12 +12,13 @@ from sklearn.base import clone
 from sklearn.utils import gen_batches
 from torch import nn
 
+from skasd._groups import first_copies, joined
 from skasd._reading import read_field, read_text, recording_numbers
 from skasd._sklearn import HasMethods, Interval, StrOptions
 from skasd._training import TrainingMixin, TrainingNet, seeded, set_aside
 from skasd.clips import Clips
 from skasd.detectors._base import BaseDetector, OwnScoresMixin
-from skasd.detectors._held_out import first_copies, joined, take
+from skasd.detectors._held_out import take
 from skasd.detectors._level import score_held_out
 from skasd.detectors._threshold import Threshold
 
