@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.model_selection import BaseCrossValidator, StratifiedGroupKFold, StratifiedKFold
 from sklearn.utils import check_consistent_length
 
-from skasd._docs import documented
+from skasd._docstrings import documented
 from skasd._reading import read_verdicts, section_fields
 from skasd.clips import Clips
 from skasd.metrics import group_numbers, kinds_of
@@ -19,7 +19,25 @@ from skasd.metrics import group_numbers, kinds_of
 __all__ = ["DevelopmentSplit", "NormalOnlyKFold"]
 
 
-class DevelopmentSplit(BaseCrossValidator):
+class _Splitter(BaseCrossValidator):
+    n_splits = 1
+
+    @documented
+    def get_n_splits(self, X=None, y=None, groups=None):
+        """Number of splits.
+
+        Parameters
+        ----------
+        {unused}
+
+        Returns
+        -------
+        n_splits : int
+        """
+        return self.n_splits
+
+
+class DevelopmentSplit(_Splitter):
     """The one split of a DCASE development set: its training clips train, its test clips validate.
 
     See Also
@@ -76,23 +94,8 @@ class DevelopmentSplit(BaseCrossValidator):
                              f"{test.size} of {len(X)} clips. Join the two parts: clips = train + test.")  # fmt: skip
         yield train, test
 
-    @documented
-    def get_n_splits(self, X=None, y=None, groups=None):
-        """Number of splits.
 
-        Parameters
-        ----------
-        {unused}
-
-        Returns
-        -------
-        n_splits : int
-            Always 1.
-        """
-        return 1
-
-
-class NormalOnlyKFold(BaseCrossValidator):
+class NormalOnlyKFold(_Splitter):
     """K folds in which normal clips train, and normal and anomalous clips validate.
 
     All clips are dealt out to the folds by group, so that each fold has its share of the normal and of the anomalous
@@ -184,21 +187,6 @@ class NormalOnlyKFold(BaseCrossValidator):
                     "smaller groups."
                 )
             yield train[normal[train]], test
-
-    @documented
-    def get_n_splits(self, X=None, y=None, groups=None):
-        """Number of splits.
-
-        Parameters
-        ----------
-        {unused}
-
-        Returns
-        -------
-        n_splits : int
-            ``n_splits``.
-        """
-        return self.n_splits
 
     def _kinds(self, X, normal, groups):
         """The kind of each clip and the names of the kinds, after a check that every fold can have clips of each."""

@@ -45,13 +45,7 @@ _CUT = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedE
 
 
 def fetch_dcase(
-    year,
-    machine=None,
-    *,
-    part="development",
-    data_home=None,
-    progress=True,
-    api_url="https://zenodo.org/api/records",
+    year, machine=None, *, part="development", data_home=None, progress=True, api_url="https://zenodo.org/api/records"
 ):
     """Download one machine's folder of DCASE Task 2 from Zenodo, or use the one that is there.
 

@@ -14,12 +14,4 @@ from skasd.evaluation._figures import Figure
 from skasd.evaluation._run import Failure, MachineRun
 from skasd.evaluation._submission import read_submission, write_submission
 
-__all__ = [
-    "Evaluation",
-    "Failure",
-    "Figure",
-    "MachineRun",
-    "evaluate",
-    "read_submission",
-    "write_submission",
-]
+__all__ = ["Evaluation", "Failure", "Figure", "MachineRun", "evaluate", "read_submission", "write_submission"]

@@ -13,7 +13,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from sklearn.pipeline import Pipeline
 
-from skasd._docs import documented
+from skasd._docstrings import documented
 from skasd._progress import progress_bar
 from skasd._sklearn import Interval, StrOptions, validate_params
 from skasd.clips import Clips
@@ -87,9 +87,7 @@ def evaluate(
         Year of the challenge, 2020 to 2025, whose rule counts, see `skasd.metrics.official_score`. The rule of 2020
         knows no domains: it is the one for data without.
 
-    {protocol}
-
-    {max_fpr}
+    {rule}
 
     ground_truth : path-like, default=None
         Labels of an evaluation set, see `skasd.datasets.load_dcase`. Only for a folder of data.

@@ -5,11 +5,9 @@ from importlib.util import find_spec
 import numpy as np
 from sklearn.utils import check_random_state
 
-from skasd._docs import documented
+from skasd._docstrings import documented
 from skasd.evaluation._figures import OFFICIAL, Figure, machine_figures, official_interval
 from skasd.evaluation._report import html_report, html_summary, load_pandas, markdown_report, tables_of
-
-_MEBIBYTE = 2**20
 
 
 @documented
@@ -133,8 +131,8 @@ class Evaluation:
         frame : pandas.DataFrame
             With the columns ``system``, ``machine`` (empty for all machines), ``section``, ``domain``, ``metric``,
             ``value``, ``low``, ``high`` and ``error``, which says why a machine that failed has no figures. Besides the
-            figures between 0 and 1 there are the metrics ``training clips``, ``fit seconds``, ``score seconds``,
-            ``peak memory MiB`` and ``peak GPU memory MiB``.
+            figures between 0 and 1 there are the metrics ``training clips``, ``test clips``, ``fit seconds``, ``score
+            seconds``, ``clips scored per second``, ``peak memory MiB`` and ``peak GPU memory MiB``.
 
         Raises
         ------
@@ -142,7 +140,8 @@ class Evaluation:
             If pandas is not installed.
         """
         pandas = load_pandas("Evaluation.to_frame")
-        figures = [*self.figures, *self._costs()]
+        costs = [(machine, *cost) for machine, run in self.runs.items() for cost in run.costs().items()]
+        figures = [*self.figures, *(Figure(machine, "", "", metric, value) for machine, metric, value in costs)]
         if not self.lacking():
             figures.append(Figure("", "", "", OFFICIAL, *self.official_score))
         rows = [(self.name, *figure, "") for figure in figures]
@@ -202,18 +201,6 @@ class Evaluation:
 
     def _repr_html_(self):
         return html_summary(self) if find_spec("pandas") else None  # notebooks then show the text
-
-    def _costs(self):
-        for machine, run in self.runs.items():
-            costs = {
-                "training clips": run.n_train,
-                "fit seconds": run.fit_seconds,
-                "score seconds": run.score_seconds,
-                "peak memory MiB": run.peak_memory / _MEBIBYTE,
-                "peak GPU memory MiB": run.peak_gpu_memory / _MEBIBYTE,
-            }
-            for metric, value in costs.items():
-                yield Figure(machine, "", "", metric, value)
 
 
 def _format(figure):

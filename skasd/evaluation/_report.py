@@ -46,7 +46,9 @@ def tables_of(evaluation, owner):
     tables = {}
     if evaluation.figures:
         tables = {"Official score": make(_official(evaluation)), "Sections": make(_sections(evaluation))}
-    return tables | {"Time and memory": make(_costs(evaluation))} if evaluation.runs else tables
+    costs = [{"machine": machine} | {name: f"{value:.1f}".removesuffix(".0") for name, value in run.costs().items()}
+             for machine, run in evaluation.runs.items()]  # fmt: skip
+    return tables | {"Time and memory": make(costs)} if evaluation.runs else tables
 
 
 def markdown_report(evaluation):
@@ -112,22 +114,6 @@ def _sections(evaluation):
             row[f"{figure.metric} {figure.domain}".strip()] = _percent(figure)
     columns = dict.fromkeys(name for row in rows.values() for name in row)
     return [{name: row.get(name, "") for name in columns} for row in rows.values()]
-
-
-def _costs(evaluation):
-    return [
-        {
-            "machine": machine,
-            "training clips": str(run.n_train),
-            "test clips": str(len(run.anomaly_score)),
-            "training [s]": f"{run.fit_seconds:.1f}",
-            "scoring [s]": f"{run.score_seconds:.1f}",
-            "clips scored a second": f"{len(run.anomaly_score) / max(run.score_seconds, 1e-9):.1f}",
-            "peak memory [MiB]": f"{run.peak_memory / 2**20:.0f}",
-            "peak GPU memory [MiB]": f"{run.peak_gpu_memory / 2**20:.0f}" if run.peak_gpu_memory else "",
-        }
-        for machine, run in evaluation.runs.items()
-    ]
 
 
 def _percent(figure):

@@ -61,6 +61,24 @@ class MachineRun(NamedTuple):
     peak_memory: int
     peak_gpu_memory: int
 
+    def costs(self):
+        """What training and scoring took.
+
+        Returns
+        -------
+        costs : dict of str to float
+            By what the columns of tables are called.
+        """
+        return {
+            "training clips": self.n_train,
+            "test clips": len(self.anomaly_score),
+            "fit seconds": self.fit_seconds,
+            "score seconds": self.score_seconds,
+            "clips scored per second": len(self.anomaly_score) / max(self.score_seconds, 1e-9),
+            "peak memory MiB": self.peak_memory / 2**20,
+            "peak GPU memory MiB": self.peak_gpu_memory / 2**20,
+        }
+
 
 class Failure(NamedTuple):
     """Why there is nothing for a machine.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from skasd._docs import documented
+from skasd._docstrings import documented
 from skasd._drafts import check_file_name, draft_folder, move_new, refuse_existing
 from skasd._files import read_csv
 from skasd._problems import first_ten
@@ -25,10 +25,7 @@ _FILE = re.compile(
 )
 
 
-@validate_params(
-    {"evaluation": [Evaluation], "folder": [str, Path]},
-    prefer_skip_nested_validation=True,
-)
+@validate_params({"evaluation": [Evaluation], "folder": [str, Path]}, prefer_skip_nested_validation=True)
 def write_submission(evaluation, folder):
     """Write the files that the organisers' evaluator reads.
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils import check_random_state
 
-from skasd._docs import documented
+from skasd._docstrings import documented
 from skasd._reading import recording_numbers
 from skasd._sklearn import Interval, validate_params
 from skasd.clips import Clips

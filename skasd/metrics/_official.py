@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import hmean
 
-from skasd._docs import documented
+from skasd._docstrings import documented
 from skasd._sklearn import Options, StrOptions, validate_params
 from skasd.metrics._scores import MAX_FPR, check_clips, parts_of, roc_auc
 
@@ -36,9 +36,7 @@ class Rules:
     year : int
         Year of the challenge, 2020 to 2025.
 
-    {protocol}
-
-    {max_fpr}
+    {rule}
 
     Raises
     ------
@@ -244,9 +242,7 @@ def official_score(
     year : int, default=2022
         Year of the challenge whose rule is used, 2020 to 2025.
 
-    {protocol}
-
-    {max_fpr}
+    {rule}
 
     Returns
     -------

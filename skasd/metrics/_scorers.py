@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skasd._docs import documented
+from skasd._docstrings import documented
 from skasd._reading import read_verdicts, section_fields
 from skasd.clips import Clips
 from skasd.metrics._official import official_score
@@ -15,12 +15,7 @@ def anomaly_predictions(estimator, X, y=None):
 
     Parameters
     ----------
-    {fitted}
-
-    X : Clips or array-like of shape (n_clips, ...)
-        What the estimator scores.
-
-    {verdicts}
+    {judged}
 
     Returns
     -------
@@ -57,11 +52,7 @@ def auc_scorer(estimator, X, y=None):
 
     Parameters
     ----------
-    {fitted}
-
-    {scored_by_section}
-
-    {verdicts}
+    {judged_by_section}
 
     Returns
     -------
@@ -98,11 +89,7 @@ def pauc_scorer(estimator, X, y=None, *, max_fpr=0.1):
 
     Parameters
     ----------
-    {fitted}
-
-    {scored_by_section}
-
-    {verdicts}
+    {judged_by_section}
 
     max_fpr : float, default=0.1
         Highest false positive rate that counts, in (0, 1]. For another value pass

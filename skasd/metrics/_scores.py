@@ -6,7 +6,7 @@ import numpy as np
 from scipy.stats import hmean
 from sklearn.metrics import roc_auc_score
 
-from skasd._docs import documented
+from skasd._docstrings import documented
 from skasd._fields import as_field
 from skasd._sklearn import Interval, validate_params
 

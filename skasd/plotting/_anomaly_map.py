@@ -8,7 +8,7 @@ from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
 from skasd._audio_files import as_paths
-from skasd._docs import documented
+from skasd._docstrings import documented
 from skasd.clips import Clips
 from skasd.plotting._masking import SpectrogramScores, WaveformScores, masked_rises
 from skasd.plotting._spectrogram import SpectrogramDisplay, mel_scale
@@ -149,9 +149,7 @@ class AnomalyMapDisplay(Display):
             For filtering: what is drawn, and whose bands and frames the patches have. None takes that of the pipeline,
             or else ``LogMelSpectrogram()``, at the sample rate that `Clips` know, or 16 kHz.
 
-        {title}
-
-        {ax}
+        {title_and_ax}
 
         **kwargs : dict
             For `matplotlib.axes.Axes.imshow`, such as ``vmin`` and ``vmax``, which make two clips comparable.

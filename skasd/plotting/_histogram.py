@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skasd._docs import documented
+from skasd._docstrings import documented
 from skasd._reading import read_verdicts
 from skasd.metrics import find_threshold
 from skasd.plotting._style import ANOMALOUS, NORMAL, Display, plain
@@ -75,9 +75,7 @@ class ScoreHistogramDisplay(Display):
 
         {verdicts}
 
-        {title}
-
-        {ax}
+        {title_and_ax}
 
         **kwargs : dict
             For `matplotlib.axes.Axes.hist`, such as ``bins``.
@@ -107,9 +105,7 @@ class ScoreHistogramDisplay(Display):
         threshold : float, default=None
             Scores below it are alarms.
 
-        {title}
-
-        {ax}
+        {title_and_ax}
 
         **kwargs : dict
             For `matplotlib.axes.Axes.hist`, such as ``bins``.

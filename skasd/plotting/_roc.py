@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import roc_curve
 
-from skasd._docs import documented
+from skasd._docstrings import documented
 from skasd.metrics import anomaly_predictions, auc_score, pauc_score
 from skasd.plotting._style import NEUTRAL, NORMAL, Display, plain
 
@@ -82,18 +82,12 @@ class PartialROCDisplay(Display):
 
         Parameters
         ----------
-        {fitted}
-
-        {scored}
-
-        {verdicts}
+        {judged}
 
         max_fpr : float, default=0.1
             Highest false positive rate of the partial AUC, in (0, 1].
 
-        {curve}
-
-        {ax}
+        {curve_and_ax}
 
         **kwargs : dict
             For `matplotlib.axes.Axes.plot`.
@@ -117,9 +111,7 @@ class PartialROCDisplay(Display):
         max_fpr : float, default=0.1
             Highest false positive rate of the partial AUC, in (0, 1].
 
-        {curve}
-
-        {ax}
+        {curve_and_ax}
 
         **kwargs : dict
             For `matplotlib.axes.Axes.plot`.

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skasd._docs import documented
+from skasd._docstrings import documented
 from skasd.plotting._style import Display, plain, show_image
 
 
@@ -70,9 +70,7 @@ class SpectrogramDisplay(Display):
 
         {mel}
 
-        {title}
-
-        {ax}
+        {title_and_ax}
 
         **kwargs : dict
             For `matplotlib.axes.Axes.imshow`, such as ``vmin`` and ``vmax`` in dB, which make two clips comparable.
@@ -140,9 +138,7 @@ class SpectrogramDisplay(Display):
         htk : bool, default=False
             Whether the mel scale is HTK's, not Slaney's.
 
-        {title}
-
-        {ax}
+        {title_and_ax}
 
         **kwargs : dict
             For `matplotlib.axes.Axes.imshow`.

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from skasd._docs import documented
+from skasd._docstrings import documented
 from skasd.plotting._style import ANOMALOUS, NORMAL, Display, plain
 
 
@@ -76,9 +76,7 @@ class TrainingHistoryDisplay(Display):
         estimator : estimator instance
             Fitted `skasd.embedders.ClassificationEmbedder`, or a pipeline or search that holds one.
 
-        {title}
-
-        {ax}
+        {title_and_ax}
 
         **kwargs : dict
             For `matplotlib.axes.Axes.plot`.
@@ -105,9 +103,7 @@ class TrainingHistoryDisplay(Display):
             For each epoch ``epoch``, ``train_loss`` and, where there is one, ``valid_loss``, as in the ``history_`` of
             an embedder or the ``history`` of a skorch net.
 
-        {title}
-
-        {ax}
+        {title_and_ax}
 
         **kwargs : dict
             For `matplotlib.axes.Axes.plot`.
