@@ -131,9 +131,8 @@ def _draw(clips, threshold, max_fpr):
         raise ImportError("Evaluation.to_html needs matplotlib: pip install skasd[plot]") from error
     sections = np.unique(clips["section"]).tolist()
     figure = Figure(figsize=(4.6 * len(sections), 8.2), layout="constrained")
-    for column, section in enumerate(sections):
+    for section, (upper, lower) in zip(sections, figure.subplots(2, len(sections), squeeze=False).T, strict=True):
         part = clips[clips["section"] == section]
-        upper, lower = (figure.add_subplot(2, len(sections), row * len(sections) + column + 1) for row in (0, 1))
         # Displays of scores have them higher for more normal clips, as detectors do.
         scores, offset = -part["anomaly_score"], None if threshold is None else -threshold
         name = f"section {section}" if section else None

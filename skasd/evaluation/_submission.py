@@ -301,7 +301,7 @@ def _read_values(path, match):
     for number, row in enumerate(read_csv(path), start=1):
         try:
             name, value = row
-            values[_check_name(name, match, values)] = _NUMBERS[match["kind"]](value)
+            values[_check_name(name, match, values)] = _as_number(value, match["kind"])
         except ValueError as error:
             problems.append(f"row {number} {','.join(row)!r}: {error}")
     if problems or not values:
@@ -321,7 +321,11 @@ def _check_name(name, match, seen):
     return name
 
 
-def _as_score(text):
+def _as_number(text, kind):
+    if kind == "decision_result":
+        if text not in ("0", "1"):
+            raise ValueError("the decision must be 0 (normal) or 1 (anomalous)")
+        return int(text)
     try:
         score = float(text)
     except ValueError:
@@ -329,15 +333,6 @@ def _as_score(text):
     if not np.isfinite(score):
         raise ValueError("the score must be a finite number")
     return score
-
-
-def _as_decision(text):
-    if text not in ("0", "1"):
-        raise ValueError("the decision must be 0 (normal) or 1 (anomalous)")
-    return int(text)
-
-
-_NUMBERS = {"anomaly_score": _as_score, "decision_result": _as_decision}
 
 
 def _check_pairs(machine, fields, folder, *, decided):
