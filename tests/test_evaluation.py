@@ -25,7 +25,7 @@ from skasd.detectors import GaussianMixtureDetector, MahalanobisDetector
 from skasd.embedders import StatisticsEmbedder
 from skasd.ensemble import select_systems
 from skasd.evaluation import Evaluation, _store, evaluate
-from skasd.evaluation._figures import _resample, machine_figures, official_interval
+from skasd.evaluation._figures import machine_figures, official_interval
 from skasd.features import LogMelSpectrogram
 from skasd.metrics import (
     Rules,
@@ -179,19 +179,19 @@ class TestFigures:
             assert values == [record.auc_source, record.auc_target, record.pauc]
         assert all(np.isnan(figure.low) and np.isnan(figure.high) for figure in figures)
 
-    def test_intervals_are_those_of_the_bootstrap(self):
-        clips = make_clips(machine=["fan"] * 120, section=["00"] * 120)
+    @pytest.mark.parametrize("recording", [[""] * 120, np.arange(120) // 6], ids=["clips", "recordings"])
+    def test_intervals_are_those_of_the_bootstrap(self, recording):
+        clips = make_clips(machine=["fan"] * 120, section=["00"] * 120, recording=recording)
         clips = clips.with_fields(anomaly_score=clips["embedding"][:, 0])
         *_, pauc, figure = machine_figures(clips, Rules(2022), 2000, np.random.RandomState(0))[0]
         y_true = (clips["label"] == -1).astype(int)
-        how = {"domain": clips["domain"], "n_resamples": 300, "random_state": 1}
+        how = {"domain": clips["domain"], "groups": recording, "n_resamples": 500, "random_state": 1}
         expected = bootstrap_interval(official_score, y_true, clips["anomaly_score"], **how)
-        assert figure.value == expected.value
-        assert figure.high - figure.low == pytest.approx(expected.high - expected.low, abs=0.02)
+        np.testing.assert_allclose(figure[-3:], expected, atol=0.025)
         expected = bootstrap_interval(
             lambda y, score, domain: pauc_score(y, score), y_true, clips["anomaly_score"], **how
         )
-        np.testing.assert_allclose(pauc[-3:], expected, atol=0.015)
+        np.testing.assert_allclose(pauc[-3:], expected, atol=0.025)
 
     def test_few_clips_do_not_move_the_interval_off_the_score(self):
         rng = np.random.RandomState(0)
@@ -205,31 +205,6 @@ class TestFigures:
         ]
         assert all(figure.low <= figure.value <= figure.high for figure in figures)
         assert np.mean([figure.low <= 0.5 <= figure.high for figure in figures]) > 0.85
-
-    @pytest.mark.parametrize(("recording", "lowest"), [(list("AAABBBCCCDDD"), True), ([""] * 12, False)])
-    def test_recordings_are_drawn_whole(self, recording, lowest):
-        """Healthy are A and B, with scores 0 and 2, faulty C and D, with 1 and 3.
-
-        Both healthy draws are B and both faulty ones C, for an AUC of 0, in one of 16 resamples of recordings; of
-        resamples of clips in one of 4096.
-        """
-        clips = Clips(
-            machine=["fan"] * 12, section=["00"] * 12, domain=[""] * 12, recording=recording,
-            label=np.repeat([1, -1], 6), anomaly_score=np.repeat([0.0, 2.0, 1.0, 3.0], 3),
-        )  # fmt: skip
-        auc = Evaluation({"fan": clips}, name="", rules=Rules(2020), random_state=0).figures[0]
-        assert (auc.metric, auc.value, auc.high) == ("AUC", 0.75, 1.0)
-        assert (auc.low == 0) == lowest
-
-    def test_a_recording_with_healthy_and_faulty_clips_stays_whole(self):
-        clips = Clips(
-            machine=["fan"] * 8, section=["00"] * 8, domain=[""] * 8, recording=list("AABBCCDD"),
-            label=[1, -1, 1, -1, 1, 1, 1, 1],
-        )  # fmt: skip
-        multiplicity = _resample(clips, 50, np.random.RandomState(0))
-        np.testing.assert_array_equal(multiplicity[:, ::2], multiplicity[:, 1::2])
-        assert (multiplicity[:, :4].sum(axis=1) == 4).all() and (multiplicity[:, 4:].sum(axis=1) == 4).all()
-        assert len(np.unique(multiplicity, axis=0)) == 9
 
     def test_extreme_scores_do_not_overflow(self):
         y_true, y_score = np.array([0, 0, 1, 1]), np.array([-1.7e308, 1.0, 1.7e308, 5e-324])
@@ -812,7 +787,7 @@ class TestReports:
             f"{100 * total.value:.2f} [{100 * total.low:.1f}, {100 * total.high:.1f}]"
         ]
         assert list(official) == ["system", "all machines", "fan", "slider", "valve"]
-        assert list(sections) == ["machine", "section", "AUC source", "AUC target", "pAUC"] and len(sections) == 6
+        assert list(sections)[:5] == ["machine", "section", "AUC source", "AUC target", "pAUC"] and len(sections) == 6
         assert costs["training clips"].tolist() == ["30"] * 3
 
     def test_markdown(self, evaluation):
@@ -833,7 +808,7 @@ class TestReports:
         for report in (evaluation.to_markdown(), evaluation.to_html(), evaluation._repr_html_()):
             (tmp_path / "report").write_text(report, encoding="utf-8")
         lines = evaluation.to_markdown().splitlines()
-        assert {line.replace("\\|", "").count("|") for line in lines if line.startswith("|")} == {6, 9}
+        assert {line.replace("\\|", "").count("|") for line in lines if line.startswith("|")} == {9, 12}
 
     def test_html_stands_alone(self, evaluation):
         from matplotlib import pyplot
