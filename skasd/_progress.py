@@ -15,24 +15,8 @@ _LINE = "{desc}: {n_fmt}/{total_fmt}{unit}{postfix}, {elapsed} gone, {remaining}
 def progress_bar(total, *, desc, verbose=True, **options):
     """A bar of tqdm on the error stream; a line for each tenth, 30 seconds apart at least, where a bar cannot be.
 
-    Parameters
-    ----------
-    total : int
-        Number of steps.
-
-    desc : str
-        What is going on.
-
-    verbose : bool, default=True
-        Whether to show anything.
-
-    **options : dict
-        For `tqdm.tqdm`, such as ``unit``, ``initial``, ``miniters`` and ``mininterval``.
-
-    Returns
-    -------
-    bar : tqdm.tqdm
-        Parallel work has lines on a terminal too, with the name of the process or thread in each.
+    Parallel work has lines on a terminal too, with the name of the process or thread in each. The options are those of
+    `tqdm.tqdm`, such as ``unit``, ``initial``, ``miniters`` and ``mininterval``.
     """
     worker = _worker()
     if verbose and (worker or not (sys.stderr.isatty() or _in_notebook())):

@@ -183,24 +183,10 @@ def group_numbers(X, groups, n_clips):
 
 
 def resampling_units(kind, group):
-    """What is drawn as a whole, and among what.
+    """What is drawn as a whole, and among what, from the numbers of each clip's kind and group (n_clips,).
 
-    Parameters
-    ----------
-    kind : ndarray of int of shape (n_clips,)
-        Clips of one kind are drawn among each other.
-
-    group : ndarray of int of shape (n_clips,)
-        Clips of one group are drawn together.
-
-    Returns
-    -------
-    unit : ndarray of int of shape (n_clips,)
-        Each clip's unit.
-
-    stratum : ndarray of int of shape (n_units,)
-        Units of one stratum have clips of the same kinds, and are drawn among each other: so that no resample loses a
-        kind.
+    Returns the unit of each clip (n_clips,), its group; and the stratum of each unit (n_units,): units of one stratum
+    have clips of the same kinds and are drawn among each other, so that no resample loses a kind.
     """
     unit = np.unique(group, return_inverse=True)[1]
     lacks = np.ones((unit.max() + 1, kind.max() + 1), dtype=bool)
