@@ -2,9 +2,11 @@
 
 import os
 
+import numpy as np
+
 from skasd.clips import Clips
 
-__all__ = ["encodable", "first_ten", "named", "names_of", "printable", "raise_problems"]
+__all__ = ["check_finite", "encodable", "first_ten", "named", "names_of", "printable", "raise_problems"]
 
 _N_SHOWN = 10
 
@@ -35,6 +37,14 @@ def first_ten(lines, separator="\n"):
     """The first ten lines, joined, and the number of the others."""
     more = [f"and {len(lines) - _N_SHOWN} more"] if len(lines) > _N_SHOWN else []
     return separator.join([*map(str, lines[:_N_SHOWN]), *more])
+
+
+def check_finite(array, what, X):
+    """Refuse numbers that are not finite, by the names of their clips."""
+    bad = np.flatnonzero([not np.isfinite(row).all() for row in array])
+    if len(bad):
+        names = ", ".join(names_of(X, bad[:5])) + (f" and {len(bad) - 5} more" if len(bad) > 5 else "")
+        raise ValueError(f"{what} NaN or infinity for {len(bad)} of {len(array)} clips: {names}.")
 
 
 def raise_problems(results, n_clips):

@@ -496,8 +496,9 @@ def test_the_checkpoint_of_another_version_is_an_error(tmp_path, monkeypatch):
         embedder(checkpoint=tmp_path).fit(make_clips())
 
 
-def test_a_broken_checkpoint_and_a_folder_that_cannot_be_are_named(tmp_path):
-    (tmp_path / "training.pt").write_bytes(b"no checkpoint")
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", b"junk" * 100, b"null"])
+def test_a_broken_checkpoint_and_a_folder_that_cannot_be_are_named(tmp_path, content):
+    (tmp_path / "training.pt").write_bytes(content)
     with pytest.raises(ValueError, match=r"training\.pt cannot be read"):
         embedder(checkpoint=tmp_path).fit(make_clips())
     with pytest.raises(OSError, match=r"training\.pt.*checkpoint"):

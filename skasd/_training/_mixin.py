@@ -90,9 +90,13 @@ class TrainingMixin(VersionsMixin):
             progress.close()
         names = ("epoch", "train_loss", "valid_loss", "dur")
         self.history_ = [{name: row[name] for name in names if name in row} for row in self.net_.history]
+        if "train_loss" not in self.history_[-1]:
+            raise ValueError(f"Not one batch was trained on: there are {len(train)} clips, and net_params "
+                             f"{self.net_params} leave none. Lower batch_size, or leave out drop_last.")  # fmt: skip
         if not np.isfinite(self.history_[-1]["train_loss"]):
             raise ValueError(f"Training diverged: the loss is {self.history_[-1]['train_loss']} after epoch "
-                             f"{len(self.history_)}. Lower lr, or set max_grad_norm.")  # fmt: skip
+                             f"{len(self.history_)}. Lower lr, set max_grad_norm, or look whether the clips are in the "
+                             "usual units, and not all the same.")  # fmt: skip
 
     def _net_arguments(self, train, valid, generator, progress):
         given = self.net_params or {}

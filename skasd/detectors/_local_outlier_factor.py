@@ -31,7 +31,8 @@ class LocalOutlierFactorDetector(BaseDetector):
         Distance between embeddings, as in scikit-learn; 'cosine' suits networks trained with an angular loss.
 
     p : float, default=2
-        Power of the Minkowski metric: 2 = Euclidean, 1 = city block.
+        Power of the Minkowski metric, up to 64: 2 = Euclidean, 1 = city block. Higher powers of small distances are
+        below what float64 can hold; ``metric="chebyshev"`` is their limit.
 
     {threshold}
 
@@ -68,7 +69,7 @@ class LocalOutlierFactorDetector(BaseDetector):
         **BaseDetector._parameter_constraints,
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
         "metric": [StrOptions(set(METRICS)), callable],
-        "p": [Interval(Real, 0, None, closed="neither")],
+        "p": [Interval(Real, 0, 64, closed="right")],
         "n_jobs": [Integral, None],
     }
 

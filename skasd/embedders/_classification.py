@@ -8,10 +8,9 @@ import numpy as np
 import torch
 from sklearn.base import clone
 from sklearn.utils import gen_batches
-from sklearn.utils.validation import validate_data
 
-from skasd._problems import names_of
-from skasd._reading import class_rows, read_field, recording_numbers, training_rows
+from skasd._problems import check_finite
+from skasd._reading import class_rows, read_field, recording_numbers, training_rows, validate_data
 from skasd._samples import read_waveforms
 from skasd._sklearn import HasMethods, Interval, InvalidParameterError, StrOptions
 from skasd._training import TrainingMixin, copies, groups_of, seeded
@@ -360,7 +359,7 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
                 x = read_rows(values, np.arange(len(values))[rows], self.loader_).to(device)
                 parts.append(self._embed(split, loss, split.front(x)).float().cpu().numpy())
         made = np.concatenate(parts)
-        _check_finite(made, f"The network, which may have diverged in training, makes a {self._makes} with", X)
+        check_finite(made, f"The network, which may have diverged in training, makes a {self._makes} with", X)
         return made
 
     def _attrs(self, made):
@@ -426,7 +425,7 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
         else:
             dtypes = [np.float32, np.float64]
             values = validate_data(self, values, reset=reset, allow_nd=True, dtype=dtypes, ensure_all_finite=False)
-            _check_finite(values, "The field 'log_mel' has", X)
+            check_finite(values, "The field 'log_mel' has", X)
         if reset:
             self.input_shape_ = values.shape[1:]
         elif values.ndim != 1 + len(self.input_shape_):
@@ -507,6 +506,9 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
             x = x if self.window_frames is None else x[..., : self.window_frames]
             embedding = self._dry(split.back, x)
             self._check_embedding(embedding, len(x))
+            if self.output == "stages" and not hasattr(split.back, "forward_stages"):
+                raise ValueError(f"output='stages' needs a network with the method forward_stages, which "
+                                 f"{type(split.back).__name__} does not have. Take output='embedding'.")  # fmt: skip
             stages = self._dry(split.back.forward_stages, x) if self.output == "stages" else [embedding]
         self.stage_sizes_ = [stage.shape[1] for stage in stages]
         if start is not None:
@@ -623,11 +625,3 @@ def _classes_of(name, values):
                          "nothing to tell apart. Give clips of other sections, another field in `targets`, or use "
                          "StatisticsEmbedder, which needs no classes.")  # fmt: skip
     return found
-
-
-def _check_finite(array, what, X):
-    """Refuse numbers that are not finite, by the names of their clips."""
-    bad = np.flatnonzero([not np.isfinite(row).all() for row in array])
-    if len(bad):
-        names = ", ".join(names_of(X, bad[:5])) + (f" and {len(bad) - 5} more" if len(bad) > 5 else "")
-        raise ValueError(f"{what} NaN or infinity for {len(bad)} of {len(array)} clips: {names}.")
