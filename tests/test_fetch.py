@@ -286,7 +286,7 @@ def interrupt(source, target, length=0):
 
 
 @pytest.mark.parametrize(("copy", "error", "message"), [
-    (full_disk, OSError, "The disk is full: dev_fan.zip"), (interrupt, KeyboardInterrupt, ""),
+    (full_disk, OSError, "The disk is full: dev_fan.zip"), (interrupt, KeyboardInterrupt, None),
 ])  # fmt: skip
 def test_unpacking_that_ends_early(fetch, zenodo, tmp_path, monkeypatch, copy, error, message):
     with monkeypatch.context() as patch:
