@@ -125,15 +125,7 @@ def _name_files(clips):
         group = (section, domain, split, label)
         number = f"{counts[group]:04d}"
         counts[group] += 1
-        parts = [
-            "section",
-            section,
-            domain,
-            split,
-            _LABELS[label],
-            number,
-            attribute,
-        ]
+        parts = ["section", section, domain, split, _LABELS[label], number, attribute]
         name = "_".join(part for part in parts if part) + ".wav"
         wrong[row] = not _fits(name, DcaseFilename(*group, number, attribute))
         names.append(f"{split}/{name}")
