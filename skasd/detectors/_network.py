@@ -5,6 +5,7 @@ import warnings
 from abc import abstractmethod
 from functools import partial
 from numbers import Real
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,12 +15,28 @@ from torch import nn
 
 from skasd._reading import read_field, read_text, recording_numbers
 from skasd._sklearn import HasMethods, Interval, StrOptions
-from skasd._training import TrainingMixin, TrainingNet, seeded, set_aside
 from skasd.clips import Clips
 from skasd.detectors._base import BaseDetector, OwnScoresMixin
 from skasd.detectors._held_out import first_copies, joined, take
 from skasd.detectors._level import score_held_out
 from skasd.detectors._threshold import Threshold
+from skasd.training import RowDataset, TrainingMixin, TrainingNet, seeded, set_aside
+
+
+class SectionModel(NamedTuple):
+    """What a detector with one network for all sections knows of each.
+
+    Parameters
+    ----------
+    number : int
+        Number of the section, as the network knows it.
+
+    precisions : ndarray of shape (n_domains, n_errors, n_errors), default=None
+        Inverse covariances of the errors of the network in each domain, where they are weighed.
+    """
+
+    number: int
+    precisions: np.ndarray | None = None
 
 
 class NetworkDetector(OwnScoresMixin, TrainingMixin, BaseDetector):
@@ -89,7 +106,8 @@ class NetworkDetector(OwnScoresMixin, TrainingMixin, BaseDetector):
         """Train on the windows of some clips, and watch the loss of others."""
         n_windows = len(flat) // len(number)
         number, generator = np.repeat(number, n_windows), torch.Generator().manual_seed(seed)
-        train, valid = (_RowDataset(flat, _rows_of(clips, n_windows), number, self._training_dtype)
+        read = partial(_read, flat, self._training_dtype)
+        train, valid = (RowDataset(read, _rows_of(clips, n_windows), number, section=number)
                         for clips in (train, valid))  # fmt: skip
         self.network_ = self._make_network(flat, train.rows, len(self.sections_))
         if checkpoint is not None:
@@ -121,7 +139,7 @@ class NetworkDetector(OwnScoresMixin, TrainingMixin, BaseDetector):
         warnings.warn("There are too few clips to set any aside from training. The threshold comes from clips that the "
                       "network has learned: do not trust it, it will be an alarm for too many others. Train with more "
                       "clips, or set offset_ by clips that did not train.", stacklevel=5)  # fmt: skip
-        return self._nothing_aside(groups)
+        return aside
 
     def _n_aside(self, n_groups):
         """A tenth, or as many as a threshold needs; at most half."""
@@ -146,7 +164,7 @@ class NetworkDetector(OwnScoresMixin, TrainingMixin, BaseDetector):
         return augmented
 
     def _fit(self, X, domain, section):
-        return int(np.searchsorted(self.sections_, section))
+        return SectionModel(int(np.searchsorted(self.sections_, section)))
 
     def _training_rows(self, windows, section, clips, domain, group):
         trains = ~self._aside[clips]
@@ -162,7 +180,7 @@ class NetworkDetector(OwnScoresMixin, TrainingMixin, BaseDetector):
         return scores
 
     def _score(self, model, X):
-        scores = -np.concatenate(list(self._apply(self._measure, X, model)))
+        scores = -np.concatenate(list(self._apply(self._measure, X, model.number)))
         self._check_weights(scores)
         return scores
 
@@ -183,7 +201,7 @@ class NetworkDetector(OwnScoresMixin, TrainingMixin, BaseDetector):
     def _check_weights(self, scores):
         if not np.isfinite(scores).all() and not all(torch.isfinite(one).all() for one in self.network_.parameters()):
             raise ValueError("A score is not finite: training diverged at its end, and left weights that are not "
-                             "finite. Lower lr, or set max_grad_norm.")  # fmt: skip
+                             "finite. Lower lr, or clip the gradient.")  # fmt: skip
 
     def _forget_fit(self):
         super()._forget_fit()
@@ -196,33 +214,16 @@ _SHARE_ASIDE = 0.1
 _FEWEST_ASIDE = 20
 
 
-class _RowDataset(torch.utils.data.Dataset):
-    """Some rows of an array, ``{"x": row, "section": its number}``, and this number; whole batches are read at once."""
-
-    def __init__(self, values, rows, number, dtype):
-        self.values = values
-        self.rows = rows
-        self.number = number
-        self.dtype = dtype
-
-    def __len__(self):
-        return len(self.rows)
-
-    def __getitem__(self, index):
-        X, number = self.__getitems__([index])
-        return {name: values[0] for name, values in X.items()}, number[0]
-
-    def __getitems__(self, indices):
-        rows = self.rows[indices]
-        number = torch.from_numpy(self.number[rows])
-        return {"x": torch.from_numpy(self.values[rows].astype(self.dtype)), "section": number}, number
-
-
 class _Mean(nn.Module):
     """The loss: the mean of what the module gives."""
 
     def forward(self, unusual, target):
         return unusual.mean()
+
+
+def _read(values, dtype, rows):
+    """These rows of an array as a tensor."""
+    return torch.from_numpy(values[rows].astype(dtype))
 
 
 def _rows_of(clips, n_windows):

@@ -9,8 +9,8 @@ from pickle import UnpicklingError
 import numpy as np
 import torch
 
-from skasd._training._fingerprint import describe
-from skasd._training._randomness import random_states, set_random_states
+from skasd.training._fingerprint import describe
+from skasd.training._randomness import random_states, set_random_states
 
 __all__ = ["TrainingCheckpoint"]
 
@@ -52,7 +52,7 @@ class TrainingCheckpoint:
         **data : array-like
             All that it learns from.
         """
-        given = (estimator.net_params or {}).get("iterator_train__generator")
+        given = estimator.get_params(deep=False).get("iterator_train__generator")
         self.generators, self._seed = [generator] if given is None else [generator, given], seed
         self.fingerprint = fingerprint = describe(estimator, seed, **data)
         saved = fingerprint if self.state is None else self.state["fingerprint"]
