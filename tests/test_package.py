@@ -11,7 +11,7 @@ import skasd
 
 PACKAGE = Path(skasd.__file__).parent
 ROOMS = [
-    ("_labels",),
+    ("_labels", "_docstrings"),
     ("_fields",),
     ("clips",),
     ("_sklearn", "_progress", "_problems", "_drafts", "_versions"),
@@ -21,7 +21,7 @@ ROOMS = [
     ("audio",),
     ("features", "augmentation"),
     ("networks", "losses"),
-    ("_training",),
+    ("training",),
     ("embedders",),
     ("detectors",),
     ("ensemble",),
