@@ -2,9 +2,11 @@
 
 import os
 
+import numpy as np
+
 from skasd.clips import Clips
 
-__all__ = ["encodable", "first_ten", "names_of", "printable", "raise_problems"]
+__all__ = ["check_finite", "encodable", "first_ten", "named", "names_of", "printable", "raise_problems"]
 
 _N_SHOWN = 10
 
@@ -26,10 +28,23 @@ def names_of(X, rows):
     return [printable(X["path"][row]) if has_paths else f"row {row}" for row in rows]
 
 
+def named(section):
+    """A section for a message; where clips have no sections, they are all of one."""
+    return f"section {str(section)!r}" if section else "the one unnamed section"
+
+
 def first_ten(lines, separator="\n"):
     """The first ten lines, joined, and the number of the others."""
     more = [f"and {len(lines) - _N_SHOWN} more"] if len(lines) > _N_SHOWN else []
     return separator.join([*map(str, lines[:_N_SHOWN]), *more])
+
+
+def check_finite(array, what, X):
+    """Refuse numbers that are not finite, by the names of their clips."""
+    bad = np.flatnonzero([not np.isfinite(row).all() for row in array])
+    if len(bad):
+        names = ", ".join(names_of(X, bad[:5])) + (f" and {len(bad) - 5} more" if len(bad) > 5 else "")
+        raise ValueError(f"{what} NaN or infinity for {len(bad)} of {len(array)} clips: {names}.")
 
 
 def raise_problems(results, n_clips):

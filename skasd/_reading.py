@@ -1,6 +1,7 @@
 """What estimators, metrics and splits ask of ``X``, be it `Clips` or a plain array, and of ``y``."""
 
 import numpy as np
+from sklearn.utils import validation
 
 from skasd._labels import as_labels, check_words, doubt_zeros_and_ones, normal_rows, verdicts
 from skasd._sklearn import num_samples
@@ -16,6 +17,7 @@ __all__ = [
     "recording_numbers",
     "section_fields",
     "training_rows",
+    "validate_data",
 ]
 
 _MADE_BY = {
@@ -24,6 +26,24 @@ _MADE_BY = {
     "embedding": "an embedder",
     "logits": "a ClassificationEmbedder",
 }
+
+
+def validate_data(estimator, X, **how):
+    """As scikit-learn's, whose words for what is no real number show the whole array, and which lets axes be empty."""
+    owner = type(estimator).__name__
+    try:
+        values = validation.validate_data(estimator, X, **how)
+    except ValueError as error:
+        if "Complex data not supported" in str(error):
+            raise ValueError(f"Complex data not supported: {owner} takes real numbers. Give np.abs(X), or X.real.") \
+                from error  # fmt: skip
+        if "could not convert string" in str(error):
+            raise ValueError(f"{owner} takes numbers: {error}. Leave out what is text.") from error
+        raise
+    if 0 in values.shape:
+        raise ValueError(f"{owner} was given an array of shape {values.shape}, which holds nothing. Look at how it was "
+                         "made.")  # fmt: skip
+    return values
 
 
 def read_field(X, *names, owner):

@@ -9,10 +9,9 @@ Conventions
 """
 
 import numpy as np
-from sklearn.utils.validation import validate_data
 
 from skasd._problems import names_of, raise_problems
-from skasd._reading import check_plain
+from skasd._reading import check_plain, validate_data
 
 __all__ = ["as_dtype", "as_floats", "precision_of", "read_waveforms", "scale_of", "what_is_wrong"]
 

@@ -5,9 +5,10 @@ from functools import wraps
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from skasd._reading import check_plain, check_sample_rate, read_field
+from skasd._problems import check_finite
+from skasd._reading import check_plain, check_sample_rate, read_field, validate_data
 from skasd._sklearn import fit_context
 from skasd._versions import VersionsMixin
 from skasd.clips import Clips
@@ -144,7 +145,8 @@ class SpectrogramTransformer(ClipTransformer):
 
     def _check(self, X, values, *, reset):
         with np.errstate(over="ignore", invalid="ignore"):  # of the sum by which scikit-learn looks for infinite levels
-            log_mel = validate_data(self, values, dtype=np.float32, allow_nd=True, reset=reset)
+            log_mel = validate_data(self, values, dtype=np.float32, allow_nd=True, reset=reset, ensure_all_finite=False)
+        check_finite(log_mel, "The field 'log_mel', in float32, has", X)
         if log_mel.ndim > 3:
             raise ValueError("Spectrograms have three dimensions, (n_clips, n_mels, n_frames); got shape "
                              f"{log_mel.shape}.")  # fmt: skip

@@ -535,3 +535,14 @@ def test_a_network_that_standardises_its_input_learns_how_from_the_training_clip
     layer = embedder.network_.standardizer
     np.testing.assert_allclose(layer.mean.ravel(), band.ravel(), atol=1.5)
     np.testing.assert_allclose(layer.std.ravel(), 3.0, atol=1.0)
+
+
+def test_stages_of_a_network_that_has_none_are_refused():
+    plain = partial(nn.Sequential, nn.Flatten(), nn.Linear(320, 4))
+    with pytest.raises(ValueError, match=r"stages.*forward_stages.*Sequential"):
+        make_embedder(network=plain, output="stages").fit(make_clips())
+
+
+def test_a_training_without_one_batch_is_refused():
+    with pytest.raises(ValueError, match=r"48 clips.*drop_last"):
+        make_embedder(batch_size=64, net_params={"iterator_train__drop_last": True}).fit(make_clips())

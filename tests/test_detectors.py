@@ -32,7 +32,7 @@ OWN_MODELS = [
     LocalOutlierFactorDetector(n_neighbors=5),
     MahalanobisDetector(),
     MahalanobisDetector(covariance="oas", per_domain=True),
-    MahalanobisDetector(groups={"low": slice(0, 2), "high": [2, 3, 4]}),
+    MahalanobisDetector(feature_groups={"low": slice(0, 2), "high": [2, 3, 4]}),
     NearestNeighborsDetector(),
     NearestNeighborsDetector(2, metric="euclidean", n_local=3, target_ratio=0.5, random_state=0),
 ]
@@ -162,7 +162,7 @@ EXACT = [
     LocalOutlierFactorDetector(n_neighbors=5),
     MahalanobisDetector(),
     MahalanobisDetector(covariance="oas"),
-    MahalanobisDetector(covariance="sample", groups={"low": slice(0, 2), "high": [2, 3]}),
+    MahalanobisDetector(covariance="sample", feature_groups={"low": slice(0, 2), "high": [2, 3]}),
     NearestNeighborsDetector(),
     NearestNeighborsDetector(3, metric="euclidean"),
 ]
@@ -183,7 +183,7 @@ def test_threshold_is_the_quantile_of_scores_by_fits_without_the_recording(detec
 def test_threshold_leaves_out_clip_by_clip_where_no_recording_is_known(detector):
     clips = np.random.default_rng(0).normal(size=(10, 2)) + 3.0
     detector = clone(detector).set_params(**({"n_neighbors": 2} if "n_neighbors" in detector.get_params() else {}))
-    detector.set_params(**({"groups": None} if "groups" in detector.get_params() else {}))
+    detector.set_params(**({"feature_groups": None} if "feature_groups" in detector.get_params() else {}))
     scores = [clone(detector).fit(np.delete(clips, row, axis=0)).score_samples(clips[[row]])[0] for row in range(10)]
     assert clone(detector).fit(clips).offset_ == pytest.approx(np.quantile(scores, 0.1), rel=1e-6)
 
@@ -480,7 +480,7 @@ def test_mahalanobis_takes_the_nearer_domain():
 def test_mahalanobis_averages_groups():
     X = np.random.default_rng(0).normal(size=(50, 6))
     parts = [MahalanobisDetector().fit(X[:, a]).score_samples(X[:, a]) for a in (slice(0, 2), slice(2, 6))]
-    grouped = MahalanobisDetector(groups={"first": slice(0, 2), "second": [2, 3, 4, 5]}).fit(X).score_samples(X)
+    grouped = MahalanobisDetector(feature_groups={"first": slice(0, 2), "second": [2, 3, 4, 5]}).fit(X).score_samples(X)
     np.testing.assert_allclose(grouped, np.mean(parts, axis=0))
 
 
@@ -621,8 +621,8 @@ def test_missing_field_is_named():
         (NearestNeighborsDetector(5), "domain 'target' has only n_samples=2"),
         (GaussianMixtureDetector(11), "n_components=11 .* n_samples=10"),
         (MahalanobisDetector(covariance="sample"), None),
-        (MahalanobisDetector(groups={"all": [0, 9]}), r"groups\['all'\] = \[0, 9\] does not fit .* 5 features"),
-        (MahalanobisDetector(groups={"one": 3}), r"groups\['one'\] = 3 selects no list"),
+        (MahalanobisDetector(feature_groups={"all": [0, 9]}), r"groups\['all'\] = \[0, 9\] does not fit .* 5 features"),
+        (MahalanobisDetector(feature_groups={"one": 3}), r"groups\['one'\] = 3 selects no list"),
     ],
     ids=repr,
 )
@@ -649,3 +649,19 @@ def test_a_vector_of_zeros_has_no_direction():
     detector = CosineCenterDetector().fit(np.eye(3))
     with pytest.raises(ValueError, match="all zeros"):
         detector.score_samples(np.zeros((1, 3)))
+
+
+@pytest.mark.parametrize("value", [np.nan, -np.inf, None, "0.5"])
+def test_a_threshold_that_is_no_number_is_refused(value):
+    detector = MahalanobisDetector().fit(make_clips()["embedding"])
+    with pytest.raises(ValueError, match=f"offset_.*{value}"):
+        detector.offset_ = value
+
+
+def test_high_powers_of_the_minkowski_metric_come_near_their_limit_and_are_then_refused():
+    embedding = 1e-3 * make_clips()["embedding"]
+    highest = LocalOutlierFactorDetector(p=64).fit(embedding).score_samples(embedding)
+    limit = LocalOutlierFactorDetector(metric="chebyshev").fit(embedding).score_samples(embedding)
+    np.testing.assert_allclose(highest, limit, atol=0.05)
+    with pytest.raises(ValueError, match="'p'"):  # 1000 took all distances for 0
+        LocalOutlierFactorDetector(p=1000).fit(embedding)

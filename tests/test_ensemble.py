@@ -424,7 +424,7 @@ class TestSelectSystems:
         assert "(no other)" in repr(selection)
 
     def test_no_candidate_drops_out_unseen(self, development):
-        systems = {"fine": Column(), "narrow": MahalanobisDetector(groups={"all": [7]})}
+        systems = {"fine": Column(), "narrow": MahalanobisDetector(feature_groups={"all": [7]})}
         with pytest.raises(ValueError, match=r"groups(.|\n)*narrow on fan"):
             select_systems(systems, development, scorer=auc_scorer, cv=DevelopmentSplit())
 

@@ -140,7 +140,7 @@ def test_loudness_alone_reaches_what_the_docstring_says(task, figure):
         ({"held_out": "M4"}, "'held_out'"),
         ({"split": "both"}, "'split'"),
         ({"duration": 11.0}, r"'duration' .*10\.13"),
-        ({"hop_duration": 0.0}, "'hop'"),
+        ({"hop_duration": 0.0}, "'hop_duration'"),
         ({"training_speeds": (1400, 1500)}, r"training_speeds .*\[1400, 1500\]"),
         ({"training_speeds": 1400}, "'training_speeds'"),
         ({"motor": "M3"}, r"motor='M3' .*M1 \(test\), M1 \(train\), M2"),

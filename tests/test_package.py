@@ -11,10 +11,10 @@ import skasd
 
 PACKAGE = Path(skasd.__file__).parent
 ROOMS = [
-    ("_labels", "_docstrings"),
+    ("_labels",),
     ("_fields",),
     ("clips",),
-    ("_sklearn", "_progress", "_problems", "_drafts", "_versions"),
+    ("_docstrings", "_groups", "_sklearn", "_progress", "_problems", "_drafts", "_versions"),
     ("_reading",),
     ("_transformer", "_files", "_samples"),
     ("datasets", "_audio_files", "_audio_headers"),

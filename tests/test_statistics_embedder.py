@@ -1,10 +1,14 @@
+import re
+
 import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.model_selection import ParameterGrid
 
+from skasd.augmentation import Mixup
 from skasd.clips import Clips
 from skasd.embedders import StatisticsEmbedder
+from skasd.features import FrameStacker
 
 SOME_LOG_MEL = np.random.default_rng(0).normal(-60, 10, size=(150, 4, 31)).astype(np.float32)
 
@@ -95,3 +99,24 @@ def test_clips_may_be_longer_than_in_training_but_not_of_other_bands():
 def test_bad_input(options, X, message):
     with pytest.raises(ValueError, match=message):
         StatisticsEmbedder(**options).fit(X)
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 0), (3, 0, 5)])
+@pytest.mark.parametrize("estimator", [StatisticsEmbedder(), FrameStacker(n_frames=1), Mixup()])
+def test_spectrograms_of_nothing_are_refused(estimator, shape):
+    with pytest.raises(ValueError, match=re.escape(str(shape))):
+        clone(estimator).fit(np.zeros(shape))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
+def test_clips_with_levels_that_are_no_numbers_are_named(value):
+    log_mel = np.array(SOME_LOG_MEL, dtype=float)
+    log_mel[[7, 120], 2, 3] = value
+    with pytest.raises(ValueError, match=r"log_mel.* 2 of 150 clips: row 7, row 120"):
+        StatisticsEmbedder().fit_transform(log_mel)
+
+
+def test_complex_numbers_are_refused_in_few_words():
+    with pytest.raises(ValueError, match="Complex data not supported: StatisticsEmbedder") as refusal:
+        StatisticsEmbedder().fit(SOME_LOG_MEL + 0j)
+    assert len(str(refusal.value)) < 200

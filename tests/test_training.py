@@ -33,13 +33,14 @@ from skorch.callbacks import (
 from torch import nn
 from torch.optim import lr_scheduler
 
+from skasd._groups import first_copies, joined
 from skasd.augmentation import Augmentation, Mixup, SpecAugment
 from skasd.clips import Clips
 from skasd.detectors import AutoencoderDetector, CosineCenterDetector, FlowDetector
 from skasd.embedders import ClassificationEmbedder
 from skasd.losses import AdaCosLoss, SoftmaxLoss
 from skasd.networks import LogMelLayer, MobileFaceNet, WithFrontEnd
-from skasd.training import copies, groups_of, seeded, set_aside
+from skasd.training import seeded, set_aside
 
 TRAINING = {"max_epochs": 3, "batch_size": 16, "device": "cpu", "random_state": 0}
 
@@ -545,8 +546,9 @@ def test_the_checkpoint_of_another_version_is_an_error(tmp_path, monkeypatch):
         embedder(checkpoint=tmp_path).fit(make_clips())
 
 
-def test_a_broken_checkpoint_and_a_folder_that_cannot_be_are_named(tmp_path):
-    (tmp_path / "training.pt").write_bytes(b"no checkpoint")
+@pytest.mark.parametrize("content", [b"", b"no checkpoint", b"junk" * 100, b"null"])
+def test_a_broken_checkpoint_and_a_folder_that_cannot_be_are_named(tmp_path, content):
+    (tmp_path / "training.pt").write_bytes(content)
     with pytest.raises(ValueError, match=r"training\.pt cannot be read"):
         embedder(checkpoint=tmp_path).fit(make_clips())
     with pytest.raises(OSError, match=r"training\.pt.*checkpoint"):
@@ -646,9 +648,7 @@ def test_weights_that_are_changed_in_place_count(make, clips):
 
 def test_copies_and_recordings_are_groups():
     values = np.array([[0.0, 1], [2, 3], [0, 1], [4, 5], [2, 3], [6, 7]])
-    copy = copies(values, np.arange(6))
-    assert (copy[0] == copy[2], copy[1] == copy[4], len(np.unique(copy))) == (True, True, 4)
-    groups = groups_of(np.array([7, 8, 9, 8, 3, 2]), copy)  # clips 1 and 3 by recording, 1 and 4 are copies
+    groups = joined(np.array([7, 8, 9, 8, 3, 2]), first_copies(values))  # 1 and 3 by recording, 1 and 4 as copies
     assert [np.flatnonzero(groups == group).tolist() for group in np.unique(groups)] == [[0, 2], [1, 3, 4], [5]]
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from sklearn.base import TransformerMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from skasd._reading import read_field, training_rows
+from skasd._reading import read_field, training_rows, validate_data
 from skasd._sklearn import Interval, fit_context
 from skasd.augmentation._base import PROBABILITY, Augmentation, check_soft
 from skasd.clips import Clips

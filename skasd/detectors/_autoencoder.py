@@ -8,13 +8,13 @@ from sklearn.covariance import shrunk_covariance
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from skasd._docstrings import fill_docstring
+from skasd._docstrings import fill
 from skasd._sklearn import Interval, StrOptions
-from skasd.detectors._network import NetworkDetector
+from skasd.detectors._network import NETWORK_TEXTS, NetworkDetector
 from skasd.networks import DenseAutoencoder
 
 
-@fill_docstring
+@fill(**NETWORK_TEXTS)
 class AutoencoderDetector(NetworkDetector):
     """Detect anomalies as clips that an autoencoder, trained on normal ones, reconstructs badly.
 
@@ -38,28 +38,45 @@ class AutoencoderDetector(NetworkDetector):
         Number of frames that a vector stacks, as in `FrameStacker`. With ``error='mahalanobis'`` the errors of the
         frames are vectors of their own, whose covariance is smaller and better known. Otherwise it has no effect.
 
-    {augmentation, max_epochs, lr, batch_size, lr_schedule, validation_fraction, checkpoint, device, verbose}
+    {epochs}
 
-    {random_state, contamination}
+    {lr}
+
+    {batch_size}
+
+    {lr_schedule}
+
+    {validation_fraction}
+
+    {checkpoint}
+
+    {device}
+
+    contamination : float, default=0.1
+        Fraction of the training clips, in (0, 0.5), that the threshold would call anomalous.
 
     threshold : {'quantile', 'gamma'}, default='gamma'
         How `offset_` is set from the training scores: their quantile, or that of a gamma distribution fitted to
         them, as the DCASE baselines do.
 
-    {**kwargs}
+    {kwargs}
 
     Attributes
     ----------
     network_ : torch.nn.Module
         The trained network.
 
-    {net_, history_, sections_}
+    {net_}
+
+    {history_}
+
+    {sections_}
 
     models_ : dict of str to SectionModel
         For each section its ``number`` and, with ``error='mahalanobis'``, the inverse covariances of its domains,
         ``precisions``, an ndarray of shape (n_domains, n_features / n_frames, n_features / n_frames).
 
-    {offset_, machine_, n_features_in_, feature_names_in_}
+    {fitted}
 
     See Also
     --------

@@ -10,15 +10,41 @@ from numbers import Real
 import numpy as np
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils import gen_batches
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from skasd._reading import detector_rows, read_field, read_text, recording_numbers
+from skasd._groups import first_copies, first_in_domain, joined
+from skasd._problems import named
+from skasd._reading import detector_rows, read_field, read_text, recording_numbers, validate_data
 from skasd._sklearn import Interval, StrOptions, fit_context
 from skasd._versions import VersionsMixin
 from skasd.clips import Clips
-from skasd.detectors._held_out import first_copies, first_in_domain, joined, rows_of_windows, score_left_out, take
+from skasd.detectors._held_out import rows_of_windows, score_left_out, take
 from skasd.detectors._numbers import VALUES_AT_ONCE, RowError, as_numbers, check_finite, listed, numbered
 from skasd.detectors._threshold import Threshold, score_at
+
+DETECTOR_TEXTS = {
+    "threshold": """
+contamination : float, default=0.1
+    Fraction of the training clips, in (0, 0.5), that the threshold would call anomalous.
+
+threshold : {'quantile', 'gamma'}, default='quantile'
+    How `offset_` is set from the training scores: their quantile, or that of a gamma distribution fitted to them, as
+    the DCASE baselines do.
+""",
+    "fitted": """
+offset_ : float
+    Threshold on `score_samples`.
+
+machine_ : str
+    Name of the machine that `fit` has seen, empty if it was not given.
+
+n_features_in_ : int
+    Number of features of an embedding.
+
+feature_names_in_ : ndarray of shape (n_features_in_,)
+    Names of the features, if `fit` was given a data frame.
+""",
+}
 
 
 class BaseDetector(VersionsMixin, OutlierMixin, BaseEstimator, metaclass=ABCMeta):
@@ -151,6 +177,8 @@ class BaseDetector(VersionsMixin, OutlierMixin, BaseEstimator, metaclass=ABCMeta
 
     @offset_.setter
     def offset_(self, value):
+        if not isinstance(value, Threshold) and not (isinstance(value, Real) and np.isfinite(value)):
+            raise ValueError(f"offset_ is a score, a finite number; got {value!r}.")
         vars(self)["offset_"] = value if isinstance(value, Threshold) else Threshold(lambda: value)
 
     def score_samples(self, X):
@@ -211,7 +239,7 @@ class BaseDetector(VersionsMixin, OutlierMixin, BaseEstimator, metaclass=ABCMeta
         for section in np.unique(sections[normal]).tolist():
             clips = np.flatnonzero(normal & (sections == section))
             if len(clips) < 2:
-                raise ValueError(f"{_named(section)} has n_samples=1 normal clip to train on; at least 2 are needed. "
+                raise ValueError(f"{named(section)} has n_samples=1 normal clip to train on; at least 2 are needed. "
                                  "Add normal clips of that section or leave the section out.")  # fmt: skip
             copy_of = first_copies(take(windows, clips))
             group = joined(recording[clips], copy_of)
@@ -236,7 +264,7 @@ class BaseDetector(VersionsMixin, OutlierMixin, BaseEstimator, metaclass=ABCMeta
     def _score_left_out(self, model, clips, rows):
         n_windows, n_groups = len(rows.X) // len(clips), len(np.unique(rows.group))
         if n_groups < 2:
-            raise ValueError(f"{_named(rows.section)}: no threshold can be set, since all training clips are the same, "
+            raise ValueError(f"{named(rows.section)}: no threshold can be set, since all training clips are the same, "
                              "and copies count once. Are they silent, or is the network dead?")  # fmt: skip
         try:
             with np.errstate(over="ignore", invalid="ignore"):
@@ -245,7 +273,7 @@ class BaseDetector(VersionsMixin, OutlierMixin, BaseEstimator, metaclass=ABCMeta
             raise ValueError(_named_clip(rows.section, clips[error.row // n_windows], error)) from error
         except ValueError as error:
             if n_groups == len(clips):
-                raise ValueError(f"{_named(rows.section)}: no threshold can be set, since without some of the "
+                raise ValueError(f"{named(rows.section)}: no threshold can be set, since without some of the "
                                  f"{len(clips)} training clips there is no model: {error} Add normal clips, or set "
                                  "offset_ yourself.") from error  # fmt: skip
             _warn_of_few_recordings(rows.section, error)
@@ -263,8 +291,8 @@ class BaseDetector(VersionsMixin, OutlierMixin, BaseEstimator, metaclass=ABCMeta
         sections = read_text(X, "section", len(windows))
         unknown = sorted(set(sections.tolist()) - set(self.models_))
         if unknown:
-            raise ValueError(f"No model for {', '.join(map(_named, unknown))}: fit has seen "
-                             f"{', '.join(map(_named, self.models_))}. Fit with normal clips of that section, or "
+            raise ValueError(f"No model for {', '.join(map(named, unknown))}: fit has seen "
+                             f"{', '.join(map(named, self.models_))}. Fit with normal clips of that section, or "
                              "leave these clips out.")  # fmt: skip
         clips = [np.flatnonzero(sections == section) for section in np.unique(sections)]
         parts = [
@@ -337,11 +365,11 @@ def _naming(section, clips, n_windows):
     except RowError as error:
         raise ValueError(_named_clip(section, clips[error.row // n_windows], error)) from error
     except ValueError as error:
-        raise ValueError(f"{_named(section)}: {error}") from error
+        raise ValueError(f"{named(section)}: {error}") from error
 
 
 def _named_clip(section, clip, error):
-    return f"{_named(section)}, clip {clip}: {error}"
+    return f"{named(section)}, clip {clip}: {error}"
 
 
 def _check_scores(scores, clips, values):
@@ -354,21 +382,17 @@ def _check_scores(scores, clips, values):
 
 
 def _warn_of_one_recording(section, n_clips):
-    warnings.warn(f"{_named(section)}: all {n_clips} training clips come from one recording, so that none can be "
+    warnings.warn(f"{named(section)}: all {n_clips} training clips come from one recording, so that none can be "
                   "scored by a model of other recordings. For the threshold single clips are left out instead: do not "
                   "trust it, it will be an alarm for too many clips of other recordings. Train with several "
                   "recordings, or set offset_ by clips of others.", stacklevel=5)  # fmt: skip
 
 
 def _warn_of_few_recordings(section, error):
-    warnings.warn(f"{_named(section)}: leaving out whole recordings leaves too few clips for a model ({error}). For "
+    warnings.warn(f"{named(section)}: leaving out whole recordings leaves too few clips for a model ({error}). For "
                   "the threshold single clips are left out instead: do not trust it, it will be an alarm for too many "
                   "clips of other recordings. Train with more recordings, or set offset_ by clips of others.",
                   stacklevel=2)  # fmt: skip
-
-
-def _named(section):
-    return f"section {str(section)!r}" if section else "the one unnamed section"
 
 
 def _by_clip(scores, n_windows):

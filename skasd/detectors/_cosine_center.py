@@ -1,11 +1,15 @@
 """Cosine centre detector."""
 
+from typing import NamedTuple
+
 import numpy as np
 
-from skasd.detectors._base import BaseDetector
+from skasd._docstrings import fill
+from skasd.detectors._base import DETECTOR_TEXTS, BaseDetector
 from skasd.detectors._numbers import directions, lengths
 
 
+@fill(**DETECTOR_TEXTS)
 class CosineCenterDetector(BaseDetector):
     """Detect anomalies as clips whose embedding points away from the centre of the normal ones.
 
@@ -15,29 +19,14 @@ class CosineCenterDetector(BaseDetector):
 
     Parameters
     ----------
-    contamination : float, default=0.1
-        Fraction of the training clips, in (0, 0.5), that the threshold would call anomalous.
-
-    threshold : {'quantile', 'gamma'}, default='quantile'
-        How `offset_` is set from the training scores: their quantile, or that of a gamma distribution fitted to
-        them, as the DCASE baselines do.
+    {threshold}
 
     Attributes
     ----------
-    models_ : dict of str to ndarray of shape (n_domains, n_features)
-        The centres of each section, of length one.
+    models_ : dict of str to Centers
+        For each section the directions of the centres of its domains, (n_domains, n_features), of length one.
 
-    offset_ : float
-        Threshold on `score_samples`.
-
-    machine_ : str
-        Name of the machine that `fit` has seen, empty if it was not given.
-
-    n_features_in_ : int
-        Number of features of an embedding.
-
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the features, if `fit` was given a data frame.
+    {fitted}
 
     See Also
     --------
@@ -70,12 +59,18 @@ class CosineCenterDetector(BaseDetector):
         if cancelled.any():
             raise ValueError(f"The directions of the training rows of the domain {str(names[np.argmax(cancelled)])!r} "
                              "cancel out, so that their centre has none.")  # fmt: skip
-        return directions(centers)
+        return Centers(directions(centers))
 
     def _score(self, model, X):
         # a cosine near 1 is told by the distance of the two points, where a product would be rounded
         rows = directions(X)
-        return np.max([1 - np.sum((rows - center) ** 2, axis=1) / 2 for center in model], axis=0)
+        return np.max([1 - np.sum((rows - center) ** 2, axis=1) / 2 for center in model.directions], axis=0)
+
+
+class Centers(NamedTuple):
+    """Directions (n_domains, n_features) of the centres of the domains of a section, each of length one."""
+
+    directions: np.ndarray
 
 
 _CANCELLED = 1e-12

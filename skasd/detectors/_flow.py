@@ -16,12 +16,12 @@ from zuko.lazy import LazyComposedTransform, LazyTransform
 from zuko.nn import MaskedLinear
 from zuko.transforms import AutoregressiveTransform, DependentTransform, MonotonicAffineTransform
 
-from skasd._docstrings import fill_docstring
+from skasd._docstrings import fill
 from skasd._sklearn import Interval
-from skasd.detectors._network import NetworkDetector
+from skasd.detectors._network import NETWORK_TEXTS, NetworkDetector
 
 
-@fill_docstring
+@fill(**NETWORK_TEXTS)
 class FlowDetector(NetworkDetector):
     """Detect anomalies as clips to which a masked autoregressive flow gives a low density.
 
@@ -39,11 +39,23 @@ class FlowDetector(NetworkDetector):
     hidden_features : tuple of int, default=(100,)
         Units of each hidden layer of the networks.
 
-    {augmentation, max_epochs, lr, batch_size, lr_schedule, validation_fraction, checkpoint, device, verbose}
+    {epochs}
 
-    {random_state, contamination}
+    {lr}
 
-    {threshold, **kwargs}
+    {batch_size}
+
+    {lr_schedule}
+
+    {validation_fraction}
+
+    {checkpoint}
+
+    {device}
+
+    {threshold}
+
+    {kwargs}
 
     Attributes
     ----------
@@ -61,7 +73,7 @@ class FlowDetector(NetworkDetector):
     models_ : dict of str to SectionModel
         The ``number`` of each section.
 
-    {offset_, machine_, n_features_in_, feature_names_in_}
+    {fitted}
 
     See Also
     --------

@@ -8,16 +8,18 @@ from scipy.linalg import solve_triangular
 from scipy.special import softmax
 from sklearn.mixture import GaussianMixture
 
+from skasd._docstrings import fill
+from skasd._groups import first_copies
 from skasd._sklearn import Interval, StrOptions
-from skasd.detectors._base import BaseDetector
+from skasd.detectors._base import DETECTOR_TEXTS, BaseDetector
 from skasd.detectors._gaussian import cholesky_factor, moments, pooled, products, squares
-from skasd.detectors._held_out import first_copies
 from skasd.detectors._numbers import RowError
 from skasd.detectors._oversampling import as_seed, oversample_target
 
 _LARGEST = 1e150  # whose square float64 can hold
 
 
+@fill(**DETECTOR_TEXTS)
 class GaussianMixtureDetector(BaseDetector):
     """Detect anomalies as clips to which a Gaussian mixture gives a low density.
 
@@ -50,12 +52,7 @@ class GaussianMixtureDetector(BaseDetector):
     n_init : int, default=1
         Number of starts; the best is kept.
 
-    contamination : float, default=0.1
-        Fraction of the training clips, in (0, 0.5), that the threshold would call anomalous.
-
-    threshold : {'quantile', 'gamma'}, default='quantile'
-        How `offset_` is set from the training scores: their quantile, or that of a gamma distribution fitted to
-        them, as the DCASE baselines do.
+    {threshold}
 
     random_state : int, RandomState instance or None, default=None
         Seed of the start and of the oversampling.
@@ -68,17 +65,7 @@ class GaussianMixtureDetector(BaseDetector):
     n_iter_ : int
         Number of EM steps of the section that took most.
 
-    offset_ : float
-        Threshold on `score_samples`.
-
-    machine_ : str
-        Name of the machine that `fit` has seen, empty if it was not given.
-
-    n_features_in_ : int
-        Number of features of an embedding.
-
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the features, if `fit` was given a data frame.
+    {fitted}
 
     See Also
     --------

@@ -1,11 +1,8 @@
 """Which training clips belong together, and in which parts they are left out for the threshold."""
 
-from hashlib import blake2b
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from skasd.detectors._numbers import RowError
 
@@ -35,30 +32,6 @@ def rows_of_windows(section, windows, domain, group):
 def take(windows, clips):
     """The windows of these clips, in their order, copied only where some are left out."""
     return windows if len(clips) == len(windows) else windows[clips]
-
-
-def first_copies(values):
-    """For each row of an array (n, ...) the number of the first row that is the same."""
-    first = np.arange(len(values))
-    _, key, counts = np.unique(values.reshape(len(values), -1)[:, 0], return_inverse=True, return_counts=True)
-    seen = {}
-    for row in np.flatnonzero(counts[key] > 1):  # rows that differ in their first value differ
-        same = blake2b((values[row] + 0.0).tobytes(), digest_size=16).digest()  # -0.0 is 0.0
-        first[row] = seen.setdefault(same, row)
-    return first
-
-
-def first_in_domain(copy_of, domain):
-    """For each row the number of the first that is the same, and of the same domain."""
-    return first_copies(np.column_stack([copy_of, np.unique(domain, return_inverse=True)[1]]))
-
-
-def joined(recording, copy):
-    """Number of the group of each clip: clips of one recording belong together, so do copies, and all in a chain."""
-    n_clips = len(recording)
-    recording = np.unique(recording, return_inverse=True)[1]
-    links = coo_array((np.ones(n_clips), (recording, n_clips + copy)), shape=(2 * n_clips, 2 * n_clips))
-    return connected_components(links, directed=False)[1][recording]
 
 
 def score_left_out(score, rows):

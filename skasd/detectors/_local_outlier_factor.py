@@ -1,17 +1,20 @@
 """Local outlier factor detector."""
 
 from numbers import Integral, Real
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.neighbors import LocalOutlierFactor
 
+from skasd._docstrings import fill
+from skasd._groups import first_copies
 from skasd._sklearn import Interval, StrOptions
-from skasd.detectors._base import BaseDetector
-from skasd.detectors._held_out import first_copies
+from skasd.detectors._base import DETECTOR_TEXTS, BaseDetector
 from skasd.detectors._metric import METRICS, Space, check_enough_neighbors
 from skasd.detectors._numbers import numbered
 
 
+@fill(**DETECTOR_TEXTS)
 class LocalOutlierFactorDetector(BaseDetector):
     """Detect anomalies as clips that lie in a sparser place than their nearest training clips do.
 
@@ -28,35 +31,21 @@ class LocalOutlierFactorDetector(BaseDetector):
         Distance between embeddings, as in scikit-learn; 'cosine' suits networks trained with an angular loss.
 
     p : float, default=2
-        Power of the Minkowski metric: 2 = Euclidean, 1 = city block.
+        Power of the Minkowski metric, up to 64: 2 = Euclidean, 1 = city block. Higher powers of small distances are
+        below what float64 can hold; ``metric="chebyshev"`` is their limit.
 
-    contamination : float, default=0.1
-        Fraction of the training clips, in (0, 0.5), that the threshold would call anomalous.
-
-    threshold : {'quantile', 'gamma'}, default='quantile'
-        How `offset_` is set from the training scores: their quantile, or that of a gamma distribution fitted to
-        them, as the DCASE baselines do.
+    {threshold}
 
     n_jobs : int, default=None
         Number of jobs for the neighbour search; None means 1 unless in a `joblib.parallel_config` context.
 
     Attributes
     ----------
-    models_ : dict of str to tuple
-        For each section the coordinates in which distances are measured, the training rows that differ from each
-        other in them, and the `LocalOutlierFactor` of these.
+    models_ : dict of str to Neighborhood
+        For each section the ``space`` in which distances are measured, the training ``rows`` that differ from each
+        other in it, and the ``factor``, a `LocalOutlierFactor` of these.
 
-    offset_ : float
-        Threshold on `score_samples`.
-
-    machine_ : str
-        Name of the machine that `fit` has seen, empty if it was not given.
-
-    n_features_in_ : int
-        Number of features of an embedding.
-
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the features, if `fit` was given a data frame.
+    {fitted}
 
     See Also
     --------
@@ -80,7 +69,7 @@ class LocalOutlierFactorDetector(BaseDetector):
         **BaseDetector._parameter_constraints,
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
         "metric": [StrOptions(set(METRICS)), callable],
-        "p": [Interval(Real, 0, None, closed="neither")],
+        "p": [Interval(Real, 0, 64, closed="right")],
         "n_jobs": [Integral, None],
     }
 
@@ -109,12 +98,19 @@ class LocalOutlierFactorDetector(BaseDetector):
         metric = "precomputed" if space.kind.power is None else space.kind.metric
         factor = LocalOutlierFactor(self.n_neighbors, metric=metric, p=self.p, novelty=True, n_jobs=self.n_jobs)
         with numbered(kept):
-            return space, rows, factor.fit(self._coordinates(space, rows, rows))
+            return Neighborhood(space, rows, factor.fit(self._coordinates(space, rows, rows)))
 
     def _score(self, model, X):
-        space, rows, factor = model
-        return factor.score_samples(self._coordinates(space, rows, space(X)))
+        return model.factor.score_samples(self._coordinates(model.space, model.rows, model.space(X)))
 
     def _coordinates(self, space, rows, X):
         """What the local outlier factor is given: coordinates, or distances where a metric is measured by us."""
         return X if space.kind.power is not None else space.distances(X, rows, n_jobs=self.n_jobs)
+
+
+class Neighborhood(NamedTuple):
+    """The training rows of a section, in the space in which their distances are measured."""
+
+    space: Space
+    rows: np.ndarray
+    factor: LocalOutlierFactor

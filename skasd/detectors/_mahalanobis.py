@@ -4,18 +4,20 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skasd._docstrings import fill
 from skasd._sklearn import StrOptions
-from skasd.detectors._base import BaseDetector
+from skasd.detectors._base import DETECTOR_TEXTS, BaseDetector
 from skasd.detectors._gaussian import Moments, moments, pooled, products, whitening
 from skasd.detectors._numbers import lengths
 
 
+@fill(**DETECTOR_TEXTS)
 class MahalanobisDetector(BaseDetector):
     """Detect anomalies by their Mahalanobis distance from the normal clips.
 
     A Gaussian is fitted per section, or per section and domain, where the smaller distance counts. The score is minus
-    the distance (not squared). With `groups`, one Gaussian is fitted to each group of features and the distances are
-    averaged, as for the stages of a network [1]_.
+    the distance (not squared). With `feature_groups`, one Gaussian is fitted to each group of features and the
+    distances are averaged, as for the stages of a network [1]_.
 
     Parameters
     ----------
@@ -27,15 +29,10 @@ class MahalanobisDetector(BaseDetector):
         Whether each domain that `fit` has seen gets its own Gaussian. At least three rows of each are needed (two with
         ``covariance='oas'``). The domain is never needed to score.
 
-    groups : dict of str to (slice or array-like of int), default=None
+    feature_groups : dict of str to (slice or array-like of int), default=None
         Columns of each group of features. None takes all features as one group.
 
-    contamination : float, default=0.1
-        Fraction of the training clips, in (0, 0.5), that the threshold would call anomalous.
-
-    threshold : {'quantile', 'gamma'}, default='quantile'
-        How `offset_` is set from the training scores: their quantile, or that of a gamma distribution fitted to
-        them, as the DCASE baselines do.
+    {threshold}
 
     Attributes
     ----------
@@ -44,17 +41,7 @@ class MahalanobisDetector(BaseDetector):
         ``shrinkage_`` and ``whitening_`` (the inverse of the covariance's lower Cholesky factor), and
         ``get_precision()``.
 
-    offset_ : float
-        Threshold on `score_samples`.
-
-    machine_ : str
-        Name of the machine that `fit` has seen, empty if it was not given.
-
-    n_features_in_ : int
-        Number of features of an embedding.
-
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the features, if `fit` was given a data frame.
+    {fitted}
 
     See Also
     --------
@@ -89,15 +76,21 @@ class MahalanobisDetector(BaseDetector):
         **BaseDetector._parameter_constraints,
         "covariance": [StrOptions({"ledoit_wolf", "oas", "sample"})],
         "per_domain": ["boolean"],
-        "groups": [dict, None],
+        "feature_groups": [dict, None],
     }
 
     def __init__(
-        self, *, covariance="ledoit_wolf", per_domain=False, groups=None, contamination=0.1, threshold="quantile"
+        self,
+        *,
+        covariance="ledoit_wolf",
+        per_domain=False,
+        feature_groups=None,
+        contamination=0.1,
+        threshold="quantile",
     ):
         self.covariance = covariance
         self.per_domain = per_domain
-        self.groups = groups
+        self.feature_groups = feature_groups
         self.contamination = contamination
         self.threshold = threshold
 
@@ -147,17 +140,17 @@ class MahalanobisDetector(BaseDetector):
 
     def _split(self, X):
         """Name and columns of each group of features."""
-        if self.groups is None:
+        if self.feature_groups is None:
             yield "", X
             return
-        for name, columns in self.groups.items():
+        for name, columns in self.feature_groups.items():
             try:
                 values = X[:, columns]
             except IndexError as error:
-                raise ValueError(f"groups[{name!r}] = {columns!r} does not fit embeddings of {X.shape[1]} features.") \
-                    from error  # fmt: skip
+                raise ValueError(f"feature_groups[{name!r}] = {columns!r} does not fit embeddings of {X.shape[1]} "
+                                 "features.") from error  # fmt: skip
             if values.ndim != 2 or not values.shape[1]:
-                raise ValueError(f"groups[{name!r}] = {columns!r} selects no list of columns from the "
+                raise ValueError(f"feature_groups[{name!r}] = {columns!r} selects no list of columns from the "
                                  f"{X.shape[1]} features of an embedding.")  # fmt: skip
             yield name, values
 

@@ -7,14 +7,17 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import gen_batches
 
+from skasd._docstrings import fill
+from skasd._groups import first_copies, first_in_domain
 from skasd._sklearn import Interval, StrOptions
-from skasd.detectors._base import BaseDetector
-from skasd.detectors._held_out import TrainingRows, first_copies, first_in_domain
+from skasd.detectors._base import DETECTOR_TEXTS, BaseDetector
+from skasd.detectors._held_out import TrainingRows
 from skasd.detectors._metric import METRICS, Space, check_enough_neighbors
 from skasd.detectors._numbers import VALUES_AT_ONCE, numbered
 from skasd.detectors._oversampling import as_seed, oversample_target
 
 
+@fill(**DETECTOR_TEXTS)
 class NearestNeighborsDetector(BaseDetector):
     """Detect anomalies by their distance to the nearest normal clips.
 
@@ -40,12 +43,7 @@ class NearestNeighborsDetector(BaseDetector):
         Number of target clips after oversampling by SMOTE, as a fraction of the source clips, in (0, 1]. None leaves
         the clips as they are. The domain is read from the field ``domain`` in `fit`, and never needed to score.
 
-    contamination : float, default=0.1
-        Fraction of the training clips, in (0, 0.5), that the threshold would call anomalous.
-
-    threshold : {'quantile', 'gamma'}, default='quantile'
-        How `offset_` is set from the training scores: their quantile, or that of a gamma distribution fitted to
-        them, as the DCASE baselines do.
+    {threshold}
 
     n_jobs : int, default=None
         Number of jobs for the neighbour search; None means 1 unless in a `joblib.parallel_config` context.
@@ -55,20 +53,10 @@ class NearestNeighborsDetector(BaseDetector):
 
     Attributes
     ----------
-    models_ : dict of str to dict of str to tuple
-        For each section and domain what is remembered of it.
+    models_ : dict of str to dict of str to Memory
+        For each section and domain the training rows that are remembered.
 
-    offset_ : float
-        Threshold on `score_samples`.
-
-    machine_ : str
-        Name of the machine that `fit` has seen, empty if it was not given.
-
-    n_features_in_ : int
-        Number of features of an embedding.
-
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the features, if `fit` was given a data frame.
+    {fitted}
 
     See Also
     --------
@@ -149,7 +137,7 @@ class NearestNeighborsDetector(BaseDetector):
     def _memory(self, space, rows, parents, scale=None):
         is_indexed = scale is None and space.kind.power is not None
         index = NearestNeighbors(metric=space.kind.metric, n_jobs=self.n_jobs).fit(rows) if is_indexed else None
-        return _Memory(space, rows, parents, scale, index)
+        return Memory(space, rows, parents, scale, index)
 
     def _local_scale(self, memory, owner):
         """Mean distance of each row to its `n_local` nearest rows of others."""
@@ -209,7 +197,7 @@ class NearestNeighborsDetector(BaseDetector):
         return np.take_along_axis(distances, found, axis=1), found
 
 
-class _Memory(NamedTuple):
+class Memory(NamedTuple):
     """What is remembered of a domain: rows as coordinates of a space, from which two training rows each is made."""
 
     space: Space

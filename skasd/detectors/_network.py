@@ -13,14 +13,45 @@ from sklearn.base import clone
 from sklearn.utils import gen_batches
 from torch import nn
 
+from skasd._groups import first_copies, joined
 from skasd._reading import read_field, read_text, recording_numbers
 from skasd._sklearn import HasMethods, Interval, StrOptions
 from skasd.clips import Clips
-from skasd.detectors._base import BaseDetector, OwnScoresMixin
-from skasd.detectors._held_out import first_copies, joined, take
+from skasd.detectors._base import DETECTOR_TEXTS, BaseDetector, OwnScoresMixin
+from skasd.detectors._held_out import take
 from skasd.detectors._level import score_held_out
 from skasd.detectors._threshold import Threshold
-from skasd.training import RowDataset, TrainingMixin, TrainingNet, seeded, set_aside
+from skasd.training import TRAINING_TEXTS, RowDataset, TrainingMixin, TrainingNet, seeded, set_aside
+
+NETWORK_TEXTS = {
+    **DETECTOR_TEXTS,
+    **TRAINING_TEXTS,
+    "epochs": """
+augmentation : transformer, default=None
+    Changes the training clips from which the network learns, by its ``fit_transform``, as `Mixup` does; the threshold
+    comes from the clips as they are. It is given the windows of each clip, in the field ``embedding`` where there are
+    fields, and gives back as many. Where its `random_state` is None, it has that of the detector.
+
+max_epochs : int, default=100
+    Number of passes over the training windows.
+""",
+    "batch_size": """
+batch_size : int, default=512
+    Windows in a batch, in training and in scoring.
+""",
+    "validation_fraction": """
+validation_fraction : 'auto' or float, default='auto'
+    Part of the training clips, in [0, 1), that is set aside: they watch the loss, and their scores set the threshold,
+    since the network may know by heart what it has learned from. Whole recordings are set aside, where the clips have
+    the field ``recording``, and all copies of a clip. 'auto' is a tenth, but at least 20 and so many that one alarm
+    among them is rarer than `contamination`, and at most half. With 0 all clips train, and the threshold comes from
+    their own scores: it is an alarm for more new clips than `contamination` says.
+""",
+    "sections_": """
+sections_ : ndarray of str
+    The sections that `fit` has seen.
+""",
+}
 
 
 class SectionModel(NamedTuple):

@@ -3,10 +3,12 @@
 import numpy as np
 from scipy.special import logsumexp
 
+from skasd._docstrings import fill
 from skasd.clips import Clips
-from skasd.detectors._base import BaseDetector, OwnScoresMixin
+from skasd.detectors._base import DETECTOR_TEXTS, BaseDetector, OwnScoresMixin
 
 
+@fill(**DETECTOR_TEXTS)
 class OutlierExposureDetector(OwnScoresMixin, BaseDetector):
     """Detect anomalies as clips that a classifier does not take for one of their own section.
 
@@ -21,12 +23,7 @@ class OutlierExposureDetector(OwnScoresMixin, BaseDetector):
 
     Parameters
     ----------
-    contamination : float, default=0.1
-        Fraction of the training clips, in (0, 0.5), that the threshold would call anomalous.
-
-    threshold : {'quantile', 'gamma'}, default='quantile'
-        How `offset_` is set from the training scores: their quantile, or that of a gamma distribution fitted to
-        them, as the DCASE baselines do.
+    {threshold}
 
     Attributes
     ----------
@@ -39,17 +36,7 @@ class OutlierExposureDetector(OwnScoresMixin, BaseDetector):
     classes_ : tuple or None
         The names of the columns; None for plain arrays.
 
-    offset_ : float
-        Threshold on `score_samples`.
-
-    machine_ : str
-        Name of the machine that `fit` has seen, empty if it was not given.
-
-    n_features_in_ : int
-        Number of classes.
-
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the classes, if `fit` was given a data frame.
+    {fitted}
 
     See Also
     --------

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from sklearn.base import clone
 from sklearn.utils import gen_batches
-from sklearn.utils.validation import validate_data
 
-from skasd._docstrings import fill_docstring
-from skasd._problems import names_of
-from skasd._reading import class_rows, read_field, recording_numbers, training_rows
+from skasd._docstrings import fill
+from skasd._groups import first_copies, joined
+from skasd._problems import check_finite
+from skasd._reading import class_rows, read_field, recording_numbers, training_rows, validate_data
 from skasd._samples import read_waveforms
 from skasd._sklearn import HasMethods, Interval, InvalidParameterError, StrOptions
 from skasd._transformer import ClipTransformer
@@ -22,6 +22,7 @@ from skasd.clips import Clips
 from skasd.losses import ArcFaceLoss, MultiTargetLoss
 from skasd.networks import MobileFaceNet, learn_standardization
 from skasd.training import (
+    TRAINING_TEXTS,
     EmbeddingNet,
     RowDataset,
     SplitNetwork,
@@ -29,15 +30,13 @@ from skasd.training import (
     TrainingStep,
     as_floating,
     autocast,
-    copies,
-    groups_of,
     read_rows,
     seeded,
     settle_batch_norms,
 )
 
 
-@fill_docstring
+@fill(**TRAINING_TEXTS)
 class ClassificationEmbedder(TrainingMixin, ClipTransformer):
     """Embed clips with a network that learns to tell sections, attributes or other classes of normal clips apart.
 
@@ -108,12 +107,12 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
     mixed_precision : bool, default=False
         Whether matrix products run in bfloat16 where the device can.
 
-    {device, verbose, random_state}
+    {device}
 
     keep : sequence of str, default=()
         Consumed fields that `transform` hands on all the same.
 
-    {**kwargs}
+    {kwargs}
 
     Attributes
     ----------
@@ -129,7 +128,9 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
     sample_rate_ : float or None
         Sample rate in Hz of the waveforms that were learned from, where clips, loader or front end tell it.
 
-    {net_, history_}
+    {net_}
+
+    {history_}
 
     classes_ : list of ndarray
         The classes of each target.
@@ -305,7 +306,7 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
                 x = read_rows(values, np.arange(len(values))[rows], self.loader_).to(device)
                 parts.append(self._embed(split, loss, split.front(x)).float().cpu().numpy())
         made = np.concatenate(parts)
-        _check_finite(made, f"The network, which may have diverged in training, makes a {self._makes} with", X)
+        check_finite(made, f"The network, which may have diverged in training, makes a {self._makes} with", X)
         return made
 
     def _attrs(self, made):
@@ -371,7 +372,7 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
         else:
             dtypes = [np.float32, np.float64]
             values = validate_data(self, values, reset=reset, allow_nd=True, dtype=dtypes, ensure_all_finite=False)
-            _check_finite(values, "The field 'log_mel' has", X)
+            check_finite(values, "The field 'log_mel' has", X)
         if reset:
             self.input_shape_ = values.shape[1:]
         elif values.ndim != 1 + len(self.input_shape_):
@@ -433,7 +434,8 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
         aside = np.zeros(len(normal), dtype=bool)
         groups = recording_numbers(X, len(normal))[normal]
         if self.validation_fraction:
-            groups = groups_of(groups, copies(values, np.flatnonzero(normal)))
+            same = values if values.ndim == 1 else first_copies(values)
+            groups = joined(groups, np.unique(same[normal], return_inverse=True)[1])
         aside[normal] = self._set_aside(groups, np.atleast_2d(labels.T)[:, normal], seed)
         return aside
 
@@ -452,6 +454,9 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
             x = x if self.window_frames is None else x[..., : self.window_frames]
             embedding = self._dry(split.back, x)
             self._check_embedding(embedding, len(x))
+            if self.output == "stages" and not hasattr(split.back, "forward_stages"):
+                raise ValueError(f"output='stages' needs a network with the method forward_stages, which "
+                                 f"{type(split.back).__name__} does not have. Take output='embedding'.")  # fmt: skip
             stages = self._dry(split.back.forward_stages, x) if self.output == "stages" else [embedding]
         self.stage_sizes_ = [stage.shape[1] for stage in stages]
         if start is not None:
@@ -565,11 +570,3 @@ def _classes_of(name, values):
                          "nothing to tell apart. Give clips of other sections, another field in `targets`, or use "
                          "StatisticsEmbedder, which needs no classes.")  # fmt: skip
     return found
-
-
-def _check_finite(array, what, X):
-    """Refuse numbers that are not finite, by the names of their clips."""
-    bad = np.flatnonzero([not np.isfinite(row).all() for row in array])
-    if len(bad):
-        names = ", ".join(names_of(X, bad[:5])) + (f" and {len(bad) - 5} more" if len(bad) > 5 else "")
-        raise ValueError(f"{what} NaN or infinity for {len(bad)} of {len(array)} clips: {names}.")

@@ -10,11 +10,11 @@ from sklearn.model_selection import PredefinedSplit
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
+from skasd._problems import named
 from skasd._reading import detector_rows, read_text
 from skasd._sklearn import Interval, StrOptions, VisualBlock, fit_context, num_samples
 from skasd._versions import VersionsMixin
 from skasd.clips import Clips
-from skasd.detectors._base import _named
 from skasd.ensemble._errors import named_errors
 from skasd.ensemble._training_units import training_units
 
@@ -335,7 +335,7 @@ class ScoreEnsemble(VersionsMixin, OutlierMixin, BaseEstimator):
             if flat.any():
                 name = self.estimators[np.argmax(flat)][0]
                 raise ValueError(
-                    f"The member {name!r} gives half of the training clips of {_named(section)} one and the same "
+                    f"The member {name!r} gives half of the training clips of {named(section)} one and the same "
                     "score, so that there is nothing to scale its scores by. Leave it out, or give it clips that "
                     "differ."
                 )
@@ -345,8 +345,8 @@ class ScoreEnsemble(VersionsMixin, OutlierMixin, BaseEstimator):
         """Members' scores (n_clips, n_members) to those of the ensemble (n_clips,)."""
         unknown = sorted(set(sections.tolist()) - set(self.center_))
         if unknown:
-            raise ValueError(f"No scale for {', '.join(map(_named, unknown))}: fit has seen "
-                             f"{', '.join(map(_named, self.center_))}. Fit with normal clips of that section, or leave "
+            raise ValueError(f"No scale for {', '.join(map(named, unknown))}: fit has seen "
+                             f"{', '.join(map(named, self.center_))}. Fit with normal clips of that section, or leave "
                              "these clips out.")  # fmt: skip
         scaled = np.empty_like(scores)
         with np.errstate(over="ignore"):

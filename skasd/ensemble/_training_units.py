@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skasd._groups import first_copies, joined
+from skasd._problems import named
 from skasd._reading import read_text, recording_numbers
 from skasd.clips import Clips
-from skasd.detectors._base import _named
-from skasd.detectors._held_out import first_copies, joined
 
 _CONTENTS = ("waveform", "log_mel", "embedding", "logits", "path")
 
@@ -36,7 +36,7 @@ class TrainingUnits(NamedTuple):
         part[np.lexsort([self.domain[first], self.section[first]])] = np.arange(len(first)) % n_parts
         for section in np.unique(self.section):
             if len(np.unique(part[group[self.section == section]])) < 2:
-                raise ValueError(f"All clips of {_named(section)} are of one recording, or copies: nothing can score "
+                raise ValueError(f"All clips of {named(section)} are of one recording, or copies: nothing can score "
                                  "them that has not learned from them. Add clips of other recordings, or leave the "
                                  "section out.")  # fmt: skip
         return part[group]

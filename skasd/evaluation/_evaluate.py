@@ -253,6 +253,8 @@ def _find_machines(data, machines):
             raise FileNotFoundError(f"There is no folder {str(data)!r}. Give a folder with the folders of machines in "
                                     "it, or clips by machine.")  # fmt: skip
         there = sorted(path.parent.name for path in Path(data).glob("[!.]*/train") if path.is_dir())
+    if not there and isinstance(data, Mapping):
+        raise ValueError("data holds no clips of any machine. Look at how they were chosen.")
     if not there:
         raise ValueError(f"No machine in {str(data)!r}: none of its folders has a folder 'train' in it.")
     unnamed = [machine for machine in there if not isinstance(machine, str) or not machine]
@@ -295,10 +297,23 @@ def _prepare(machine, system, data, ground_truth, rules, store):
     if 0 < n_unknown < len(test):
         raise ValueError(f"{n_unknown} of {len(test)} test clips of {machine} have no label, the others have. "
                          "Leave these clips out, or give their ground_truth.")  # fmt: skip
+    unknown = np.setdiff1d(test["domain"], ["source", "target"]).tolist() if rules.has_domains else []
+    if unknown and not n_unknown:
+        raise ValueError(f"The rule of {rules.year} needs the domain of each test clip, 'source' or 'target'; those of "
+                         f"{machine} have {', '.join(map(repr, unknown[:5]))} in the field 'domain'. Give it, or take "
+                         "year=2020, whose rule knows no domains.")  # fmt: skip
     if not n_unknown:  # wrong labels or domains shall come up now, not after hours of training
         machine_figures(test.with_fields(anomaly_score=np.zeros(len(test))), rules, 0, np.random)
-    system = system if hasattr(system, "fit") else system(machine)
+    system = system if hasattr(system, "fit") else _system_for(machine, system)
     return _Job(system, train, test, store.fingerprints(system, train, test.without(*_hidden(test))))
+
+
+def _system_for(machine, make):
+    system = make(machine)
+    if inspect.isclass(system) or not hasattr(system, "fit"):
+        raise TypeError(f"The function that was given as system must give an estimator instance for {machine!r}; it "
+                        f"gave {system!r}.")  # fmt: skip
+    return system
 
 
 def _complete(clips, machine):

@@ -25,6 +25,8 @@ class ResultsFolder:
 
     def __init__(self, folder):
         self.folder = Path(folder)
+        if "\0" in str(folder):
+            raise ValueError(f"No folder can have the name {str(folder)!r}. Give another one as results.")
         self._unsaved = {}  # machine -> fingerprints, run
         if self.folder.is_dir():
             remove_abandoned(self.folder)
@@ -47,7 +49,7 @@ class ResultsFolder:
     def read(self, machine, fingerprints, n_clips):
         """The machine's run, or None where there is none; one of another system or other data is an error."""
         path = self.path(machine)
-        if not path.exists():
+        if not os.path.lexists(path):
             return None
         try:
             found, run = _parse(path)

@@ -3,10 +3,9 @@
 import numpy as np
 from sklearn.base import clone
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import validate_data
 
 from skasd._problems import first_ten, names_of
-from skasd._reading import training_rows
+from skasd._reading import training_rows, validate_data
 from skasd._sklearn import HasMethods
 from skasd._transformer import ClipTransformer
 

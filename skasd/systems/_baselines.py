@@ -3,16 +3,16 @@
 import torch
 from sklearn.pipeline import Pipeline
 
-from skasd._docstrings import fill_docstring
+from skasd._docstrings import fill
 from skasd.detectors import AutoencoderDetector, OutlierExposureDetector
 from skasd.embedders import ClassificationEmbedder
 from skasd.features import FrameStacker, LogMelSpectrogram
 from skasd.losses import SoftmaxLoss
 from skasd.networks import MobileNetV2
-from skasd.systems._presets import choose
+from skasd.systems._presets import SYSTEM_TEXTS, choose
 
 
-@fill_docstring
+@fill(**SYSTEM_TEXTS)
 def autoencoder_baseline(*, preset="full", device="auto", verbose=0, random_state=None):
     """The autoencoder of the challenge's baseline [B]_: how badly stacked frames are reconstructed.
 
@@ -22,7 +22,7 @@ def autoencoder_baseline(*, preset="full", device="auto", verbose=0, random_stat
 
     Parameters
     ----------
-    {preset, device, verbose, random_state}
+    {preset}
 
     Returns
     -------
@@ -52,7 +52,7 @@ def autoencoder_baseline(*, preset="full", device="auto", verbose=0, random_stat
     )
 
 
-@fill_docstring
+@fill(**SYSTEM_TEXTS)
 def mobilenet_v2_baseline(*, preset="full", device="auto", verbose=0, random_state=None):
     """The MobileNetV2 of the challenge's baseline [B]_: a clip that is not taken for one of its section is anomalous.
 
@@ -61,7 +61,7 @@ def mobilenet_v2_baseline(*, preset="full", device="auto", verbose=0, random_sta
 
     Parameters
     ----------
-    {preset, device, verbose, random_state}
+    {preset}
 
     Returns
     -------

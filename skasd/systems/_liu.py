@@ -2,7 +2,7 @@
 
 from sklearn.pipeline import Pipeline
 
-from skasd._docstrings import fill_docstring
+from skasd._docstrings import fill
 from skasd.augmentation import Mixup
 from skasd.detectors import (
     CosineCenterDetector,
@@ -14,7 +14,7 @@ from skasd.embedders import ClassificationEmbedder
 from skasd.features import FrameStacker, LogMelSpectrogram
 from skasd.losses import ArcFaceLoss
 from skasd.networks import DualFeatureNetwork
-from skasd.systems._presets import choose
+from skasd.systems._presets import SYSTEM_TEXTS, choose
 
 _DETECTORS = {
     "ToyTrain": LocalOutlierFactorDetector,
@@ -26,7 +26,7 @@ _DETECTORS = {
 }
 
 
-@fill_docstring
+@fill(**SYSTEM_TEXTS)
 def mobilefacenet_arcface(machine, *, preset="full", device="auto", verbose=0, random_state=None):
     """MobileFaceNet on waveform and log-mel spectrogram, with the detector that suits the machine [S1]_.
 
@@ -39,7 +39,7 @@ def mobilefacenet_arcface(machine, *, preset="full", device="auto", verbose=0, r
     machine : str
         Name of the machine, which decides the detector.
 
-    {preset, device, verbose, random_state}
+    {preset}
 
     Returns
     -------
@@ -87,7 +87,7 @@ def mobilefacenet_arcface(machine, *, preset="full", device="auto", verbose=0, r
     return Pipeline([("embedder", embedder), ("detector", detector)])
 
 
-@fill_docstring
+@fill(**SYSTEM_TEXTS)
 def masked_autoregressive_flow(*, preset="full", device="auto", verbose=0, random_state=None):
     """A masked autoregressive flow on log-mel frames, conditioned on the section [S1]_.
 
@@ -96,7 +96,7 @@ def masked_autoregressive_flow(*, preset="full", device="auto", verbose=0, rando
 
     Parameters
     ----------
-    {preset, device, verbose, random_state}
+    {preset}
 
     Returns
     -------

@@ -4,19 +4,19 @@ from functools import partial
 
 from sklearn.pipeline import Pipeline
 
-from skasd._docstrings import fill_docstring
+from skasd._docstrings import fill
 from skasd.augmentation import Mixup, SevenBandParametricEQ, SpecAugment
 from skasd.detectors import MahalanobisDetector, OutlierExposureDetector
 from skasd.embedders import ClassificationEmbedder
 from skasd.features import LogMelSpectrogram
 from skasd.losses import FocalLoss
 from skasd.networks import EfficientNet, LogMelLayer, WithFrontEnd
-from skasd.systems._presets import choose
+from skasd.systems._presets import SYSTEM_TEXTS, choose
 
 _SMALL_NETWORK = {"variant": "test_efficientnet", "in_channels": 1, "weights": None}
 
 
-@fill_docstring
+@fill(**SYSTEM_TEXTS)
 def cnn_global(*, weights="imagenet", preset="full", device="auto", verbose=0, random_state=None):
     """CNN-GLOBAL: EfficientNet-B1 on whole clips, Mahalanobis distance of all its stages [S2]_.
 
@@ -25,7 +25,9 @@ def cnn_global(*, weights="imagenet", preset="full", device="auto", verbose=0, r
 
     Parameters
     ----------
-    {weights, preset, device, verbose, random_state}
+    {weights}
+
+    {preset}
 
     Returns
     -------
@@ -53,7 +55,7 @@ def cnn_global(*, weights="imagenet", preset="full", device="auto", verbose=0, r
     )
 
 
-@fill_docstring
+@fill(**SYSTEM_TEXTS)
 def cnn_local(*, weights="imagenet", preset="full", device="auto", verbose=0, random_state=None):
     """CNN-LOCAL: CNN-GLOBAL on windows of 64 frames [S2]_.
 
@@ -62,7 +64,9 @@ def cnn_local(*, weights="imagenet", preset="full", device="auto", verbose=0, ra
 
     Parameters
     ----------
-    {weights, preset, device, verbose, random_state}
+    {weights}
+
+    {preset}
 
     Returns
     -------
@@ -89,7 +93,7 @@ def cnn_local(*, weights="imagenet", preset="full", device="auto", verbose=0, ra
     )
 
 
-@fill_docstring
+@fill(**SYSTEM_TEXTS)
 def cnn_oe(*, weights="imagenet", preset="full", device="auto", verbose=0, random_state=None):
     """CNN-OE: the network of CNN-GLOBAL, trained on against equalised clips, scores by itself [S2]_.
 
@@ -99,7 +103,9 @@ def cnn_oe(*, weights="imagenet", preset="full", device="auto", verbose=0, rando
 
     Parameters
     ----------
-    {weights, preset, device, verbose, random_state}
+    {weights}
+
+    {preset}
 
     Returns
     -------
@@ -138,7 +144,7 @@ _CHOSEN = {
 }
 
 
-@fill_docstring
+@fill(**SYSTEM_TEXTS)
 def narita_ensemble(machine, *, weights="imagenet", preset="full", device="auto", verbose=0, random_state=None):
     """The second report's ensemble: for each machine the one of its three systems that had the best AUC [S2]_.
 
@@ -149,7 +155,9 @@ def narita_ensemble(machine, *, weights="imagenet", preset="full", device="auto"
     machine : str
         One of the seven machines of 2022.
 
-    {weights, preset, device, verbose, random_state}
+    {weights}
+
+    {preset}
 
     Returns
     -------

@@ -8,9 +8,11 @@ from skasd.training._mixin import TrainingMixin
 from skasd.training._module import SplitNetwork, TrainingStep, as_floating, settle_batch_norms
 from skasd.training._net import EmbeddingNet, TrainingNet, autocast
 from skasd.training._randomness import seeded
-from skasd.training._split import copies, groups_of, set_aside
+from skasd.training._split import set_aside
+from skasd.training._texts import TRAINING_TEXTS
 
 __all__ = [
+    "TRAINING_TEXTS",
     "EmbeddingNet",
     "RowDataset",
     "SplitNetwork",
@@ -19,8 +21,6 @@ __all__ = [
     "TrainingStep",
     "as_floating",
     "autocast",
-    "copies",
-    "groups_of",
     "read_rows",
     "seeded",
     "set_aside",

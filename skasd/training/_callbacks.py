@@ -11,13 +11,7 @@ __all__ = ["LossOfBestEpoch", "TrainingProgress", "copies_of_callbacks"]
 
 
 class TrainingProgress(Callback):
-    """Epochs with their losses and the time left, see `skasd._progress.Progress`.
-
-    Parameters
-    ----------
-    verbose : int
-        Whether anything is shown.
-    """
+    """Epochs with their losses and the time left, see `skasd._progress.Progress`."""
 
     def __init__(self, verbose):
         self.verbose = verbose

@@ -4,7 +4,6 @@ import json
 import os
 from contextlib import suppress
 from pathlib import Path
-from pickle import UnpicklingError
 
 import numpy as np
 import torch
@@ -18,13 +17,7 @@ _NAME = "training.pt"
 
 
 class TrainingCheckpoint:
-    """The file in a folder that holds a training as it was after its last complete epoch.
-
-    Parameters
-    ----------
-    folder : str or path-like
-        Where it is; made if it is not there.
-    """
+    """The file in a folder, made if it is not there, that holds a training as it was after its last complete epoch."""
 
     def __init__(self, folder):
         self.path = Path(folder) / _NAME
@@ -36,21 +29,9 @@ class TrainingCheckpoint:
         return None if self.state is None else self.state["seed"]
 
     def begin(self, estimator, seed, generator, **data):
-        """Say which training this is; an error where the folder holds another one.
+        """Say which training this is, by what the estimator learns from; an error where the folder holds another one.
 
-        Parameters
-        ----------
-        estimator : estimator
-            Who trains.
-
-        seed : int
-            Of all that is random.
-
-        generator : torch.Generator
-            Of the order of the clips and of augmentation, unless the net has been given another one.
-
-        **data : array-like
-            All that it learns from.
+        The generator is that of the order of the clips and of augmentation, unless the net has been given another one.
         """
         given = estimator.get_params(deep=False).get("iterator_train__generator")
         self.generators, self._seed = [generator] if given is None else [generator, given], seed
@@ -106,7 +87,7 @@ class TrainingCheckpoint:
             return torch.load(self.path, map_location="cpu", weights_only=True)
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
+        except Exception as error:  # whatever a file that is none makes of torch's unpickler
             raise ValueError(f"The checkpoint {self.path} cannot be read: {error} Delete it to train from the "
                              "beginning, or give another folder as checkpoint.") from error  # fmt: skip
 

@@ -24,7 +24,7 @@ from skasd.training._split import set_aside
 __all__ = ["TrainingMixin"]
 
 
-class TrainingMixin(NetParametersMixin, VersionsMixin):
+class TrainingMixin(VersionsMixin, NetParametersMixin):
     """Training by skorch for an estimator that has the parameters named in `_training_constraints`.
 
     The estimator makes its modules and data sets inside `_fitting` and calls `_fit_net`. What it saves holds the
@@ -88,9 +88,13 @@ class TrainingMixin(NetParametersMixin, VersionsMixin):
             progress.close()
         names = ("epoch", "train_loss", "valid_loss", "dur")
         self.history_ = [{name: row[name] for name in names if name in row} for row in self.net_.history]
+        if "train_loss" not in self.history_[-1]:
+            raise ValueError(f"Not one batch was trained on: there are {len(train)} clips, and "
+                             f"{self._net_params} leave none. Lower batch_size, or leave out drop_last.")  # fmt: skip
         if not np.isfinite(self.history_[-1]["train_loss"]):
             raise ValueError(f"Training diverged: the loss is {self.history_[-1]['train_loss']} after epoch "
-                             f"{len(self.history_)}. Lower lr, or clip the gradient.")  # fmt: skip
+                             f"{len(self.history_)}. Lower lr, clip the gradient, or look whether the clips are in the "
+                             "usual units, and not all the same.")  # fmt: skip
 
     def _net_arguments(self, train, valid, generator, progress):
         given = self._arguments_of_net()

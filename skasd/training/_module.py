@@ -14,15 +14,8 @@ __all__ = ["SplitNetwork", "TrainingStep", "as_floating", "settle_batch_norms"]
 class SplitNetwork(nn.Module):
     """A network in two parts: the front end makes spectrograms of waveforms, the back end embeds a window of them.
 
-    A network that is no `FrontEndNetwork` takes its input as it is.
-
-    Parameters
-    ----------
-    network : torch.nn.Module
-        The network.
-
-    window : int, default=None
-        Frames of a window; None takes whole clips.
+    A network that is no `FrontEndNetwork` takes its input as it is. The window is a number of frames; None takes whole
+    clips.
     """
 
     def __init__(self, network, window=None):
@@ -103,15 +96,8 @@ def settle_batch_norms(module, batches):
     """Let batch norms know the mean and variance of what they meet, in place of a running mean over the last steps.
 
     The running mean starts at 0 and 1 and follows weights that still change, so after few steps it is off, and the
-    network is another one in evaluation than it was in training.
-
-    Parameters
-    ----------
-    module : SplitNetwork
-        In evaluation mode, with weights that are final.
-
-    batches : iterable of Tensor
-        What its front end has made of all clips, without augmentation.
+    network is another one in evaluation than it was in training. The module, a `SplitNetwork`, has weights that are
+    final and is in evaluation mode; the batches are what its front end has made of all clips, without augmentation.
     """
     norms = [one for one in module.modules() if isinstance(one, _BatchNorm) and one.track_running_stats]
     if not norms:

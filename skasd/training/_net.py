@@ -16,18 +16,7 @@ class TrainingNet(NeuralNet):
     """A skorch net that Ctrl-C ends, and that goes on where a killed one was.
 
     skorch takes every KeyboardInterrupt for the wish to keep the weights as they are; here only that of `EarlyStopping`
-    is one, and any other leaves `fit`.
-
-    Parameters
-    ----------
-    *args : object
-        As of `skorch.NeuralNet`.
-
-    checkpoint : TrainingCheckpoint, default=None
-        Keeps the state after every epoch.
-
-    **kwargs : object
-        As of `skorch.NeuralNet`.
+    is one, and any other leaves `fit`. The checkpoint, if there is one, keeps the state after every epoch.
     """
 
     def __init__(self, *args, checkpoint=None, **kwargs):

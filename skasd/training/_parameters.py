@@ -2,6 +2,7 @@
 
 import inspect
 
+from sklearn.base import BaseEstimator
 from skorch import NeuralNet
 from skorch.utils import params_for
 from torch import nn
@@ -13,7 +14,7 @@ __all__ = ["NetParametersMixin"]
 _OF_THE_NET = {*inspect.signature(NeuralNet).parameters} - {"module", "criterion", "warm_start", "kwargs"}
 
 
-class NetParametersMixin:
+class NetParametersMixin(BaseEstimator):
     """Keyword arguments of an estimator that go to the skorch net, or as ``part__name`` to what makes a part.
 
     The constructor ends with ``self._net_params = self._check_names(kwargs)``. They are parameters like the others to
@@ -23,36 +24,9 @@ class NetParametersMixin:
     _parts = ("network",)  # parameters that make a module each
 
     def get_params(self, deep=True):
-        """Get the parameters, those of the net and of its parts among them.
-
-        Parameters
-        ----------
-        deep : bool, default=True
-            Whether those of estimators inside are there too.
-
-        Returns
-        -------
-        params : dict of str to object
-        """
         return super().get_params(deep) | self._net_params
 
     def set_params(self, **params):
-        """Set parameters, also those of the net and of its parts, such as ``network__width``.
-
-        Parameters
-        ----------
-        **params : dict
-            Values by the names of the parameters.
-
-        Returns
-        -------
-        self : object
-
-        Raises
-        ------
-        ValueError
-            If there is no such parameter.
-        """
         own = self._get_param_names()
         of_net = {name: value for name, value in params.items() if self._is_of_part(name) or _prefix(name) not in own}
         self._net_params = self._net_params | self._check_names(of_net)

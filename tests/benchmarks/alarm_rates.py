@@ -34,7 +34,7 @@ DETECTORS = [
     LocalOutlierFactorDetector(n_neighbors=10, metric="cosine"),
     MahalanobisDetector(),
     MahalanobisDetector(covariance="oas", per_domain=True),
-    MahalanobisDetector(covariance="sample", groups={"low": slice(0, 4), "high": slice(4, 8)}),
+    MahalanobisDetector(covariance="sample", feature_groups={"low": slice(0, 4), "high": slice(4, 8)}),
     NearestNeighborsDetector(),
     NearestNeighborsDetector(3, metric="euclidean"),
     NearestNeighborsDetector(metric="manhattan", target_ratio=0.5, random_state=0),

@@ -37,7 +37,7 @@ DETECTORS = {
     "mahalanobis": MahalanobisDetector(),
     "mahalanobis sample": MahalanobisDetector(covariance="sample"),
     "mahalanobis oas domains": MahalanobisDetector(covariance="oas", per_domain=True),
-    "mahalanobis groups": MahalanobisDetector(groups={"first": [0], "all": slice(None)}),
+    "mahalanobis groups": MahalanobisDetector(feature_groups={"first": [0], "all": slice(None)}),
     "mixture": GaussianMixtureDetector(random_state=0),
     "mixture diag": GaussianMixtureDetector(2, covariance_type="diag", density="component", random_state=0),
     "mixture tied": GaussianMixtureDetector(2, covariance_type="tied", target_ratio=0.5, random_state=0),
