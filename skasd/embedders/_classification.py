@@ -14,7 +14,7 @@ from skasd._docstrings import fill
 from skasd._groups import first_copies, joined
 from skasd._problems import check_finite
 from skasd._reading import class_rows, read_field, recording_numbers, training_rows, validate_data
-from skasd._samples import read_waveforms
+from skasd._samples import as_floats, read_waveforms
 from skasd._sklearn import HasMethods, Interval, InvalidParameterError, StrOptions
 from skasd._transformer import ClipTransformer
 from skasd.audio import AudioLoader
@@ -27,8 +27,6 @@ from skasd.training import (
     RowDataset,
     SplitNetwork,
     TrainingMixin,
-    TrainingStep,
-    as_floating,
     autocast,
     read_rows,
     seeded,
@@ -443,7 +441,7 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
         """Network and loss, with the sizes that one batch shows."""
         self.network_ = self._make_part("network").eval()
         split = SplitNetwork(self.network_)
-        x = as_floating(read_rows(values, rows[:2], self.loader_))
+        x = as_floats(read_rows(values, rows[:2], self.loader_), torch.float32)
         self._check_augmentations(x, split)
         with torch.no_grad():
             x = self._dry(split.front, x)
@@ -500,7 +498,6 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
 
     def _train(self, values, rows, labels, domain, seed, checkpoint):
         generator = torch.Generator().manual_seed(seed)
-        step = TrainingStep(tuple(self.augmentations), tuple(map(len, self.classes_)), generator)
         read = partial(read_rows, values, loader=self.loader_)
         columns = {} if domain is None else {"domain": np.select([domain == "source", domain == "target"], [0, 1], -1)}
         train, valid = (RowDataset(read, part, labels, **columns) for part in rows)
@@ -518,7 +515,9 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
             valid,
             generator=generator,
             checkpoint=checkpoint,
-            step=step,
+            augmentations=self.augmentations,
+            n_classes=tuple(map(len, self.classes_)),
+            draws=generator,
             mixed_precision=self.mixed_precision,
         )
         self.loss_.eval()

@@ -5,7 +5,7 @@ A room inside the package: users meet it as the parameters and attributes of the
 
 from skasd.training._data import RowDataset, read_rows
 from skasd.training._mixin import TrainingMixin
-from skasd.training._module import SplitNetwork, TrainingStep, as_floating, settle_batch_norms
+from skasd.training._module import SplitNetwork, settle_batch_norms
 from skasd.training._net import EmbeddingNet, TrainingNet, autocast
 from skasd.training._randomness import seeded
 from skasd.training._split import set_aside
@@ -18,8 +18,6 @@ __all__ = [
     "SplitNetwork",
     "TrainingMixin",
     "TrainingNet",
-    "TrainingStep",
-    "as_floating",
     "autocast",
     "read_rows",
     "seeded",

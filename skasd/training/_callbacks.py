@@ -47,8 +47,8 @@ class LossOfBestEpoch(Callback):
                 self.weights_[name] = copy.deepcopy(net.criterion_.state_dict())
 
     def on_train_end(self, net, **kwargs):
-        for name, _ in _that_load_best(net):
-            net.criterion_.load_state_dict(self.weights_[name])
+        for weights in self.weights_.values():
+            net.criterion_.load_state_dict(weights)
         self.weights_ = {}
 
 

@@ -1,14 +1,13 @@
-"""How an embedder's network is trained: its two parts, what happens to a batch between them, and its batch norms."""
+"""An embedder's network in training: its two parts, and its batch norms."""
 
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from skasd._samples import as_floats
-from skasd.augmentation import Batch
 from skasd.networks import FrontEndNetwork
 
-__all__ = ["SplitNetwork", "TrainingStep", "as_floating", "settle_batch_norms"]
+__all__ = ["SplitNetwork", "settle_batch_norms"]
 
 
 class SplitNetwork(nn.Module):
@@ -32,7 +31,7 @@ class SplitNetwork(nn.Module):
         return self.network.backbone if self.has_front_end else self.network
 
     def front(self, x):
-        x = as_floating(x)
+        x = as_floats(x, torch.float32)
         return self.network.spectrograms(x) if self.has_front_end else x
 
     def forward(self, x=None, domain=None, *, spectrograms=None):
@@ -52,43 +51,6 @@ class SplitNetwork(nn.Module):
         return torch.stack(
             [one[..., start : start + self.window] for one, start in zip(x, starts.tolist(), strict=True)]
         )
-
-
-def as_floating(x):
-    """A batch as float32; samples of integers come to [-1, 1]."""
-    return as_floats(x, torch.float32)
-
-
-class TrainingStep:
-    """What happens to a batch before the back end sees it: augmentation, front end, random crop.
-
-    Parameters
-    ----------
-    augmentations : sequence of Augmentation
-        Applied in this order. The front end comes before the first that works on spectrograms.
-
-    n_classes : tuple of int
-        Classes of each target before augmentation.
-
-    generator : torch.Generator
-        Source of all randomness of augmentation and crop.
-    """
-
-    def __init__(self, augmentations, n_classes, generator):
-        n_before = next((n for n, one in enumerate(augmentations) if one.works_on == "log_mel"), len(augmentations))
-        self.before, self.after = augmentations[:n_before], augmentations[n_before:]
-        self.n_classes = n_classes
-        self.generator = generator
-
-    def __call__(self, module, x, labels, domain=None):
-        """What the back end is trained on: an augmented `Batch` of spectrograms (or of what the network takes)."""
-        batch = Batch.from_labels(as_floating(x), labels, self.n_classes, domain)
-        for augmentation in self.before:
-            batch = augmentation(batch, self.generator)
-        batch = batch._replace(x=module.random_crop(module.front(batch.x), self.generator))
-        for augmentation in self.after:
-            batch = augmentation(batch, self.generator)
-        return batch
 
 
 @torch.no_grad()

@@ -9,6 +9,9 @@ from skorch.callbacks import EarlyStopping
 from skorch.dataset import unpack_data
 from skorch.utils import to_numpy
 
+from skasd._samples import as_floats
+from skasd.augmentation import Batch
+
 __all__ = ["EmbeddingNet", "TrainingNet", "autocast"]
 
 
@@ -60,12 +63,16 @@ class _StoppedEarly(Exception):
 class EmbeddingNet(TrainingNet):
     """A skorch net whose module is a `SplitNetwork` and whose criterion is a loss with its own head.
 
-    Its `predict` gives the numbers of the classes, (n_clips,) or, of several targets, (n_clips, n_targets).
+    A training batch is augmented before the back end sees it, with a front end before the first augmentation that works
+    on spectrograms. `predict` gives the numbers of the classes, (n_clips,) or, of several targets,
+    (n_clips, n_targets).
     """
 
-    def __init__(self, *args, step, mixed_precision, **kwargs):
+    def __init__(self, *args, augmentations, n_classes, draws, mixed_precision, **kwargs):
         super().__init__(*args, **kwargs)
-        self.step = step
+        self.augmentations = augmentations
+        self.n_classes = n_classes
+        self.draws = draws  # generator of all that augmentation and crops draw
         self.mixed_precision = mixed_precision
 
     def train_step_single(self, batch, **fit_params):
@@ -74,11 +81,23 @@ class EmbeddingNet(TrainingNet):
         X = {name: values.to(self.device, non_blocking=True) for name, values in X.items()}
         y = y.to(self.device, non_blocking=True)
         with autocast(self.device, self.mixed_precision):
-            augmented = self.step(self.module_, labels=_by_target(y), **X)
+            augmented = self._augment(labels=_by_target(y), **X)
             embedding = self.module_(spectrograms=augmented.x)
         loss = self._loss(embedding, augmented.targets)
         loss.backward()
         return {"loss": loss, "y_pred": embedding}
+
+    def _augment(self, x, labels, domain=None):
+        """What the back end is trained on: a `Batch` of crops of spectrograms (or of what the network takes)."""
+        of_spectrograms = [one.works_on == "log_mel" for one in self.augmentations]
+        n_before = of_spectrograms.index(True) if any(of_spectrograms) else len(of_spectrograms)
+        batch = Batch.from_labels(as_floats(x, torch.float32), labels, self.n_classes, domain)
+        for augmentation in self.augmentations[:n_before]:
+            batch = augmentation(batch, self.draws)
+        batch = batch._replace(x=self.module_.random_crop(self.module_.front(batch.x), self.draws))
+        for augmentation in self.augmentations[n_before:]:
+            batch = augmentation(batch, self.draws)
+        return batch
 
     def infer(self, x, **fit_params):
         with autocast(self.device, self.mixed_precision):

@@ -21,8 +21,8 @@ class _Copy(NamedTuple):
 def ready(owner, name, device, dtype=None):
     """The module that a fitted estimator holds under this name, as it is or, where it is not ready, a copy made once.
 
-    Ready is a module on the device, in evaluation mode, and with floating numbers of this dtype, if there is one. Several
-    threads may ask at the same time: none changes what another one uses.
+    Ready is a module on the device, in evaluation mode, and with floating numbers of this dtype, if one is given.
+    Several threads may ask at the same time: none changes what another one uses.
     """
     module, device = getattr(owner, name), torch.empty(0, device=device).device
     if _is_ready(module, device, dtype):
