@@ -84,7 +84,7 @@ def test_scores_worked_by_hand(combine, weights, expected):
 
 
 def test_threshold_is_the_quantile_of_the_training_scores():
-    ensemble = ScoreEnsemble(make_members(1, 1), contamination=0.25).fit(HAND)  # scores -1, -0.5, 0, 0.5, 1
+    ensemble = ScoreEnsemble(make_members(1, 1), contamination=1 / 3).fit(HAND)  # scores -1, -0.5, 0, 0.5, 1
     assert ensemble.offset_ == pytest.approx(-0.5)
     assert ensemble.predict(HAND).tolist() == [-1, 1, 1, 1, 1]
     np.testing.assert_allclose(ensemble.decision_function(HAND), [-0.5, 0, 0.5, 1, 1.5], atol=1e-12)

@@ -235,7 +235,7 @@ def test_too_few_clips_to_set_any_aside_are_told(make):
     X = np.random.default_rng(0).normal(size=(2, 5, 3))
     with pytest.warns(UserWarning, match="threshold"):
         detector = make(threshold="quantile").fit(X)
-    assert np.isfinite(detector.decision_function(X)).all()
+        assert np.isfinite(detector.decision_function(X)).all()
 
 
 def test_the_threshold_comes_from_the_clips_that_are_set_aside():
@@ -295,6 +295,34 @@ def test_clips_of_few_recordings_count_as_few():
     assert np.mean(rates["own"]) == pytest.approx(0.1, abs=0.02)
 
 
+@pytest.mark.parametrize(
+    "draw", [np.random.Generator.exponential, np.random.Generator.chisquare], ids=lambda one: one.__name__
+)
+@pytest.mark.parametrize(("n_scores", "share"), [(10, 0.05), (20, 0.025), (8, 0.1), (5, 0.1)])
+def test_alarms_rarer_than_one_in_all_scores_follow_their_tail(draw, n_scores, share):
+    rng = np.random.default_rng(0)
+    scores, fresh = -draw(rng, 4, size=(1000, n_scores)), -draw(rng, 4, size=10_000)
+    number, section = np.arange(n_scores), np.zeros(n_scores, dtype=int)
+    offsets = [score_held_out(own, number, section, share, "quantile") for own in scores]
+    rate = np.mean(fresh[:, np.newaxis] < offsets)
+    assert share / 1.5 < rate < 1.5 * share
+
+
+@pytest.mark.parametrize("threshold", ["quantile", "gamma"])
+def test_too_few_recordings_for_so_rare_alarms_are_told(threshold):
+    rng = np.random.default_rng(0)
+    recording = np.repeat(np.arange(10), 5)
+    scores = rng.normal(size=10)[recording] + 1e-6 * rng.normal(size=50)
+    with pytest.warns(UserWarning, match=r"contamination=0.02 needs .* 24 recordings .* 50 clips .* than 10.1: "):
+        offset = score_held_out(scores, recording, np.zeros(50, dtype=int), 0.02, threshold)
+    assert np.isfinite(offset) and offset < scores.min()
+
+
+def test_few_scores_that_are_the_same_are_their_own_threshold():
+    with pytest.warns(UserWarning, match="contamination=0.1 "):
+        assert score_held_out(np.full(3, 2.0), np.arange(3), np.zeros(3, dtype=int), 0.1, "quantile") == 2.0
+
+
 def test_early_stopping_keeps_the_best_weights():
     best = EarlyStopping(patience=2, load_best=True)
     detector = VARIANTS["early stopping"](callbacks=[best], max_epochs=60, lr=0.3).fit(make_clips())
@@ -342,7 +370,7 @@ def test_the_network_learns_from_augmented_clips_and_the_threshold_from_the_othe
     detector = make(augmentation=mixup, contamination=0.25, **own).fit(clips)
     by_hand = make(**own).fit(mixup.fit_transform(clips))
     np.testing.assert_array_equal(detector.score_samples(test), by_hand.score_samples(test))
-    assert detector.offset_ == pytest.approx(np.quantile(detector.score_samples(clips), 0.25))
+    assert detector.offset_ == pytest.approx(np.quantile(detector.score_samples(clips), 0.25, method="weibull"))
 
 
 @pytest.mark.parametrize("seed", [3, np.random.RandomState(3)], ids=["int", "RandomState"])

@@ -53,7 +53,7 @@ class AutoencoderDetector(NetworkDetector):
     {device}
 
     contamination : float, default=0.1
-        Fraction of the training clips, in (0, 0.5), that the threshold would call anomalous.
+        Share of new normal clips, in (0, 0.5), that the threshold is to call anomalous, on average.
 
     threshold : {'quantile', 'gamma'}, default='gamma'
         How `offset_` is set from the training scores: their quantile, or that of a gamma distribution fitted to

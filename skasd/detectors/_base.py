@@ -19,17 +19,18 @@ from skasd._sklearn import Interval, StrOptions, fit_context
 from skasd._versions import VersionsMixin
 from skasd.clips import Clips
 from skasd.detectors._held_out import rows_of_windows, score_left_out, take
+from skasd.detectors._level import score_held_out
 from skasd.detectors._numbers import VALUES_AT_ONCE, RowError, as_numbers, check_finite, listed, numbered
-from skasd.detectors._threshold import Threshold, score_at
+from skasd.detectors._threshold import Threshold
 
 DETECTOR_TEXTS = {
     "threshold": """
 contamination : float, default=0.1
-    Fraction of the training clips, in (0, 0.5), that the threshold would call anomalous.
+    Share of new normal clips, in (0, 0.5), that the threshold is to call anomalous, on average.
 
 threshold : {'quantile', 'gamma'}, default='quantile'
-    How `offset_` is set from the training scores: their quantile, or that of a gamma distribution fitted to them, as
-    the DCASE baselines do.
+    How `offset_` is set from the training scores: their quantile or, where clips or recordings are too few for it, an
+    exponential tail; or a gamma distribution fitted to them, as the DCASE baselines do.
 """,
     "fitted": """
 offset_ : float
@@ -150,7 +151,8 @@ class BaseDetector(VersionsMixin, OutlierMixin, BaseEstimator, metaclass=ABCMeta
         UserWarning
             If all training clips of a section come from one recording, so that its threshold cannot be trusted; if
             labels are 0 and 1 alone, so that clips of both train, and 1 may be meant as anomalous. When the threshold
-            is first read: if too few recordings are left for a model, or if a gamma distribution does not fit.
+            is first read: if too few recordings are left for a model, or are too few for so small a `contamination`,
+            or if a gamma distribution does not fit.
         """
         windows = self._check_windows(X, reset=True)
         normal = detector_rows(X, y)
@@ -166,7 +168,8 @@ class BaseDetector(VersionsMixin, OutlierMixin, BaseEstimator, metaclass=ABCMeta
                 models[section] = self._fit_rows(rows)
             scores.append(self._training_scores(models[section], windows, clips, rows))
         self.models_ = models
-        self.offset_ = Threshold(partial(_score_at, scores, self.contamination, self.threshold))
+        group = [group for _, group in groups.values()]
+        self.offset_ = Threshold(partial(_score_at, scores, group, self.contamination, self.threshold))
         return self
 
     @property
@@ -352,8 +355,12 @@ class OwnScoresMixin:
         return lambda: scores
 
 
-def _score_at(scores, contamination, threshold):
-    return score_at(np.concatenate([later() for later in scores]), contamination, threshold)
+def _score_at(scores, group, contamination, threshold):
+    """The threshold, from functions that give the scores of each section, and the group of each of its clips."""
+    section = np.repeat(np.arange(len(group)), list(map(len, group)))
+    n_groups = np.cumsum([0, *(own.max() + 1 for own in group)])
+    groups = np.concatenate(group) + n_groups[section]
+    return score_held_out(np.concatenate([later() for later in scores]), groups, section, contamination, threshold)
 
 
 @contextmanager

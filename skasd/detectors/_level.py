@@ -1,15 +1,21 @@
-"""At which level of scores the threshold lies, where they are few, or many of them come from few recordings."""
+"""Where among scores the threshold lies, also where they are few, or many of them come from few recordings."""
+
+import warnings
 
 import numpy as np
 
-from skasd.detectors._threshold import score_at
+from skasd.detectors._threshold import gamma_point
+
+_RAREST = 1e-9  # no smaller share, with which numbers could overflow
+_TAIL = 0.5  # share of the scores, the lowest, that says how scores go on below them
 
 
 def score_held_out(scores, recordings, sections, contamination, threshold):
     """The score below which a share of the clips of new recordings lies, on average.
 
-    The share below the lowest of n scores is 1 / (n + 1) on average, and not 0; and many clips of few recordings tell
-    no more than these recordings do, as far as their scores agree.
+    The share below the lowest of n scores is 1 / (n + 1) on average, and not 0. Where a smaller one is wanted, the
+    lower half of the scores is taken for the tail of an exponential distribution. Many clips of few recordings tell no
+    more than these recordings do, as far as their scores agree.
 
     Parameters
     ----------
@@ -33,10 +39,42 @@ def score_held_out(scores, recordings, sections, contamination, threshold):
     offset : float
     """
     n_independent = _n_independent(scores, recordings, sections)
-    level = (contamination * (n_independent + 1) - 0.5) / n_independent
+    _doubt_few(n_independent, len(scores), contamination)
+    offset = _empirical_point(scores, contamination, n_independent)
     if threshold == "quantile":
-        return float(np.quantile(scores, np.clip(level, 0, 1), method="hazen"))
-    return score_at(scores, max(level, contamination / 2), threshold)
+        return offset
+    return gamma_point(scores, max(_level(contamination, n_independent), contamination / 2), offset)
+
+
+def _level(share, n):
+    """The level of the quantile of n scores below which this share lies on average."""
+    return (share * (n + 1) - 0.5) / n
+
+
+def _empirical_point(scores, share, n):
+    if share * (n + 1) >= 1:
+        return _quantile(scores, share, n)
+    upper = _quantile(scores, _TAIL, n)
+    tail = upper - scores[scores < upper]
+    if not len(tail):
+        return upper
+    # What is exceeded with this probability after n_tail draws from an exponential distribution of unknown scale
+    n_tail = max(_TAIL * (n + 1) - 1, 1)
+    return float(upper - tail.mean() * n_tail * ((_TAIL / max(share, _RAREST)) ** (1 / n_tail) - 1))
+
+
+def _quantile(scores, share, n):
+    return float(np.quantile(scores, np.clip(_level(share, n), 0, 1), method="hazen"))
+
+
+def _doubt_few(n_independent, n_clips, contamination):
+    needed = np.ceil(1 / (2 * contamination)) - 1
+    if n_independent < needed:
+        warnings.warn(f"contamination={contamination} needs scores of at least {needed:.9g} recordings (or clips, if "
+                      f"these are not known) that did not train; the {n_clips} clips that set the threshold tell no "
+                      f"more than {n_independent:.3g}: scores below them are a guess, and the share of alarms may "
+                      "be several times larger or smaller. Train with more recordings, raise contamination, or set "
+                      "offset_ by other clips.", stacklevel=3)  # fmt: skip
 
 
 def _n_independent(scores, recordings, sections):

@@ -43,24 +43,23 @@ class Threshold:
         return self.__dict__
 
 
-def score_at(scores, contamination, threshold):
-    """The score below which a share of the scores lies, as their quantile or by a gamma distribution fitted to them."""
-    quantile = float(np.quantile(scores, contamination))
-    if threshold == "quantile":
-        return quantile
+def gamma_point(scores, share, otherwise):
+    """The score below which this share lies of a gamma distribution that is fitted to the scores.
+
+    Where it cannot be fitted, or is far from the scores, it is `otherwise`, with a warning.
+    """
     if np.ptp(scores) == 0:
         raise ValueError("threshold='gamma' needs training scores that differ; all of them are the same. "
                          "Use threshold='quantile'.")  # fmt: skip
-    offset = _gamma_point(scores, contamination)
-    share = np.mean(scores < offset) if np.isfinite(offset) else np.nan
-    if _is_plausible(share, contamination, len(scores)):
+    offset = _gamma_point(scores, share)
+    below = np.mean(scores < offset) if np.isfinite(offset) else np.nan
+    if _is_plausible(below, share, len(scores)):
         return offset
-    found = "cannot be fitted to" if np.isnan(share) else "does not fit"
-    alarms = "" if np.isnan(share) else f": {share:.1%} of the clips would be anomalous where contamination=" \
-        f"{contamination} asks for {contamination:.1%}"  # fmt: skip
+    found = "cannot be fitted to" if np.isnan(below) else "does not fit"
+    alarms = "" if np.isnan(below) else f": {below:.1%} of the clips would be anomalous, and {share:.1%} should be"
     warnings.warn(f"The gamma distribution {found} the training scores{alarms}. "
                   "offset_ is their quantile instead; set threshold='quantile'.", stacklevel=3)  # fmt: skip
-    return quantile
+    return otherwise
 
 
 def _gamma_point(scores, contamination):

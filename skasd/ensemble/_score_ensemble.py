@@ -15,6 +15,7 @@ from skasd._reading import detector_rows, read_text
 from skasd._sklearn import Interval, StrOptions, VisualBlock, fit_context, num_samples
 from skasd._versions import VersionsMixin
 from skasd.clips import Clips
+from skasd.detectors._level import score_held_out
 from skasd.ensemble._errors import named_errors
 from skasd.ensemble._training_units import training_units
 
@@ -48,8 +49,8 @@ class ScoreEnsemble(VersionsMixin, OutlierMixin, BaseEstimator):
         field ``recording``) are in one part, and so are clips that are the same.
 
     contamination : float, default=0.1
-        Fraction of the training clips, in (0, 0.5), that the threshold would call anomalous. Clips that are the same
-        count once.
+        Share of new normal clips, in (0, 0.5), that the threshold is to call anomalous, on average. Clips that
+        are the same count once.
 
     n_jobs : int, default=None
         Number of members that are fitted or score side by side; see joblib.
@@ -188,7 +189,8 @@ class ScoreEnsemble(VersionsMixin, OutlierMixin, BaseEstimator):
         Warns
         -----
         UserWarning
-            If labels are 0 and 1 alone, so that clips of both train, and 1 may be meant as anomalous.
+            If labels are 0 and 1 alone, so that clips of both train, and 1 may be meant as anomalous; if there are too
+            few recordings for so small a `contamination`.
         """
         self._check_members()
         normal = detector_rows(X, y)
@@ -206,7 +208,8 @@ class ScoreEnsemble(VersionsMixin, OutlierMixin, BaseEstimator):
                 setattr(self, attribute, getattr(self.estimators_[0], attribute))
         scores, sections = self._cross_score_members(X, y, part)[units.once], units.section[units.once]
         self._learn_scale(scores, sections)
-        self.offset_ = float(np.quantile(self._merge(scores, sections), self.contamination))
+        merged, number = self._merge(scores, sections), np.unique(sections, return_inverse=True)[1]
+        self.offset_ = score_held_out(merged, units.group[units.once], number, self.contamination, "quantile")
         return self
 
     def score_samples(self, X):

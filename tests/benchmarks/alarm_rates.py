@@ -1,9 +1,9 @@
 """Share of healthy new clips that raise an alarm: `python tests/benchmarks/alarm_rates.py`.
 
-Each detector is fitted with contamination=0.1 on clips that are drawn, and predicts 500 fresh ones of the same
-distribution; the mean over the seeds should be near 0.1. Clips come one by one or, as cut from recordings, in groups of
-five that are alike; fresh clips then come from fresh recordings. They have one vector or three windows that are alike.
-With copies, every second clip is there twice.
+Each detector is fitted on clips that are drawn, and predicts 500 fresh ones of the same distribution; the mean over the
+seeds should be near the contamination that was asked for. Clips come one by one or, as cut from recordings, in groups
+of five that are alike; fresh clips then come from fresh recordings. They have one vector or three windows that are
+alike. With copies, every second clip is there twice.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from skasd.detectors import (
 )
 from skasd.ensemble import ScoreEnsemble
 
-N_FEATURES, N_TRAIN, N_FRESH, N_ALIKE = 8, 200, 500, 5
+N_FEATURES, N_FRESH, N_ALIKE = 8, 500, 5
 DETECTORS = [
     CosineCenterDetector(),
     GaussianMixtureDetector(random_state=0),
@@ -66,11 +66,11 @@ def as_clips(windows, recording, n_alike, field):
     return clips.with_fields(recording=[f"r{number}" for number in recording]) if n_alike > 1 else clips
 
 
-def alarm_rate(detector, seed, *, n_windows=1, n_alike=1, with_copies=False):
+def alarm_rate(detector, seed, n_train, *, n_windows=1, n_alike=1, with_copies=False):
     """Share of fresh clips that raise an alarm."""
     rng = np.random.default_rng(seed)
     field = "logits" if isinstance(detector, OutlierExposureDetector) else "embedding"
-    train = as_clips(*draw(rng, N_TRAIN, n_windows, n_alike), n_alike, field)
+    train = as_clips(*draw(rng, n_train, n_windows, n_alike), n_alike, field)
     if with_copies:
         train = train + train[::2].with_fields(recording=train["recording"][::2]) if n_alike > 1 else train + train[::2]
     fresh = as_clips(*draw(rng, N_FRESH, n_windows, n_alike), n_alike, field)
@@ -83,18 +83,27 @@ CASES = list(itertools.product((1, N_ALIKE), (1, 3), (False, True)))
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument(
+        "--clips", type=int, default=200, help="that train; a fifth of them is the number of recordings"
+    )
+    parser.add_argument("--contamination", type=float, default=0.1)
+    parser.add_argument("--only", default="", help="detectors with this in their name")
     options = parser.parse_args()
     names = [
         f"{'recordings' if alike > 1 else 'clips'}{', windows' if windows > 1 else ''}{', copies' if copies else ''}"
         for alike, windows, copies in CASES
     ]
-    print(f"alarms (%) of {N_FRESH} fresh clips, 10 wanted; {N_TRAIN} clips train; mean of {options.seeds} seeds")
+    print(f"alarms (%) of {N_FRESH} fresh clips, {100 * options.contamination:g} wanted; {options.clips} clips train; "
+          f"mean of {options.seeds} seeds")  # fmt: skip
     print("\n".join(f"{column}: {name}" for column, name in enumerate(names, 1)))
     print(" ".join(f"{column:>5}" for column in range(1, len(names) + 1)), " detector")
     for detector in [*DETECTORS, *WITH_NETWORK, ENSEMBLE]:
+        if options.only not in repr(detector):
+            continue
+        detector.set_params(contamination=options.contamination)
         for alike, windows, copies in CASES:
             rates = [
-                alarm_rate(detector, seed, n_windows=windows, n_alike=alike, with_copies=copies)
+                alarm_rate(detector, seed, options.clips, n_windows=windows, n_alike=alike, with_copies=copies)
                 for seed in range(options.seeds)
             ]
             print(f"{100 * np.mean(rates):>5.1f}", end=" ", flush=True)
