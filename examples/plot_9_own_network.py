@@ -48,9 +48,9 @@ class RhythmNetwork(nn.Module):
 # %%
 # Train it
 # --------
-# Give the class, and its arguments as ``network_params``: the network is made in ``fit``,
-# so that ``clone`` and ``GridSearchCV`` work as with any estimator, for example over
-# ``network_params``.
+# Give the class, and its arguments by their names, such as ``network__changes_only``: the
+# network is made in ``fit``, so that ``clone`` and ``GridSearchCV`` work as with any
+# estimator, also over these arguments.
 
 from skasd.augmentation import Mixup
 from skasd.datasets import make_machine_sounds
@@ -70,7 +70,7 @@ train, test = clips[clips["split"] == "train"], clips[clips["split"] == "test"]
 
 embedder = ClassificationEmbedder(
     RhythmNetwork,
-    network_params={"changes_only": True},
+    network__changes_only=True,
     loss=AdaCosLoss,
     targets=("section", "attribute"),
     augmentations=(Mixup(),),
@@ -108,10 +108,7 @@ from skasd.metrics import auc_scorer
 
 embedders = {"no training (control)": [StatisticsEmbedder()]}
 for name, changes_only in [("whole spectra", False), ("changes only", True)]:
-    params = {
-        "network_params": {"changes_only": changes_only},
-        "validation_fraction": 0.0,
-    }
+    params = {"network__changes_only": changes_only, "validation_fraction": 0.0}
     embedders[name] = [clone(embedder).set_params(**params, random_state=seed) for seed in range(3)]
 
 detectors = {

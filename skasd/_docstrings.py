@@ -5,14 +5,16 @@ from textwrap import dedent, indent
 
 __all__ = ["documented", "fill"]
 
+_LINE = re.compile(r"^( *)\{(\w+)\}$", re.MULTILINE)
+
 
 def fill(**texts):
     """Decorator that puts a text in the place of the line ``{its name}`` of the docstring, indented alike."""
 
     def filled(owner):
-        if owner.__doc__ is not None:  # python -OO
-            owner.__doc__ = re.sub(r"^( *)\{(\w+)\}$", lambda at: indent(texts[at[2]].strip(), at[1]), owner.__doc__,
-                                 flags=re.MULTILINE)  # fmt: skip
+        doc = owner.__doc__
+        if doc is not None:  # python -OO
+            owner.__doc__ = _LINE.sub(lambda at: indent(texts[at[2]].strip(), at[1]), doc)
         return owner
 
     return filled

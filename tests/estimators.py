@@ -38,7 +38,7 @@ ESTIMATORS = [
     LocalOutlierFactorDetector(n_neighbors=2),
     MahalanobisDetector(),
     NearestNeighborsDetector(metric="euclidean"),
-    AutoencoderDetector(network_params={"n_hidden": (4,), "n_bottleneck": 2}, **TRAINING),
+    AutoencoderDetector(network__n_hidden=(4,), network__n_bottleneck=2, **TRAINING),
     FlowDetector(transforms=2, hidden_features=(8,), **TRAINING),
     OutlierExposureDetector(),
     ScoreEnsemble([("density", MahalanobisDetector()), ("distance", LocalOutlierFactorDetector(n_neighbors=2))]),

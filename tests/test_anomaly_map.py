@@ -26,9 +26,9 @@ from skasd.plotting._masking import WaveformScores
 
 START, LENGTH, PITCH = 0.6, 0.2, 2000  # the planted tone: seconds, seconds, Hz
 TRAINING = {"max_epochs": 5, "lr": 0.01, "batch_size": 64, "device": "cpu", "random_state": 0}
-NETWORK = {"n_hidden": (16,), "n_bottleneck": 4}
+NETWORK = {"network__n_hidden": (16,), "network__n_bottleneck": 4}
 log_mel = partial(LogMelSpectrogram, n_mels=32, n_fft=512, hop_length=256)
-autoencoder = partial(AutoencoderDetector, network_params=NETWORK, **TRAINING)
+autoencoder = partial(AutoencoderDetector, **NETWORK, **TRAINING)
 flow = partial(FlowDetector, transforms=1, hidden_features=(16,), **TRAINING)
 
 

@@ -9,7 +9,7 @@ import soundfile
 import torch
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
-from skorch.callbacks import Callback, EpochScoring
+from skorch.callbacks import Callback, EarlyStopping, EpochScoring, GradientNormClipping
 from torch import nn
 
 from skasd.audio import AudioLoader
@@ -67,7 +67,7 @@ VARIANTS = {
     "arcface": {},
     "softmax": {"loss": SoftmaxLoss},
     "two targets": {"loss": FocalLoss, "targets": ("section", "attribute")},
-    "subclusters": {"loss": SubclusterAdaCosLoss, "loss_params": {"n_subclusters": 2, "trainable": True}},
+    "subclusters": {"loss": SubclusterAdaCosLoss, "loss__n_subclusters": 2, "loss__trainable": True},
     "augmented": {
         "augmentations": (Mixup(target_share=0.5), SpecAugment(freq_mask=4, time_mask=4)),
         "loss": AdaCosLoss,
@@ -76,10 +76,14 @@ VARIANTS = {
     "stages": {"output": "stages"},
     "logits": {"output": "logits"},
     "pretrained": {"pretrain": make_embedder(max_epochs=1)},
-    "early stopping": {"validation_fraction": 0.25, "patience": 1, "max_epochs": 4},
-    "schedule": {"lr_schedule": "cosine", "max_grad_norm": 0.5},
+    "early stopping": {
+        "validation_fraction": 0.25,
+        "callbacks": [EarlyStopping(patience=1, load_best=True)],
+        "max_epochs": 4,
+    },
+    "schedule": {"lr_schedule": "cosine", "callbacks": [GradientNormClipping(0.5)]},
     "mixed precision": {"mixed_precision": True},
-    "workers": {"num_workers": 2},
+    "workers": {"iterator_train__num_workers": 2, "iterator_valid__num_workers": 2},
 }
 every_variant = pytest.mark.parametrize("params", VARIANTS.values(), ids=VARIANTS)
 
@@ -376,14 +380,8 @@ def test_after_one_step_the_network_embeds_as_it_did_in_training():
     np.testing.assert_allclose(output(embedder, clips), wanted, rtol=0.01, atol=0.01)
 
 
-def test_early_stopping_keeps_the_best_weights():
-    embedder = make_embedder(validation_fraction=0.25, patience=2, max_epochs=50, lr=0.3).fit(make_clips())
-    losses = [epoch["valid_loss"] for epoch in embedder.history_]
-    assert len(losses) < 50
-    assert len(losses) - 1 - int(np.argmin(losses)) == 2
-
-
-def test_early_stopping_keeps_network_and_loss_of_one_epoch():
+@pytest.mark.parametrize("max_epochs", [50, 2])
+def test_early_stopping_keeps_network_and_loss_of_the_best_epoch(max_epochs):
     kept = []
 
     class Keeps(Callback):
@@ -391,16 +389,19 @@ def test_early_stopping_keeps_network_and_loss_of_one_epoch():
             modules = (net.module_.network, net.criterion_)
             kept.append([parameter.detach().clone() for module in modules for parameter in module.parameters()])
 
-    params = {"validation_fraction": 0.25, "patience": 2, "max_epochs": 50, "lr": 0.3}
-    embedder = make_embedder(callbacks=[Keeps()], **params).fit(make_clips())
-    best = int(np.argmin([epoch["valid_loss"] for epoch in embedder.history_]))
+    callbacks = [Keeps(), EarlyStopping(patience=2, load_best=True)]
+    params = {"validation_fraction": 0.25, "max_epochs": max_epochs, "lr": 0.3}
+    embedder = make_embedder(callbacks=callbacks, **params).fit(make_clips())
+    losses = [epoch["valid_loss"] for epoch in embedder.history_]
+    best = int(np.argmin(losses))
+    assert len(losses) == min(max_epochs, best + 3)
     found = [*embedder.network_.parameters(), *embedder.loss_.parameters()]
     assert all(torch.equal(one, other) for one, other in zip(found, kept[best], strict=True))
 
 
 def test_callbacks_and_arguments_reach_the_net():
     callbacks = [EpochScoring(lambda net, X, y: 7.0, name="seven", use_caching=False, on_train=True)]
-    embedder = make_embedder(callbacks=callbacks, net_params={"optimizer__weight_decay": 0.25}).fit(make_clips())
+    embedder = make_embedder(callbacks=callbacks, optimizer__weight_decay=0.25).fit(make_clips())
     assert embedder.net_.history[-1]["seven"] == 7.0
     assert embedder.net_.optimizer_.param_groups[0]["weight_decay"] == 0.25
 
@@ -445,7 +446,6 @@ def test_progress_in_a_log_file_is_a_few_lines(capsys, monkeypatch, pause, n_lin
         ({}, {"section": ["00"] * 48}, "target 'section' has 1 class among the normal clips, .*'00'"),
         ({"targets": ("speed",)}, {}, "needs the field 'speed'"),
         ({"window_frames": 21}, {}, "window_frames=21 is longer than the clips, which have 20 frames"),
-        ({"patience": 2}, {}, "patience=2 needs validation_fraction"),
         ({"network": partial(nn.Linear, 7, 3)}, {}, r"cannot take clips of shape \(16, 20\)"),
         ({"network": WAVE_NETWORK}, {}, "cannot take clips of shape"),
         ({"lr": 1e30, "optimizer": torch.optim.SGD}, {}, "Training diverged: the loss is .* Lower lr"),

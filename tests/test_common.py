@@ -2,7 +2,6 @@
 
 import importlib
 import inspect
-import pkgutil
 
 import pytest
 from estimators import ESTIMATORS
@@ -43,11 +42,9 @@ def expected_failures(estimator):
 
 def public_estimators():
     """Every concrete class with `fit` that a public module of the package lists in its `__all__`."""
-    for module in pkgutil.walk_packages(skasd.__path__, "skasd."):
-        if "._" in module.name:
-            continue
-        module = importlib.import_module(module.name)
-        for name in getattr(module, "__all__", ()):
+    for module in skasd._submodules:
+        module = importlib.import_module(f"skasd.{module}")
+        for name in module.__all__:
             value = getattr(module, name)
             if inspect.isclass(value) and issubclass(value, BaseEstimator) and hasattr(value, "fit"):
                 if not inspect.isabstract(value):

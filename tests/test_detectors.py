@@ -39,12 +39,12 @@ OWN_MODELS = [
     NearestNeighborsDetector(2, metric="euclidean", n_local=3, target_ratio=0.5, random_state=0),
 ]
 TRAINING = {"max_epochs": 30, "lr": 0.01, "batch_size": 64, "device": "cpu", "random_state": 0}
-NARROW = {"n_hidden": (8,), "n_bottleneck": 2}
+NARROW = {"network__n_hidden": (8,), "network__n_bottleneck": 2}
 ONE_NETWORK = [
-    AutoencoderDetector(network_params=NARROW, **TRAINING),
+    AutoencoderDetector(**NARROW, **TRAINING),
     FlowDetector(transforms=2, hidden_features=(8,), **TRAINING),
 ]
-BEST_DOMAIN_OF_A_CLIP = [AutoencoderDetector(network_params=NARROW, error="mahalanobis", **TRAINING)]
+BEST_DOMAIN_OF_A_CLIP = [AutoencoderDetector(**NARROW, error="mahalanobis", **TRAINING)]
 every_own_model = pytest.mark.parametrize("detector", OWN_MODELS, ids=repr)
 every_detector = pytest.mark.parametrize("detector", OWN_MODELS + ONE_NETWORK + BEST_DOMAIN_OF_A_CLIP, ids=repr)
 

@@ -252,8 +252,8 @@ def test_waveforms_train_with_each_loss(loss, params):
     clips = Clips(waveform=0.1 * batch(12, 2000).numpy(), section=["00", "01", "02"] * 4)
     augmentations = (Mixup(alpha=1.0, probability=0.5),)
     make = partial(
-        ClassificationEmbedder, SMALL, loss=loss, loss_params=params, augmentations=augmentations, max_epochs=2,
-        batch_size=6, device="cpu", random_state=0,
+        ClassificationEmbedder, SMALL, loss=loss, augmentations=augmentations, max_epochs=2,
+        batch_size=6, device="cpu", random_state=0, **{f"loss__{name}": value for name, value in params.items()},
     )  # fmt: skip
     first, second = (make().fit(clips) for _ in range(2))
     embedding = first.transform(clips)["embedding"]

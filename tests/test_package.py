@@ -21,7 +21,7 @@ ROOMS = [
     ("datasets",),
     ("features", "augmentation"),
     ("networks", "losses"),
-    ("_training",),
+    ("training",),
     ("embedders",),
     ("detectors",),
     ("ensemble",),

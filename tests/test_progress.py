@@ -12,6 +12,7 @@ import warnings
 import numpy as np
 import pytest
 import tqdm
+from skorch.callbacks import EarlyStopping
 from torch import nn
 
 from skasd._progress import progress_bar
@@ -188,7 +189,7 @@ def test_nothing_is_shown_unless_asked_for(run, stream):
 
 
 def test_training_that_ends_early_says_where():
-    text = shown(fit, verbose=1, patience=1, validation_fraction=0.5)
+    text = shown(fit, verbose=1, callbacks=[EarlyStopping(patience=1)], validation_fraction=0.5)
     assert re.fullmatch(r"Training: \d+/30 epochs, train_loss \S+, valid_loss \S+, .* left\n", text)
 
 

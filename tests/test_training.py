@@ -19,6 +19,8 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline
 from skorch.callbacks import (
     Callback,
     Checkpoint,
@@ -31,14 +33,14 @@ from skorch.callbacks import (
 from torch import nn
 from torch.optim import lr_scheduler
 
-from skasd._training import copies, groups_of, seeded
-from skasd._training._split import set_aside
+from skasd._groups import first_copies, joined
 from skasd.augmentation import Augmentation, Mixup, SpecAugment
 from skasd.clips import Clips
-from skasd.detectors import AutoencoderDetector, FlowDetector
+from skasd.detectors import AutoencoderDetector, CosineCenterDetector, FlowDetector
 from skasd.embedders import ClassificationEmbedder
 from skasd.losses import AdaCosLoss, SoftmaxLoss
 from skasd.networks import LogMelLayer, MobileFaceNet, WithFrontEnd
+from skasd.training import seeded, set_aside
 
 TRAINING = {"max_epochs": 3, "batch_size": 16, "device": "cpu", "random_state": 0}
 
@@ -74,7 +76,7 @@ def make_windows(n_clips=24, seed=0):
 
 
 embedder = partial(ClassificationEmbedder, SmallNetwork, **TRAINING)
-autoencoder = partial(AutoencoderDetector, network_params={"n_hidden": (8,), "n_bottleneck": 2}, **TRAINING)
+autoencoder = partial(AutoencoderDetector, network__n_hidden=(8,), network__n_bottleneck=2, **TRAINING)
 flow = partial(FlowDetector, transforms=2, hidden_features=(8,), **TRAINING)
 ESTIMATORS = {
     "embedder": (embedder, make_clips),
@@ -187,23 +189,68 @@ def test_callbacks_of_the_user_stay_as_they_are(make, clips):
     fitted.set_params(callbacks=[callback, ("named", EarlyStopping())]).fit(clips())
     assert vars(callback) == before
     assert len(pickle.dumps(fitted)) < len(pickle.dumps(plain)) + 4000
-    assert clone(fitted).callbacks[0] is not callback
+    assert clone(fitted).get_params()["callbacks"][0] is not callback
 
 
 @each_estimator
 def test_arguments_of_the_net_replace_ours(make, clips):
-    given = {"iterator_train__drop_last": True, "iterator_train__shuffle": False, "max_epochs": 2, "lr": 0.125}
-    fitted = make(net_params=given).fit(clips())
+    given = {"iterator_train__drop_last": True, "iterator_train__shuffle": False, "optimizer__lr": 0.125}
+    fitted = make(**given).fit(clips())
     assert fitted.net_.get_iterator(fitted.net_.get_dataset(np.zeros((5, 2))), training=True).drop_last
-    assert len(fitted.history_) == 2
     assert fitted.net_.optimizer_.param_groups[0]["lr"] == 0.125
 
 
+MISSPELT = [
+    "lerning_rate",
+    "netwrk__size",
+    "optimizr__momentum",
+    "network_size",
+    "module",
+    "criterion__margin",
+    "patience",
+]
+
+
 @each_estimator
-@pytest.mark.parametrize("name", ["module", "criterion__margin"])
-def test_the_network_is_no_argument_of_the_net(make, clips, name):
-    with pytest.raises(ValueError, match=name):
-        make(net_params={name: nn.Identity()}).fit(clips())
+@pytest.mark.parametrize("name", MISSPELT)
+def test_names_that_do_not_exist_are_told_with_those_that_do(make, clips, name):
+    for call in (make, make().set_params):
+        with pytest.raises(ValueError, match=rf"{name}'.* batch_size,.* optimizer__\.\.\."):
+            call(**{name: 1})
+
+
+@pytest.mark.parametrize("targets", [("section",), ("section", "attribute")])
+def test_arguments_of_network_and_loss_are_parameters(targets):
+    params = {"network__size": 5, "loss__scale": 7.0, "optimizer__weight_decay": 0.25, "targets": targets}
+    fitted = embedder(**params)
+    assert params.items() <= fitted.get_params().items()
+    assert "network__size=5" in repr(fitted) and "network__size" in fitted._repr_html_()
+    copied = pickle.loads(pickle.dumps(clone(fitted))).set_params(network__size=4)
+    for one, size in ((fitted, 5), (copied, 4)):
+        one.fit(make_clips())
+        losses = getattr(one.loss_, "losses", [one.loss_])
+        assert output(one, make_clips()).shape == (48, size)
+        assert [loss.scale for loss in losses] == [7.0] * len(targets)
+        assert one.net_.optimizer_.param_groups[0]["weight_decay"] == 0.25
+
+
+def make_network(size=6):
+    return SmallNetwork(size)
+
+
+@pytest.mark.parametrize(
+    "network", [SmallNetwork, make_network, partial(SmallNetwork)], ids=["class", "function", "partial"]
+)
+def test_a_search_goes_over_arguments_of_network_and_loss(network):
+    clips = make_clips()
+    system = Pipeline([("embedder", embedder().set_params(network=network)), ("detector", CosineCenterDetector())])
+    grid = {"embedder__network__size": [2, 3], "embedder__loss__margin": [0.1], "embedder__callbacks": [None]}
+    search = GridSearchCV(system, grid, scoring=lambda system, X, y: system["embedder"].stage_sizes_[0], cv=2)
+    assert search.fit(clips, np.ones(48)).best_params_["embedder__network__size"] == 3
+    with pytest.raises(ValueError, match=r"network__sise.*'sise'.*network__size|'sise'.* network__size"):
+        embedder(network__sise=3).set_params(network=network).fit(clips)
+    with pytest.raises(ValueError, match=r"'mragin'.* loss__margin"):
+        embedder(loss__mragin=0.1).fit(clips)
 
 
 # What the user gets wrong
@@ -228,7 +275,7 @@ def test_a_fault_in_the_network_is_shown_as_what_it_is():
     with pytest.raises(NotImplementedError, match="forward"):
         embedder().set_params(network=NoForward).fit(make_clips())
     with pytest.raises(AttributeError, match="hiden"):
-        autoencoder().set_params(network=Broken, network_params=None).fit(make_windows())
+        AutoencoderDetector(Broken, **TRAINING).fit(make_windows())
 
 
 @pytest.mark.parametrize(
@@ -263,11 +310,11 @@ def test_batches_of_one_clip_train_a_network_without_batch_norm():
     assert np.isfinite(output(embedder(batch_size=1).set_params(network=network).fit(clips), clips)).all()
 
 
-@pytest.mark.parametrize(("make", "clips"), [(embedder, make_clips), (autoencoder, make_windows)])
+@pytest.mark.parametrize(("make", "clips"), [(ClassificationEmbedder, make_clips), (AutoencoderDetector, make_windows)])
 def test_batches_of_one_clip_are_nothing_for_batch_norm(make, clips):
     network = partial(nn.Sequential, nn.Flatten(), nn.LazyLinear(5), nn.BatchNorm1d(5))
     with pytest.raises(ValueError, match="batch_size=1"):
-        make(batch_size=1).set_params(network=network, network_params=None).fit(clips())
+        make(network, **(TRAINING | {"batch_size": 1})).fit(clips())
 
 
 # Ctrl-C
@@ -294,7 +341,7 @@ class Interrupts(Callback):
 @pytest.mark.parametrize("where", ["on_epoch_begin", "on_grad_computed", "on_batch_end", "on_epoch_end"])
 def test_ctrl_c_leaves_fit_and_nothing_half_trained(make, clips, where):
     fitted = make().fit(clips())
-    interrupted = fitted.set_params(callbacks=[Interrupts(where)], validation_fraction=0.25, patience=2)
+    interrupted = fitted.set_params(callbacks=[Interrupts(where), EarlyStopping(patience=2)], validation_fraction=0.25)
     with pytest.raises(KeyboardInterrupt):
         interrupted.fit(clips())
     assert [name for name in vars(interrupted) if name.endswith("_")] == []
@@ -304,7 +351,7 @@ def test_ctrl_c_leaves_fit_and_nothing_half_trained(make, clips, where):
 def test_a_fit_that_fails_leaves_nothing_of_an_earlier_one(make, clips):
     fitted = make().fit(clips())
     with pytest.raises(ValueError, match="diverged"):
-        fitted.set_params(lr=1e30, optimizer=torch.optim.SGD, max_grad_norm=None).fit(clips())
+        fitted.set_params(lr=1e30, optimizer=torch.optim.SGD, callbacks__gradient_norm_clipping=None).fit(clips())
     assert [name for name in vars(fitted) if name.endswith("_")] == []
 
 
@@ -371,6 +418,7 @@ def scheduled(policy, **params):
     return {"callbacks": [LRScheduler(policy, **params)]}
 
 
+BEST = EarlyStopping(patience=2, load_best=True)
 CHECKPOINTED = {
     "plain": {},
     "augmented": {
@@ -379,17 +427,17 @@ CHECKPOINTED = {
         "window_frames": 8,
         "hop_frames": 2,
     },
-    "schedule": {"lr_schedule": "cosine", "max_grad_norm": 0.5},
+    "schedule": {"lr_schedule": "cosine", "callbacks": [GradientNormClipping(0.5)]},
     "of every batch": scheduled(lr_scheduler.OneCycleLR, max_lr=0.1, total_steps=50, step_every="batch"),
     "milestones": scheduled(lr_scheduler.MultiStepLR, milestones=[1, 3, 4], gamma=0.3),
     "plateau": {
         **scheduled(lr_scheduler.ReduceLROnPlateau, monitor="valid_loss", patience=0, threshold=0.9),
         "validation_fraction": 0.25,
     },
-    "stops early": {"validation_fraction": 0.25, "patience": 2, "lr": 0.3, "max_epochs": 30},
-    "momentum": {"optimizer": torch.optim.SGD, "net_params": {"optimizer__momentum": 0.9}, "lr": 0.05},
+    "stops early": {"validation_fraction": 0.25, "callbacks": [BEST], "lr": 0.3, "max_epochs": 30},
+    "momentum": {"optimizer": torch.optim.SGD, "optimizer__momentum": 0.9, "lr": 0.05},
     "pretrained": {"pretrain": ClassificationEmbedder(SmallNetwork, **TRAINING)},
-    "workers": {"num_workers": 1},
+    "workers": {"iterator_train__num_workers": 1},
 }
 
 
@@ -427,13 +475,15 @@ def test_a_training_with_any_seed_goes_on_with_its_own(tmp_path):
 
 
 @pytest.mark.parametrize("make", [autoencoder, flow], ids=["autoencoder", "flow"])
-@pytest.mark.parametrize("params", [{"augmentation": Mixup()}, {"validation_fraction": 0.25, "patience": 3}], ids=str)
+@pytest.mark.parametrize(
+    "params", [{"augmentation": Mixup()}, {"validation_fraction": 0.25, "callbacks": [BEST]}], ids=str
+)
 def test_a_killed_detector_ends_with_the_weights_of_one_that_was_not(make, params, tmp_path):
     clips = make_windows()
     params = {"max_epochs": 6, "threshold": "quantile"} | params
-    whole = make(**params).fit(clips)
+    whole, own = make(**params).fit(clips), params.get("callbacks", [])
     with pytest.raises(OSError, match="power"):
-        make(callbacks=[Dies(3)], checkpoint=tmp_path, **params).fit(clips)
+        make(checkpoint=tmp_path, **(params | {"callbacks": [*own, Dies(3)]})).fit(clips)
     resumed = make(checkpoint=tmp_path, **params).fit(clips)
     assert_same_training(whole, resumed)
     np.testing.assert_array_equal(whole.decision_function(clips), resumed.decision_function(clips))
@@ -471,7 +521,7 @@ DIFFERENT = {
     "lr": ({"lr": 0.5}, make_clips()),
     "max_epochs": ({"max_epochs": 4}, make_clips()),
     "random_state": ({"random_state": 1}, make_clips()),
-    "network_params": ({"network_params": {"size": 7}}, make_clips()),
+    "network__size": ({"network__size": 7}, make_clips()),
     "loss": ({"loss": SoftmaxLoss}, make_clips()),
     "augmentations": ({"augmentations": (Mixup(alpha=0.1),)}, make_clips()),
     "callbacks": ({"callbacks": [LRScheduler(lr_scheduler.StepLR, step_size=1)]}, make_clips()),
@@ -575,7 +625,7 @@ def test_scoring_leaves_what_was_fitted_and_copies_it_once(make, clips, monkeypa
     before = {name: id(value) for name, value in vars(fitted).items()}
     n_copies = []
     counted = SimpleNamespace(deepcopy=lambda module: n_copies.append(0) or copy.deepcopy(module))
-    monkeypatch.setattr("skasd._training._ready.copy", counted)
+    monkeypatch.setattr("skasd.training._ready.copy", counted)
     first, second = output(fitted, clips()), output(fitted, clips())
     np.testing.assert_array_equal(first, second)
     assert len(n_copies) <= 1
@@ -598,10 +648,9 @@ def test_weights_that_are_changed_in_place_count(make, clips):
 
 def test_copies_and_recordings_are_groups():
     values = np.array([[0.0, 1], [2, 3], [0, 1], [4, 5], [2, 3], [6, 7]])
-    copy = copies(values, np.arange(6))
-    assert (copy[0] == copy[2], copy[1] == copy[4], len(np.unique(copy))) == (True, True, 4)
-    groups = groups_of(np.array([7, 8, 9, 8, 3, 2]), copy)  # clips 1 and 3 by recording, 1 and 4 are copies
-    assert [np.flatnonzero(groups == group).tolist() for group in np.unique(groups)] == [[0, 2], [1, 3, 4], [5]]
+    groups = joined(np.array([7, 8, 9, 8, 3, 2]), first_copies(values))  # 1 and 3 by recording, 1 and 4 as copies
+    found = [np.flatnonzero(groups == group).tolist() for group in np.unique(groups)]
+    assert sorted(found) == [[0, 2], [1, 3, 4], [5]]
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -13,7 +13,7 @@ import numpy as np
 from skasd._problems import names_of, raise_problems
 from skasd._reading import check_plain, validate_data
 
-__all__ = ["as_dtype", "precision_of", "read_waveforms", "scale_of", "what_is_wrong"]
+__all__ = ["as_dtype", "as_floats", "precision_of", "read_waveforms", "scale_of", "what_is_wrong"]
 
 _SCALES = {"int8": (0, 2**7), "uint8": (128, 2**7), "int16": (0, 2**15), "int32": (0, 2**31)}
 _LARGEST = np.float64(2**32)  # beyond the largest integer that a recorder writes as a float
@@ -49,6 +49,13 @@ def as_dtype(samples, dtype):
         return scaled - scaled.dtype.type(rest / scale) if rest else scaled
     samples = as_dtype(samples, precision_of(samples.dtype))
     return np.minimum(np.rint(np.clip(samples, -1, 1) * np.float32(2**15)), 2**15 - 1).astype(np.int16)
+
+
+def as_floats(x, dtype, owner="A network"):
+    """A batch of torch as real numbers; samples of integers come to [-1, 1]."""
+    rest, scale = scale_of(x.dtype, owner)
+    x = x.to(dtype)
+    return x if scale == 1 else (x - rest) / scale
 
 
 def what_is_wrong(samples):

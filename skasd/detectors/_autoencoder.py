@@ -8,11 +8,13 @@ from sklearn.covariance import shrunk_covariance
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
+from skasd._docstrings import fill
 from skasd._sklearn import Interval, StrOptions
-from skasd.detectors._network import NetworkDetector
+from skasd.detectors._network import NETWORK_TEXTS, NetworkDetector
 from skasd.networks import DenseAutoencoder
 
 
+@fill(**NETWORK_TEXTS)
 class AutoencoderDetector(NetworkDetector):
     """Detect anomalies as clips that an autoencoder, trained on normal ones, reconstructs badly.
 
@@ -25,11 +27,8 @@ class AutoencoderDetector(NetworkDetector):
     Parameters
     ----------
     network : callable, default=DenseAutoencoder
-        Class (or other callable) that makes the `torch.nn.Module`, called as ``network(**network_params)``. It takes
-        vectors (n, d) and gives their reconstruction (n, d). Sizes may be lazy.
-
-    network_params : dict, default=None
-        Keyword arguments of `network`.
+        Class (or other callable) that makes the `torch.nn.Module`. Its arguments are parameters too, such as
+        ``network__n_bottleneck=4``. It takes vectors (n, d) and gives their reconstruction (n, d). Sizes may be lazy.
 
     error : {'squared', 'mahalanobis'}, default='squared'
         What is averaged over the windows of a clip: the mean squared error of the reconstruction, or the squared
@@ -39,62 +38,19 @@ class AutoencoderDetector(NetworkDetector):
         Number of frames that a vector stacks, as in `FrameStacker`. With ``error='mahalanobis'`` the errors of the
         frames are vectors of their own, whose covariance is smaller and better known. Otherwise it has no effect.
 
-    augmentation : transformer, default=None
-        Changes the training clips from which the network learns, by its ``fit_transform``, as `Mixup` does; the
-        threshold comes from the clips as they are. It is given the windows of each clip, in the field ``embedding``
-        where there are fields, and gives back as many. Where its `random_state` is None, it has that of the detector.
+    {epochs}
 
-    max_epochs : int, default=100
-        Number of passes over the training windows.
+    {lr}
 
-    lr : float, default=1e-3
-        Learning rate.
+    {batch_size}
 
-    batch_size : int, default=512
-        Windows in a batch, in training and in scoring.
+    {lr_schedule}
 
-    optimizer : type, default=torch.optim.Adam
-        Class of the optimizer.
+    {validation_fraction}
 
-    lr_schedule : {'constant', 'cosine'}, default='constant'
-        Whether the learning rate stays, or falls to zero along a cosine over the epochs. Others: a
-        `skorch.callbacks.LRScheduler` among the `callbacks`.
+    {checkpoint}
 
-    validation_fraction : 'auto' or float, default='auto'
-        Part of the training clips, in [0, 1), that is set aside: they watch the loss, and their scores set the
-        threshold, since the network may know by heart what it has learned from. Whole recordings are set aside, where
-        the clips have the field ``recording``, and all copies of a clip. 'auto' is a tenth, but at least 20 and so
-        many that one alarm among them is rarer than `contamination`, and at most half. With 0 all clips train, and
-        the threshold comes from their own scores: it is an alarm for more new clips than `contamination` says.
-
-    patience : int, default=None
-        Epochs without a better validation loss after which training stops; the best weights are kept. Needs clips
-        that are set aside. None trains all epochs.
-
-    max_grad_norm : float, default=None
-        Largest norm of the gradient; longer ones are shortened. None leaves them.
-
-    callbacks : list of skorch callbacks, default=None
-        Further callbacks for the net, which is given copies: those that trained are ``net_.callbacks_``.
-
-    net_params : dict, default=None
-        Further arguments of the skorch net, such as ``{"optimizer__weight_decay": 1e-4}``. They replace those that
-        the other parameters make.
-
-    checkpoint : str or path-like, default=None
-        Folder that keeps the state of the training after every epoch. Where a training was killed, the same call goes
-        on after its last complete epoch and, on the CPU, ends with the weights of one that was not killed; where it
-        had ended, no epoch is trained. A folder that holds another training is an error. Callbacks that only watch
-        may differ.
-
-    device : str, default='auto'
-        Device to train and score on; 'auto' takes a GPU where there is one.
-
-    verbose : int, default=0
-        With 1 or more, progress with loss and time left is shown.
-
-    random_state : int, RandomState instance or None, default=None
-        All randomness: weights, order of the windows. With an int, two fits on the CPU are the same bit for bit.
+    {device}
 
     contamination : float, default=0.1
         Share of new normal clips, in (0, 0.5), that the threshold is to call anomalous, on average.
@@ -103,40 +59,33 @@ class AutoencoderDetector(NetworkDetector):
         How `offset_` is set from the training scores: their quantile, or that of a gamma distribution fitted to
         them, as the DCASE baselines do.
 
+    {kwargs}
+
     Attributes
     ----------
     network_ : torch.nn.Module
         The trained network.
 
-    net_ : skorch.NeuralNet
-        The net that did the training, with optimizer and callbacks. It is not saved with the detector.
+    {net_}
 
-    history_ : list of dict
-        For each epoch its number, losses and duration in seconds.
+    {history_}
 
-    sections_ : ndarray of str
-        The sections that `fit` has seen.
+    {sections_}
 
-    models_ : dict
-        For each section its number or, with ``error='mahalanobis'``, the inverse covariances of its domains, an ndarray
-        of shape (n_domains, n_features / n_frames, n_features / n_frames).
+    models_ : dict of str to SectionModel
+        For each section its ``number`` and, with ``error='mahalanobis'``, the inverse covariances of its domains,
+        ``precisions``, an ndarray of shape (n_domains, n_features / n_frames, n_features / n_frames).
 
-    offset_ : float
-        Threshold on `score_samples`.
-
-    machine_ : str
-        Name of the machine that `fit` has seen, empty if it was not given.
-
-    n_features_in_ : int
-        Number of features of a window.
-
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the features, if `fit` was given a data frame.
+    {fitted}
 
     See Also
     --------
     FlowDetector : Learns the density of the windows instead.
     skasd.features.FrameStacker : Makes the windows.
+
+    Notes
+    -----
+    The optimizer is `torch.optim.Adam` where none is given.
 
     References
     ----------
@@ -159,7 +108,6 @@ class AutoencoderDetector(NetworkDetector):
     _parameter_constraints: dict = {
         **NetworkDetector._parameter_constraints,
         "network": [callable],
-        "network_params": [dict, None],
         "error": [StrOptions({"squared", "mahalanobis"})],
         "n_frames": [Interval(Integral, 1, None, closed="left")],
     }
@@ -168,48 +116,38 @@ class AutoencoderDetector(NetworkDetector):
         self,
         network=DenseAutoencoder,
         *,
-        network_params=None,
         error="squared",
         n_frames=1,
         augmentation=None,
         max_epochs=100,
         lr=1e-3,
         batch_size=512,
-        optimizer=torch.optim.Adam,
         lr_schedule="constant",
         validation_fraction="auto",
-        patience=None,
-        max_grad_norm=None,
-        callbacks=None,
-        net_params=None,
         checkpoint=None,
         device="auto",
         verbose=0,
         random_state=None,
         contamination=0.1,
         threshold="gamma",
+        **kwargs,
     ):
         self.network = network
-        self.network_params = network_params
         self.error = error
         self.n_frames = n_frames
         self.augmentation = augmentation
         self.max_epochs = max_epochs
         self.lr = lr
         self.batch_size = batch_size
-        self.optimizer = optimizer
         self.lr_schedule = lr_schedule
         self.validation_fraction = validation_fraction
-        self.patience = patience
-        self.max_grad_norm = max_grad_norm
-        self.callbacks = callbacks
-        self.net_params = net_params
         self.checkpoint = checkpoint
         self.device = device
         self.verbose = verbose
         self.random_state = random_state
         self.contamination = contamination
         self.threshold = threshold
+        self._net_params = self._check_names(kwargs)
 
     def reconstruct(self, X):
         """Reconstruct the windows of clips.
@@ -231,7 +169,7 @@ class AutoencoderDetector(NetworkDetector):
 
     def _make_network(self, X, rows, n_sections):
         _check_single_precision(X)
-        network = self._make_module("network").eval()
+        network = self._make_part("network").eval()
         x = torch.from_numpy(X[rows[:2]].astype(np.float32))
         with torch.no_grad():
             made = self._dry(network, x)
@@ -251,9 +189,12 @@ class AutoencoderDetector(NetworkDetector):
         super()._fit_shared(X, windows, clips)
 
     def _fit(self, X, domain, section):
+        model = super()._fit(X, domain, section)
         if self.error == "squared":
-            return super()._fit(X, domain, section)
-        return np.stack([self._precision(X[domain == name], name) for name in np.unique(domain)])
+            return model
+        return model._replace(
+            precisions=np.stack([self._precision(X[domain == name], name) for name in np.unique(domain)])
+        )
 
     def _precision(self, X, domain):
         """Inverse covariance of the errors of frames."""
@@ -272,9 +213,9 @@ class AutoencoderDetector(NetworkDetector):
         return np.linalg.inv(shrunk_covariance(squares / n_errors - np.outer(mean, mean), shrinkage=_SHRINKAGE))
 
     def _score(self, model, X):
-        if isinstance(model, int):
+        if model.precisions is None:
             return super()._score(model, X)
-        distances = [self._distance(model, error) for error in self._apply(_Error, X)]
+        distances = [self._distance(model.precisions, error) for error in self._apply(_Error, X)]
         scores = -np.concatenate(distances)
         self._check_weights(scores)
         return scores

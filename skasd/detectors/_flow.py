@@ -9,16 +9,19 @@ import numpy as np
 import torch
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import gen_batches
+from skorch.callbacks import GradientNormClipping
 from torch import nn
 from torch.nn import functional as F
 from zuko.lazy import LazyComposedTransform, LazyTransform
 from zuko.nn import MaskedLinear
 from zuko.transforms import AutoregressiveTransform, DependentTransform, MonotonicAffineTransform
 
+from skasd._docstrings import fill
 from skasd._sklearn import Interval
-from skasd.detectors._network import NetworkDetector
+from skasd.detectors._network import NETWORK_TEXTS, NetworkDetector
 
 
+@fill(**NETWORK_TEXTS)
 class FlowDetector(NetworkDetector):
     """Detect anomalies as clips to which a masked autoregressive flow gives a low density.
 
@@ -36,70 +39,23 @@ class FlowDetector(NetworkDetector):
     hidden_features : tuple of int, default=(100,)
         Units of each hidden layer of the networks.
 
-    augmentation : transformer, default=None
-        Changes the training clips from which the network learns, by its ``fit_transform``, as `Mixup` does; the
-        threshold comes from the clips as they are. It is given the windows of each clip, in the field ``embedding``
-        where there are fields, and gives back as many. Where its `random_state` is None, it has that of the detector.
+    {epochs}
 
-    max_epochs : int, default=100
-        Number of passes over the training windows.
+    {lr}
 
-    lr : float, default=1e-3
-        Learning rate.
+    {batch_size}
 
-    batch_size : int, default=512
-        Windows in a batch, in training and in scoring.
+    {lr_schedule}
 
-    optimizer : type, default=torch.optim.Adam
-        Class of the optimizer.
+    {validation_fraction}
 
-    lr_schedule : {'constant', 'cosine'}, default='constant'
-        Whether the learning rate stays, or falls to zero along a cosine over the epochs. Others: a
-        `skorch.callbacks.LRScheduler` among the `callbacks`.
+    {checkpoint}
 
-    validation_fraction : 'auto' or float, default='auto'
-        Part of the training clips, in [0, 1), that is set aside: they watch the loss, and their scores set the
-        threshold, since the network may know by heart what it has learned from. Whole recordings are set aside, where
-        the clips have the field ``recording``, and all copies of a clip. 'auto' is a tenth, but at least 20 and so
-        many that one alarm among them is rarer than `contamination`, and at most half. With 0 all clips train, and
-        the threshold comes from their own scores: it is an alarm for more new clips than `contamination` says.
+    {device}
 
-    patience : int, default=None
-        Epochs without a better validation loss after which training stops; the best weights are kept. Needs clips
-        that are set aside. None trains all epochs.
+    {threshold}
 
-    max_grad_norm : float, default=10.0
-        Largest norm of the gradient; longer ones, as windows far from the others give them, are shortened. None leaves
-        them.
-
-    callbacks : list of skorch callbacks, default=None
-        Further callbacks for the net, which is given copies: those that trained are ``net_.callbacks_``.
-
-    net_params : dict, default=None
-        Further arguments of the skorch net, such as ``{"optimizer__weight_decay": 1e-4}``. They replace those that
-        the other parameters make.
-
-    checkpoint : str or path-like, default=None
-        Folder that keeps the state of the training after every epoch. Where a training was killed, the same call goes
-        on after its last complete epoch and, on the CPU, ends with the weights of one that was not killed; where it
-        had ended, no epoch is trained. A folder that holds another training is an error. Callbacks that only watch
-        may differ.
-
-    device : str, default='auto'
-        Device to train and score on; 'auto' takes a GPU where there is one.
-
-    verbose : int, default=0
-        With 1 or more, progress with loss and time left is shown.
-
-    random_state : int, RandomState instance or None, default=None
-        All randomness: weights, order of the windows. With an int, two fits on the CPU are the same bit for bit.
-
-    contamination : float, default=0.1
-        Share of new normal clips, in (0, 0.5), that the threshold is to call anomalous, on average.
-
-    threshold : {'quantile', 'gamma'}, default='quantile'
-        How `offset_` is set from the training scores: their quantile, or that of a gamma distribution fitted to
-        them, as the DCASE baselines do.
+    {kwargs}
 
     Attributes
     ----------
@@ -107,29 +63,17 @@ class FlowDetector(NetworkDetector):
         The trained flow; ``network_.log_prob(x, section)`` is the log-likelihood of windows (n, d) whose sections have
         the numbers (n,).
 
-    net_ : skorch.NeuralNet
-        The net that did the training, with optimizer and callbacks. It is not saved with the detector.
+    {net_}
 
     history_ : list of dict
         For each epoch its number, losses (minus the mean log-likelihood, in nats) and duration in seconds.
 
-    sections_ : ndarray of str
-        The sections that `fit` has seen.
+    {sections_}
 
-    models_ : dict of str to int
-        The number of each section.
+    models_ : dict of str to SectionModel
+        The ``number`` of each section.
 
-    offset_ : float
-        Threshold on `score_samples`.
-
-    machine_ : str
-        Name of the machine that `fit` has seen, empty if it was not given.
-
-    n_features_in_ : int
-        Number of features of a window.
-
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the features, if `fit` was given a data frame.
+    {fitted}
 
     See Also
     --------
@@ -138,7 +82,10 @@ class FlowDetector(NetworkDetector):
 
     Notes
     -----
-    Features are first standardised by the mean and deviation of the training windows. Those that never vary in
+    The optimizer is `torch.optim.Adam` where none is given. The gradient is clipped to a norm of 10, which windows far
+    from the others would exceed, unless there is a `skorch.callbacks.GradientNormClipping` among the callbacks.
+
+    Features are first standardised by the mean and standard deviation of the training windows. Those that never vary in
     training, such as empty mel bands, have no density and are left out. Hidden units end evenly along the features, and
     direct connections [3]_ lead from each feature to the shifts of all that come after it, so that with more features
     than hidden units, too, none is cut off from any of its parents.
@@ -164,6 +111,7 @@ class FlowDetector(NetworkDetector):
     True
     """
 
+    _parts = ()
     _training_dtype = np.float64  # the flow itself standardises, before it goes on in single precision
 
     _parameter_constraints: dict = {
@@ -181,19 +129,15 @@ class FlowDetector(NetworkDetector):
         max_epochs=100,
         lr=1e-3,
         batch_size=512,
-        optimizer=torch.optim.Adam,
         lr_schedule="constant",
         validation_fraction="auto",
-        patience=None,
-        max_grad_norm=10.0,
-        callbacks=None,
-        net_params=None,
         checkpoint=None,
         device="auto",
         verbose=0,
         random_state=None,
         contamination=0.1,
         threshold="quantile",
+        **kwargs,
     ):
         self.transforms = transforms
         self.hidden_features = hidden_features
@@ -201,19 +145,15 @@ class FlowDetector(NetworkDetector):
         self.max_epochs = max_epochs
         self.lr = lr
         self.batch_size = batch_size
-        self.optimizer = optimizer
         self.lr_schedule = lr_schedule
         self.validation_fraction = validation_fraction
-        self.patience = patience
-        self.max_grad_norm = max_grad_norm
-        self.callbacks = callbacks
-        self.net_params = net_params
         self.checkpoint = checkpoint
         self.device = device
         self.verbose = verbose
         self.random_state = random_state
         self.contamination = contamination
         self.threshold = threshold
+        self._net_params = self._check_names(kwargs)
 
     def _make_network(self, X, rows, n_sections):
         if not all(isinstance(width, Integral) and width > 0 for width in self.hidden_features):
@@ -236,13 +176,21 @@ class FlowDetector(NetworkDetector):
         loss, untrained = self.history_[-1]["train_loss"], self.network_.gaussian_entropy()
         if loss > untrained + len(self.network_.features):
             raise ValueError(f"Training diverged: the loss is {loss:.4g} nats after epoch {len(self.history_)}; that "
-                             f"of independent Gaussians is {untrained:.4g}. Lower lr or max_grad_norm.")  # fmt: skip
+                             f"of independent Gaussians is {untrained:.4g}. Lower lr, or clip the gradient "
+                             "more.")  # fmt: skip
 
     def _measure(self, network):
         return network
 
+    def _own_callbacks(self):
+        given = [one[1] if isinstance(one, tuple) else one for one in self._net_params.get("callbacks") or []]
+        if any(isinstance(one, GradientNormClipping) for one in given):
+            return super()._own_callbacks()
+        return [*super()._own_callbacks(), ("gradient_norm_clipping", GradientNormClipping(_MAX_NORM))]
+
 
 _ROWS_AT_ONCE = 4096
+_MAX_NORM = 10.0  # of the gradient, which windows far from the others would make as long as they like
 
 
 class SectionFlow(nn.Module):

@@ -5,6 +5,7 @@ import warnings
 from abc import abstractmethod
 from functools import partial
 from numbers import Real
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,12 +16,58 @@ from torch import nn
 from skasd._groups import first_copies, joined
 from skasd._reading import read_field, read_text, recording_numbers
 from skasd._sklearn import HasMethods, Interval, StrOptions
-from skasd._training import TrainingMixin, TrainingNet, seeded, set_aside
 from skasd.clips import Clips
-from skasd.detectors._base import BaseDetector, OwnScoresMixin
+from skasd.detectors._base import DETECTOR_TEXTS, BaseDetector, OwnScoresMixin
 from skasd.detectors._held_out import take
 from skasd.detectors._level import score_held_out
 from skasd.detectors._threshold import Threshold
+from skasd.training import TRAINING_TEXTS, RowDataset, TrainingMixin, TrainingNet, seeded, set_aside
+
+NETWORK_TEXTS = {
+    **DETECTOR_TEXTS,
+    **TRAINING_TEXTS,
+    "epochs": """
+augmentation : transformer, default=None
+    Changes the training clips from which the network learns, by its ``fit_transform``, as `Mixup` does; the threshold
+    comes from the clips as they are. It is given the windows of each clip, in the field ``embedding`` where there are
+    fields, and gives back as many. Where its `random_state` is None, it has that of the detector.
+
+max_epochs : int, default=100
+    Number of passes over the training windows.
+""",
+    "batch_size": """
+batch_size : int, default=512
+    Windows in a batch, in training and in scoring.
+""",
+    "validation_fraction": """
+validation_fraction : 'auto' or float, default='auto'
+    Part of the training clips, in [0, 1), that is set aside: they watch the loss, and their scores set the threshold,
+    since the network may know by heart what it has learned from. Whole recordings are set aside, where the clips have
+    the field ``recording``, and all copies of a clip. 'auto' is a tenth, but at least 20 and so many that one alarm
+    among them is rarer than `contamination`, and at most half. With 0 all clips train, and the threshold comes from
+    their own scores: it is an alarm for more new clips than `contamination` says.
+""",
+    "sections_": """
+sections_ : ndarray of str
+    The sections that `fit` has seen.
+""",
+}
+
+
+class SectionModel(NamedTuple):
+    """What a detector with one network for all sections knows of each.
+
+    Parameters
+    ----------
+    number : int
+        Number of the section, as the network knows it.
+
+    precisions : ndarray of shape (n_domains, n_errors, n_errors), default=None
+        Inverse covariances of the errors of the network in each domain, where they are weighed.
+    """
+
+    number: int
+    precisions: np.ndarray | None = None
 
 
 class NetworkDetector(OwnScoresMixin, TrainingMixin, BaseDetector):
@@ -90,7 +137,8 @@ class NetworkDetector(OwnScoresMixin, TrainingMixin, BaseDetector):
         """Train on the windows of some clips, and watch the loss of others."""
         n_windows = len(flat) // len(number)
         number, generator = np.repeat(number, n_windows), torch.Generator().manual_seed(seed)
-        train, valid = (_RowDataset(flat, _rows_of(clips, n_windows), number, self._training_dtype)
+        read = partial(_read, flat, self._training_dtype)
+        train, valid = (RowDataset(read, _rows_of(clips, n_windows), number, section=number)
                         for clips in (train, valid))  # fmt: skip
         self.network_ = self._make_network(flat, train.rows, len(self.sections_))
         if checkpoint is not None:
@@ -122,7 +170,7 @@ class NetworkDetector(OwnScoresMixin, TrainingMixin, BaseDetector):
         warnings.warn("There are too few clips to set any aside from training. The threshold comes from clips that the "
                       "network has learned: do not trust it, it will be an alarm for too many others. Train with more "
                       "clips, or set offset_ by clips that did not train.", stacklevel=5)  # fmt: skip
-        return self._nothing_aside(groups)
+        return aside
 
     def _n_aside(self, n_groups):
         """A tenth, or as many as a threshold needs; at most half."""
@@ -147,7 +195,7 @@ class NetworkDetector(OwnScoresMixin, TrainingMixin, BaseDetector):
         return augmented
 
     def _fit(self, X, domain, section):
-        return int(np.searchsorted(self.sections_, section))
+        return SectionModel(int(np.searchsorted(self.sections_, section)))
 
     def _training_rows(self, windows, section, clips, domain, group):
         trains = ~self._aside[clips]
@@ -163,7 +211,7 @@ class NetworkDetector(OwnScoresMixin, TrainingMixin, BaseDetector):
         return scores
 
     def _score(self, model, X):
-        scores = -np.concatenate(list(self._apply(self._measure, X, model)))
+        scores = -np.concatenate(list(self._apply(self._measure, X, model.number)))
         self._check_weights(scores)
         return scores
 
@@ -184,7 +232,7 @@ class NetworkDetector(OwnScoresMixin, TrainingMixin, BaseDetector):
     def _check_weights(self, scores):
         if not np.isfinite(scores).all() and not all(torch.isfinite(one).all() for one in self.network_.parameters()):
             raise ValueError("A score is not finite: training diverged at its end, and left weights that are not "
-                             "finite. Lower lr, or set max_grad_norm.")  # fmt: skip
+                             "finite. Lower lr, or clip the gradient.")  # fmt: skip
 
     def _forget_fit(self):
         super()._forget_fit()
@@ -197,33 +245,16 @@ _SHARE_ASIDE = 0.1
 _FEWEST_ASIDE = 20
 
 
-class _RowDataset(torch.utils.data.Dataset):
-    """Some rows of an array, ``{"x": row, "section": its number}``, and this number; whole batches are read at once."""
-
-    def __init__(self, values, rows, number, dtype):
-        self.values = values
-        self.rows = rows
-        self.number = number
-        self.dtype = dtype
-
-    def __len__(self):
-        return len(self.rows)
-
-    def __getitem__(self, index):
-        X, number = self.__getitems__([index])
-        return {name: values[0] for name, values in X.items()}, number[0]
-
-    def __getitems__(self, indices):
-        rows = self.rows[indices]
-        number = torch.from_numpy(self.number[rows])
-        return {"x": torch.from_numpy(self.values[rows].astype(self.dtype)), "section": number}, number
-
-
 class _Mean(nn.Module):
     """The loss: the mean of what the module gives."""
 
     def forward(self, unusual, target):
         return unusual.mean()
+
+
+def _read(values, dtype, rows):
+    """These rows of an array as a tensor."""
+    return torch.from_numpy(values[rows].astype(dtype))
 
 
 def _rows_of(clips, n_windows):

@@ -1,6 +1,7 @@
 """Embeddings from a network that learns to tell sections or attributes apart."""
 
 import os
+from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
 
@@ -9,28 +10,31 @@ import torch
 from sklearn.base import clone
 from sklearn.utils import gen_batches
 
+from skasd._docstrings import fill
+from skasd._groups import first_copies, joined
 from skasd._problems import check_finite
 from skasd._reading import class_rows, read_field, recording_numbers, training_rows, validate_data
 from skasd._sklearn import HasMethods, Interval, InvalidParameterError, StrOptions
-from skasd._training import TrainingMixin, copies, groups_of, seeded
 from skasd._transformer import ClipTransformer
 from skasd.audio import AudioLoader
-from skasd.audio.samples import read_waveforms
+from skasd.audio.samples import as_floats, read_waveforms
 from skasd.clips import Clips
-from skasd.embedders._training import (
-    ClipDataset,
-    EmbeddingNet,
-    SplitNetwork,
-    TrainingStep,
-    as_floating,
-    autocast,
-    read_rows,
-    settle_batch_norms,
-)
 from skasd.losses import ArcFaceLoss, MultiTargetLoss
 from skasd.networks import MobileFaceNet, learn_standardization
+from skasd.training import (
+    TRAINING_TEXTS,
+    EmbeddingNet,
+    RowDataset,
+    SplitNetwork,
+    TrainingMixin,
+    autocast,
+    read_rows,
+    seeded,
+    settle_batch_norms,
+)
 
 
+@fill(**TRAINING_TEXTS)
 class ClassificationEmbedder(TrainingMixin, ClipTransformer):
     """Embed clips with a network that learns to tell sections, attributes or other classes of normal clips apart.
 
@@ -45,19 +49,14 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
     Parameters
     ----------
     network : callable, default=MobileFaceNet
-        Class (or other callable) that makes the `torch.nn.Module`, called as ``network(**network_params)``. It takes
-        batches of spectrograms (n, n_mels, n_frames) or of waveforms (n, n_samples), and gives embeddings (n, d).
-        Sizes that depend on the input may be lazy: one batch passes through before training starts.
-
-    network_params : dict, default=None
-        Keyword arguments of `network`.
+        Class (or other callable) that makes the `torch.nn.Module`. Its arguments are parameters too, such as
+        ``network__embedding_size=64``. It takes batches of spectrograms (n, n_mels, n_frames) or of waveforms
+        (n, n_samples), and gives embeddings (n, d). Sizes that depend on the input may be lazy: one batch passes
+        through before training starts.
 
     loss : callable, default=ArcFaceLoss
-        Class (or other callable) that makes the loss with its head, called as
-        ``loss(embedding_size, n_classes, **loss_params)``; see `skasd.losses`.
-
-    loss_params : dict, default=None
-        Keyword arguments of `loss`.
+        Class (or other callable) that makes the loss with its head, called as ``loss(embedding_size, n_classes)``; see
+        `skasd.losses`. Its further arguments are parameters too, such as ``loss__margin=0.7``.
 
     targets : tuple of str, default=("section",)
         Fields whose values are the classes. With several, each has its own head and the losses are added. With a plain
@@ -84,70 +83,34 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
     pretrain : ClassificationEmbedder, default=None
         Embedder that is fitted first, on the same clips; its network's weights are the start of this one.
 
+    loader : AudioLoader, default=None
+        Reads the files where the clips have only ``path``. None takes ``AudioLoader()``.
+
     max_epochs : int, default=30
         Number of passes over the training clips.
 
-    lr : float, default=1e-3
-        Learning rate.
+    {lr}
 
     batch_size : int, default=64
         Clips in a batch, in training and in `transform`.
 
-    optimizer : type, default=torch.optim.AdamW
-        Class of the optimizer.
-
-    lr_schedule : {'constant', 'cosine'}, default='constant'
-        Whether the learning rate stays, or falls to zero along a cosine over the epochs. Others: a
-        `skorch.callbacks.LRScheduler` among the `callbacks`.
+    {lr_schedule}
 
     validation_fraction : float, default=0.0
         Part of the training clips, in [0, 1), that is set aside to watch the loss: whole recordings, where the clips
         have the field ``recording``, and all copies of a clip. Of every class some clips train.
 
-    patience : int, default=None
-        Epochs without a better validation loss after which training stops; the best weights are kept. Needs
-        `validation_fraction` above 0. None trains all epochs.
-
-    max_grad_norm : float, default=None
-        Largest norm of the gradient; longer ones are shortened. None leaves them.
-
-    callbacks : list of skorch callbacks, default=None
-        Further callbacks for the net, which is given copies: those that trained are ``net_.callbacks_``.
-
-    net_params : dict, default=None
-        Further arguments of the skorch net, such as ``{"optimizer__weight_decay": 1e-4}``. They replace those that
-        the other parameters make.
-
-    checkpoint : str or path-like, default=None
-        Folder that keeps the state of the training after every epoch. Where a training was killed, the same call goes
-        on after its last complete epoch and, on the CPU, ends with the weights of one that was not killed; where it
-        had ended, no epoch is trained. A folder that holds another training is an error. Callbacks that only watch
-        may differ.
+    {checkpoint}
 
     mixed_precision : bool, default=False
         Whether matrix products run in bfloat16 where the device can.
 
-    compile : bool, default=False
-        Whether the network is compiled for training by `torch.compile`.
-
-    num_workers : int, default=0
-        Processes that read batches; 0 reads in the main process. Worth it from files.
-
-    loader : AudioLoader, default=None
-        Reads the files where the clips have only ``path``. None takes ``AudioLoader()``.
-
-    device : str, default='auto'
-        Device to train and embed on; 'auto' takes a GPU where there is one.
-
-    verbose : int, default=0
-        With 1 or more, progress with loss and time left is shown.
-
-    random_state : int, RandomState instance or None, default=None
-        All randomness: weights, order of the clips, augmentation, dropout. With an int, two fits on the CPU are the
-        same bit for bit.
+    {device}
 
     keep : sequence of str, default=()
         Consumed fields that `transform` hands on all the same.
+
+    {kwargs}
 
     Attributes
     ----------
@@ -163,12 +126,9 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
     sample_rate_ : float or None
         Sample rate in Hz of the waveforms that were learned from, where clips, loader or front end tell it.
 
-    net_ : skorch.NeuralNet
-        The net that did the training, with optimizer and callbacks. ``net_.predict`` takes clips as plain arrays and
-        gives the numbers of the classes. It is not saved with the embedder.
+    {net_}
 
-    history_ : list of dict
-        For each epoch its number, losses and duration in seconds.
+    {history_}
 
     classes_ : list of ndarray
         The classes of each target.
@@ -191,6 +151,9 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
 
     Notes
     -----
+    The optimizer is `torch.optim.AdamW` where none is given. ``net_.predict`` takes clips as plain arrays and gives the
+    numbers of the classes.
+
     Batch norms of the network end with the statistics of the training clips under the final weights, from one more pass
     over the clips, without augmentation. The running means that training keeps start at 0 and 1 and come too late where
     there are few steps: after ten, a network hardly tells one clip from another, in whatever units its input is.
@@ -221,14 +184,14 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
     """
 
     _modules = ("network_", "loss_")
+    _parts = ("network", "loss")
+    _optimizer = torch.optim.AdamW
     _reads = ("log_mel", "waveform", "path")
     _consumes = ("log_mel", "waveform")
 
     _parameter_constraints: dict = {
         "network": [callable],
-        "network_params": [dict, None],
         "loss": [callable],
-        "loss_params": [dict, None],
         "targets": [tuple, list],
         "augmentations": [tuple, list],
         "window_frames": [Interval(Integral, 1, None, closed="left"), None],
@@ -237,8 +200,6 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
         "pretrain": [HasMethods(["fit", "transform"]), None],
         **TrainingMixin._training_constraints,
         "mixed_precision": ["boolean"],
-        "compile": ["boolean"],
-        "num_workers": [Interval(Integral, 0, None, closed="left")],
         "loader": [HasMethods(["fit", "transform"]), None],
         "keep": [tuple, list],
     }
@@ -247,64 +208,48 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
         self,
         network=MobileFaceNet,
         *,
-        network_params=None,
         loss=ArcFaceLoss,
-        loss_params=None,
         targets=("section",),
         augmentations=(),
         window_frames=None,
         hop_frames=1,
         output="embedding",
         pretrain=None,
+        loader=None,
         max_epochs=30,
         lr=1e-3,
         batch_size=64,
-        optimizer=torch.optim.AdamW,
         lr_schedule="constant",
         validation_fraction=0.0,
-        patience=None,
-        max_grad_norm=None,
-        callbacks=None,
-        net_params=None,
         checkpoint=None,
         mixed_precision=False,
-        compile=False,
-        num_workers=0,
-        loader=None,
         device="auto",
         verbose=0,
         random_state=None,
         keep=(),
+        **kwargs,
     ):
         self.network = network
-        self.network_params = network_params
         self.loss = loss
-        self.loss_params = loss_params
         self.targets = targets
         self.augmentations = augmentations
         self.window_frames = window_frames
         self.hop_frames = hop_frames
         self.output = output
         self.pretrain = pretrain
+        self.loader = loader
         self.max_epochs = max_epochs
         self.lr = lr
         self.batch_size = batch_size
-        self.optimizer = optimizer
         self.lr_schedule = lr_schedule
         self.validation_fraction = validation_fraction
-        self.patience = patience
-        self.max_grad_norm = max_grad_norm
-        self.callbacks = callbacks
-        self.net_params = net_params
         self.checkpoint = checkpoint
         self.mixed_precision = mixed_precision
-        self.compile = compile
-        self.num_workers = num_workers
-        self.loader = loader
         self.device = device
         self.verbose = verbose
         self.random_state = random_state
         self.keep = keep
+        self._net_params = self._check_names(kwargs)
 
     def fit(self, X, y=None):
         """Train the network on the normal clips.
@@ -492,15 +437,16 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
         aside = np.zeros(len(normal), dtype=bool)
         groups = recording_numbers(X, len(normal))[normal]
         if self.validation_fraction:
-            groups = groups_of(groups, copies(values, np.flatnonzero(normal)))
+            same = values if values.ndim == 1 else first_copies(values)
+            groups = joined(groups, np.unique(same[normal], return_inverse=True)[1])
         aside[normal] = self._set_aside(groups, np.atleast_2d(labels.T)[:, normal], seed)
         return aside
 
     def _make_modules(self, values, rows, start):
         """Network and loss, with the sizes that one batch shows."""
-        self.network_ = self._make_module("network").eval()
+        self.network_ = self._make_part("network").eval()
         split = SplitNetwork(self.network_)
-        x = as_floating(read_rows(values, rows[:2], self.loader_))
+        x = as_floats(read_rows(values, rows[:2], self.loader_), torch.float32)
         self._check_augmentations(x, split)
         with torch.no_grad():
             x = self._dry(split.front, x)
@@ -529,12 +475,10 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
     def _make_loss(self, embedding_size):
         if isinstance(self.loss, type) and not hasattr(self.loss, "logits"):
             self._refuse_loss(self.loss)
-        n_classes = self._numbers_of_classes()
-        if len(n_classes) == 1:
-            loss = self._make_module("loss", embedding_size, n_classes[0])
-        else:
-            loss = MultiTargetLoss(embedding_size, n_classes, loss=self.loss, loss_params=self.loss_params)
-        for one in getattr(loss, "losses", [loss]):
+        make, n_classes = partial(self._make_part, "loss"), self._numbers_of_classes()
+        several = len(n_classes) > 1
+        loss = MultiTargetLoss(embedding_size, n_classes, loss=make) if several else make(embedding_size, *n_classes)
+        for one in loss.losses if several else [loss]:
             if not hasattr(one, "logits"):
                 self._refuse_loss(one)
         return loss
@@ -559,8 +503,9 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
 
     def _train(self, values, rows, labels, domain, seed, checkpoint):
         generator = torch.Generator().manual_seed(seed)
-        step = TrainingStep(tuple(self.augmentations), tuple(map(len, self.classes_)), generator)
-        train, valid = (ClipDataset(values, part, labels, domain, self.loader_) for part in rows)
+        read = partial(read_rows, values, loader=self.loader_)
+        columns = {} if domain is None else {"domain": np.select([domain == "source", domain == "target"], [0, 1], -1)}
+        train, valid = (RowDataset(read, part, labels, **columns) for part in rows)
         if checkpoint is not None:
             known = {} if domain is None else {"domain": domain}
             if values.ndim == 1:
@@ -575,11 +520,10 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
             valid,
             generator=generator,
             checkpoint=checkpoint,
-            step=step,
+            augmentations=self.augmentations,
+            n_classes=tuple(map(len, self.classes_)),
+            draws=generator,
             mixed_precision=self.mixed_precision,
-            compile=self.compile,
-            iterator_train__num_workers=self.num_workers,
-            iterator_valid__num_workers=self.num_workers,
         )
         self.loss_.eval()
         self._settle(self.net_.get_iterator(train, training=True), generator)

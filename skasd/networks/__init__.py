@@ -8,13 +8,15 @@ Conventions
   a network, in eval mode, before its parameters go to an optimizer.
 - ``forward_stages``, where a network has it, gives the output of every stage averaged over bands and frames; the last
   one is the embedding.
+- A network on waveforms that makes spectrograms by itself is a `FrontEndNetwork`, in two parts: ``spectrograms`` and
+  ``backbone``.
 - `EfficientNet` and `MobileNetV2` come from timm (``pip install skasd[vision]``), which is imported when they are.
 """
 
 import importlib
 
 from skasd.networks._autoencoder import DenseAutoencoder
-from skasd.networks._front_ends import DualFeatureNetwork, LogMelLayer, WavegramLayer, WithFrontEnd
+from skasd.networks._front_ends import DualFeatureNetwork, FrontEndNetwork, LogMelLayer, WavegramLayer, WithFrontEnd
 from skasd.networks._mobilefacenet import MobileFaceNet
 from skasd.networks._multi_resolution import MultiResolutionNetwork
 from skasd.networks._spectrogram_resnet import SpectrogramResNet
@@ -27,6 +29,7 @@ __all__ = [
     "DenseAutoencoder",
     "DualFeatureNetwork",
     "EfficientNet",
+    "FrontEndNetwork",
     "LogMelLayer",
     "MobileFaceNet",
     "MobileNetV2",

@@ -14,7 +14,7 @@ from skasd.features import FRAMES_DOC, MEL_DOC, MelParameters
 from skasd.networks._mobilefacenet import MobileFaceNet
 from skasd.networks.inputs import as_waveforms
 
-__all__ = ["DualFeatureNetwork", "LogMelLayer", "WavegramLayer", "WithFrontEnd"]
+__all__ = ["DualFeatureNetwork", "FrontEndNetwork", "LogMelLayer", "WavegramLayer", "WithFrontEnd"]
 
 _FILTERS_DOC = """
 n_mels : int, default=128
@@ -220,37 +220,39 @@ class _LazyLayerNorm(LazyModuleMixin, nn.LayerNorm):
         self.normalized_shape = tuple(self.weight.shape)
 
 
-class WithFrontEnd(nn.Module):
-    """A network on waveforms: layers that make spectrograms, side by side, and any network behind them.
+class FrontEndNetwork(nn.Module):
+    """Base of networks that make spectrograms of waveforms by themselves, for one of your own.
+
+    A subclass defines `spectrograms`. Between the two parts `ClassificationEmbedder` cuts windows and applies the
+    augmentations that work on spectrograms.
 
     Parameters
     ----------
-    front_ends : sequence of callable
-        Each returns a module that makes (batch, n_mels, n_frames) of (batch, n_samples): a class such as `LogMelLayer`,
-        or a `functools.partial` of one. What several of them make is stacked as channels.
-
-    backbone : callable
-        Returns the module behind them.
+    backbone : torch.nn.Module
+        Embeds what `spectrograms` makes.
 
     See Also
     --------
-    DualFeatureNetwork : Log-mel and wavegram with shared parameters.
+    WithFrontEnd : Layers that are there already, before any network.
 
     Examples
     --------
-    >>> from functools import partial
     >>> import torch
-    >>> from skasd.networks import LogMelLayer, MobileFaceNet, WithFrontEnd
-    >>> coarse, fine = partial(LogMelLayer, n_fft=2048), partial(LogMelLayer, n_fft=1024)
-    >>> network = WithFrontEnd([coarse, fine], partial(MobileFaceNet, in_channels=2)).eval()
-    >>> network(torch.zeros(2, 16000)).shape
+    >>> from skasd.networks import FrontEndNetwork, LogMelLayer, MobileFaceNet
+    >>> class Changes(FrontEndNetwork):
+    ...     def __init__(self):
+    ...         super().__init__(MobileFaceNet())
+    ...         self.log_mel = LogMelLayer()
+    ...
+    ...     def spectrograms(self, x):
+    ...         return self.log_mel(x).diff(dim=2)
+    >>> Changes().eval()(torch.zeros(2, 16000)).shape
     torch.Size([2, 128])
     """
 
-    def __init__(self, front_ends, backbone):
+    def __init__(self, backbone):
         super().__init__()
-        self.front_ends = nn.ModuleList([_build(each, "front_ends") for each in front_ends])
-        self.backbone = _build(backbone, "backbone")
+        self.backbone = backbone
 
     def forward(self, x):
         """Embed waveforms.
@@ -278,6 +280,53 @@ class WithFrontEnd(nn.Module):
         stages : list of Tensor of shape (batch, channels)
         """
         return self.backbone.forward_stages(self.spectrograms(x))
+
+    def spectrograms(self, x):
+        """What the backbone takes.
+
+        Parameters
+        ----------
+        x : Tensor of shape (batch, n_samples)
+
+        Returns
+        -------
+        spectrograms : Tensor of shape (batch, ..., n_frames)
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define spectrograms(x).")
+
+
+class WithFrontEnd(FrontEndNetwork):
+    """A network on waveforms: layers that make spectrograms, side by side, and any network behind them.
+
+    Parameters
+    ----------
+    front_ends : sequence of callable
+        Each returns a module that makes (batch, n_mels, n_frames) of (batch, n_samples): a class such as `LogMelLayer`,
+        or a `functools.partial` of one. What several of them make is stacked as channels.
+
+    backbone : callable
+        Returns the module behind them.
+
+    See Also
+    --------
+    DualFeatureNetwork : Log-mel and wavegram with shared parameters.
+    FrontEndNetwork : The base, for a front end of your own.
+
+    Examples
+    --------
+    >>> from functools import partial
+    >>> import torch
+    >>> from skasd.networks import LogMelLayer, MobileFaceNet, WithFrontEnd
+    >>> coarse, fine = partial(LogMelLayer, n_fft=2048), partial(LogMelLayer, n_fft=1024)
+    >>> network = WithFrontEnd([coarse, fine], partial(MobileFaceNet, in_channels=2)).eval()
+    >>> network(torch.zeros(2, 16000)).shape
+    torch.Size([2, 128])
+    """
+
+    def __init__(self, front_ends, backbone):
+        front_ends = [_build(each, "front_ends") for each in front_ends]
+        super().__init__(_build(backbone, "backbone"))
+        self.front_ends = nn.ModuleList(front_ends)
 
     def spectrograms(self, x):
         """What the front ends make, and the backbone takes.

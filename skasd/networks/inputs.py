@@ -1,8 +1,8 @@
 """What the networks ask of their input."""
 
-from skasd.audio.samples import scale_of
+from skasd.audio.samples import as_floats
 
-__all__ = ["as_floats", "as_images", "as_waveforms"]
+__all__ = ["as_images", "as_waveforms"]
 
 
 def as_images(x, *, channels, smallest, owner):
@@ -28,10 +28,3 @@ def as_waveforms(x, dtype, owner):
         raise ValueError(f"{owner} takes mono waveforms (batch, n_samples); got shape {tuple(x.shape)}. Mean or one "
                          "channel? If the second axis holds the channels, write x.mean(1), or x[:, 0].")  # fmt: skip
     return as_floats(x, dtype, owner)
-
-
-def as_floats(x, dtype, owner="A network"):
-    """A batch as real numbers; samples of integers come to [-1, 1]."""
-    rest, scale = scale_of(x.dtype, owner)
-    x = x.to(dtype)
-    return x if scale == 1 else (x - rest) / scale

@@ -3,14 +3,16 @@
 import torch
 from sklearn.pipeline import Pipeline
 
+from skasd._docstrings import fill
 from skasd.detectors import AutoencoderDetector, OutlierExposureDetector
 from skasd.embedders import ClassificationEmbedder
 from skasd.features import FrameStacker, LogMelSpectrogram
 from skasd.losses import SoftmaxLoss
 from skasd.networks import MobileNetV2
-from skasd.systems._presets import choose
+from skasd.systems._presets import SYSTEM_TEXTS, choose
 
 
+@fill(**SYSTEM_TEXTS)
 def autoencoder_baseline(*, preset="full", device="auto", verbose=0, random_state=None):
     """The autoencoder of the challenge's baseline [B]_: how badly stacked frames are reconstructed.
 
@@ -20,17 +22,7 @@ def autoencoder_baseline(*, preset="full", device="auto", verbose=0, random_stat
 
     Parameters
     ----------
-    preset : {'full', 'small'}, default='full'
-        The size: as published, or one that a laptop's CPU trains in minutes. What 'small' changes stands in the notes.
-
-    device : str, default='auto'
-        Device to train on; 'auto' takes a GPU where there is one.
-
-    verbose : int, default=0
-        With 1 or more, progress of the training is shown.
-
-    random_state : int, RandomState instance or None, default=None
-        All randomness of the system.
+    {preset}
 
     Returns
     -------
@@ -60,6 +52,7 @@ def autoencoder_baseline(*, preset="full", device="auto", verbose=0, random_stat
     )
 
 
+@fill(**SYSTEM_TEXTS)
 def mobilenet_v2_baseline(*, preset="full", device="auto", verbose=0, random_state=None):
     """The MobileNetV2 of the challenge's baseline [B]_: a clip that is not taken for one of its section is anomalous.
 
@@ -68,17 +61,7 @@ def mobilenet_v2_baseline(*, preset="full", device="auto", verbose=0, random_sta
 
     Parameters
     ----------
-    preset : {'full', 'small'}, default='full'
-        The size: as published, or one that a laptop's CPU trains in minutes. What 'small' changes stands in the notes.
-
-    device : str, default='auto'
-        Device to train on; 'auto' takes a GPU where there is one.
-
-    verbose : int, default=0
-        With 1 or more, progress of the training is shown.
-
-    random_state : int, RandomState instance or None, default=None
-        All randomness of the system.
+    {preset}
 
     Returns
     -------
@@ -98,14 +81,14 @@ def mobilenet_v2_baseline(*, preset="full", device="auto", verbose=0, random_sta
     >>> mobilenet_v2_baseline()["embedder"].window_frames
     64
     """
-    features, network, training = choose(
+    features, training = choose(
         preset,
-        full=({"n_mels": 128}, {"in_channels": 3}, {"hop_frames": 1, "lr": 1e-5, "max_epochs": 640}),
-        small=({"n_mels": 64}, {"in_channels": 1}, {"hop_frames": 16, "lr": 1e-3, "max_epochs": 20}),
+        full=({"n_mels": 128}, {"network__in_channels": 3, "hop_frames": 1, "lr": 1e-5, "max_epochs": 640}),
+        small=({"n_mels": 64}, {"network__in_channels": 1, "hop_frames": 16, "lr": 1e-3, "max_epochs": 20}),
     )
     embedder = ClassificationEmbedder(
         MobileNetV2,
-        network_params={"width": 0.5, **network},
+        network__width=0.5,
         loss=SoftmaxLoss,
         window_frames=64,
         output="logits",

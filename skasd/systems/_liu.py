@@ -2,6 +2,7 @@
 
 from sklearn.pipeline import Pipeline
 
+from skasd._docstrings import fill
 from skasd.augmentation import Mixup
 from skasd.detectors import (
     CosineCenterDetector,
@@ -13,7 +14,7 @@ from skasd.embedders import ClassificationEmbedder
 from skasd.features import FrameStacker, LogMelSpectrogram
 from skasd.losses import ArcFaceLoss
 from skasd.networks import DualFeatureNetwork
-from skasd.systems._presets import choose
+from skasd.systems._presets import SYSTEM_TEXTS, choose
 
 _DETECTORS = {
     "ToyTrain": LocalOutlierFactorDetector,
@@ -25,6 +26,7 @@ _DETECTORS = {
 }
 
 
+@fill(**SYSTEM_TEXTS)
 def mobilefacenet_arcface(machine, *, preset="full", device="auto", verbose=0, random_state=None):
     """MobileFaceNet on waveform and log-mel spectrogram, with the detector that suits the machine [S1]_.
 
@@ -37,17 +39,7 @@ def mobilefacenet_arcface(machine, *, preset="full", device="auto", verbose=0, r
     machine : str
         Name of the machine, which decides the detector.
 
-    preset : {'full', 'small'}, default='full'
-        The size: as published, or one that a laptop's CPU trains in minutes. What 'small' changes stands in the notes.
-
-    device : str, default='auto'
-        Device to train on; 'auto' takes a GPU where there is one.
-
-    verbose : int, default=0
-        With 1 or more, progress of the training is shown.
-
-    random_state : int, RandomState instance or None, default=None
-        All randomness of the system.
+    {preset}
 
     Returns
     -------
@@ -69,16 +61,20 @@ def mobilefacenet_arcface(machine, *, preset="full", device="auto", verbose=0, r
     >>> mobilefacenet_arcface("fan")["detector"]
     GaussianMixtureDetector()
     """
-    network, training = choose(
+    n_mels, hop_length, training = choose(
         preset,
-        full=({"n_mels": 128, "hop_length": 512}, {"lr": 1e-4, "max_epochs": 30, "batch_size": 64}),
-        small=({"n_mels": 32, "hop_length": 1024}, {"lr": 1e-3, "max_epochs": 10, "batch_size": 32}),
+        full=(128, 512, {"lr": 1e-4, "max_epochs": 30, "batch_size": 64}),
+        small=(32, 1024, {"lr": 1e-3, "max_epochs": 10, "batch_size": 32}),
     )
     embedder = ClassificationEmbedder(
         DualFeatureNetwork,
-        network_params={"fmin": 100.0, "fmax": 8000.0, **network},
+        network__fmin=100.0,
+        network__fmax=8000.0,
+        network__n_mels=n_mels,
+        network__hop_length=hop_length,
         loss=ArcFaceLoss,
-        loss_params={"margin": 0.7, "scale": 30.0},
+        loss__margin=0.7,
+        loss__scale=30.0,
         augmentations=(Mixup(target_share=0.5),),
         device=device,
         verbose=verbose,
@@ -91,6 +87,7 @@ def mobilefacenet_arcface(machine, *, preset="full", device="auto", verbose=0, r
     return Pipeline([("embedder", embedder), ("detector", detector)])
 
 
+@fill(**SYSTEM_TEXTS)
 def masked_autoregressive_flow(*, preset="full", device="auto", verbose=0, random_state=None):
     """A masked autoregressive flow on log-mel frames, conditioned on the section [S1]_.
 
@@ -99,17 +96,7 @@ def masked_autoregressive_flow(*, preset="full", device="auto", verbose=0, rando
 
     Parameters
     ----------
-    preset : {'full', 'small'}, default='full'
-        The size: as published, or one that a laptop's CPU trains in minutes. What 'small' changes stands in the notes.
-
-    device : str, default='auto'
-        Device to train on; 'auto' takes a GPU where there is one.
-
-    verbose : int, default=0
-        With 1 or more, progress of the training is shown.
-
-    random_state : int, RandomState instance or None, default=None
-        All randomness of the system.
+    {preset}
 
     Returns
     -------

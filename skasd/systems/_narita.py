@@ -4,17 +4,19 @@ from functools import partial
 
 from sklearn.pipeline import Pipeline
 
+from skasd._docstrings import fill
 from skasd.augmentation import Mixup, SevenBandParametricEQ, SpecAugment
 from skasd.detectors import MahalanobisDetector, OutlierExposureDetector
 from skasd.embedders import ClassificationEmbedder
 from skasd.features import LogMelSpectrogram
 from skasd.losses import FocalLoss
 from skasd.networks import EfficientNet, LogMelLayer, WithFrontEnd
-from skasd.systems._presets import choose
+from skasd.systems._presets import SYSTEM_TEXTS, choose
 
 _SMALL_NETWORK = {"variant": "test_efficientnet", "in_channels": 1, "weights": None}
 
 
+@fill(**SYSTEM_TEXTS)
 def cnn_global(*, weights="imagenet", preset="full", device="auto", verbose=0, random_state=None):
     """CNN-GLOBAL: EfficientNet-B1 on whole clips, Mahalanobis distance of all its stages [S2]_.
 
@@ -23,20 +25,9 @@ def cnn_global(*, weights="imagenet", preset="full", device="auto", verbose=0, r
 
     Parameters
     ----------
-    weights : {'imagenet'}, path-like or None, default='imagenet'
-        Start of the network: ImageNet's weights, which timm downloads; a local file of them; or random weights.
+    {weights}
 
-    preset : {'full', 'small'}, default='full'
-        The size: as published, or one that a laptop's CPU trains in minutes. What 'small' changes stands in the notes.
-
-    device : str, default='auto'
-        Device to train on; 'auto' takes a GPU where there is one.
-
-    verbose : int, default=0
-        With 1 or more, progress of the training is shown.
-
-    random_state : int, RandomState instance or None, default=None
-        All randomness of the system.
+    {preset}
 
     Returns
     -------
@@ -57,15 +48,14 @@ def cnn_global(*, weights="imagenet", preset="full", device="auto", verbose=0, r
     >>> cnn_global(weights=None)["embedder"].targets
     ('section', 'attribute')
     """
-    features, network, training = _cnn_sizes(preset, weights)
-    embedder = _cnn(
-        EfficientNet, network, (Mixup(), SpecAugment()), device, verbose, random_state, output="stages", **training
-    )
+    features, network, training = _cnn_sizes(preset, weights, device=device, verbose=verbose, random_state=random_state)
+    embedder = _cnn(EfficientNet, network, (Mixup(), SpecAugment()), output="stages", **training)
     return Pipeline(
         [("log_mel", LogMelSpectrogram(**features)), ("embedder", embedder), ("detector", MahalanobisDetector())]
     )
 
 
+@fill(**SYSTEM_TEXTS)
 def cnn_local(*, weights="imagenet", preset="full", device="auto", verbose=0, random_state=None):
     """CNN-LOCAL: CNN-GLOBAL on windows of 64 frames [S2]_.
 
@@ -74,20 +64,9 @@ def cnn_local(*, weights="imagenet", preset="full", device="auto", verbose=0, ra
 
     Parameters
     ----------
-    weights : {'imagenet'}, path-like or None, default='imagenet'
-        Start of the network: ImageNet's weights, which timm downloads; a local file of them; or random weights.
+    {weights}
 
-    preset : {'full', 'small'}, default='full'
-        The size: as published, or one that a laptop's CPU trains in minutes. What 'small' changes stands in the notes.
-
-    device : str, default='auto'
-        Device to train on; 'auto' takes a GPU where there is one.
-
-    verbose : int, default=0
-        With 1 or more, progress of the training is shown.
-
-    random_state : int, RandomState instance or None, default=None
-        All randomness of the system.
+    {preset}
 
     Returns
     -------
@@ -105,26 +84,16 @@ def cnn_local(*, weights="imagenet", preset="full", device="auto", verbose=0, ra
     >>> cnn_local(weights=None)["embedder"].window_frames
     64
     """
-    features, network, training = _cnn_sizes(preset, weights)
-    masks = SpecAugment(n_time_masks=0)
+    features, network, training = _cnn_sizes(preset, weights, device=device, verbose=verbose, random_state=random_state)
     (hop_frames,) = choose(preset, full=(8,), small=(32,))
-    embedder = _cnn(
-        EfficientNet,
-        network,
-        (Mixup(), masks),
-        device,
-        verbose,
-        random_state,
-        output="stages",
-        window_frames=64,
-        hop_frames=hop_frames,
-        **training,
-    )
+    training |= {"output": "stages", "window_frames": 64, "hop_frames": hop_frames}
+    embedder = _cnn(EfficientNet, network, (Mixup(), SpecAugment(n_time_masks=0)), **training)
     return Pipeline(
         [("log_mel", LogMelSpectrogram(**features)), ("embedder", embedder), ("detector", MahalanobisDetector())]
     )
 
 
+@fill(**SYSTEM_TEXTS)
 def cnn_oe(*, weights="imagenet", preset="full", device="auto", verbose=0, random_state=None):
     """CNN-OE: the network of CNN-GLOBAL, trained on against equalised clips, scores by itself [S2]_.
 
@@ -134,20 +103,9 @@ def cnn_oe(*, weights="imagenet", preset="full", device="auto", verbose=0, rando
 
     Parameters
     ----------
-    weights : {'imagenet'}, path-like or None, default='imagenet'
-        Start of the network: ImageNet's weights, which timm downloads; a local file of them; or random weights.
+    {weights}
 
-    preset : {'full', 'small'}, default='full'
-        The size: as published, or one that a laptop's CPU trains in minutes. What 'small' changes stands in the notes.
-
-    device : str, default='auto'
-        Device to train on; 'auto' takes a GPU where there is one.
-
-    verbose : int, default=0
-        With 1 or more, progress of the training is shown.
-
-    random_state : int, RandomState instance or None, default=None
-        All randomness of the system.
+    {preset}
 
     Returns
     -------
@@ -165,20 +123,13 @@ def cnn_oe(*, weights="imagenet", preset="full", device="auto", verbose=0, rando
     >>> list(cnn_oe(weights=None).named_steps)
     ['embedder', 'detector']
     """
-    features, network, training = _cnn_sizes(preset, weights)
-    makes = partial(WithFrontEnd, [partial(LogMelLayer, **features)], partial(EfficientNet, **network))
-    first = _cnn(makes, None, (Mixup(), SpecAugment()), device, verbose, random_state, **training)
-    second = _cnn(
-        makes,
-        None,
-        (SevenBandParametricEQ(sample_rate=16000, new_class=True), Mixup(), SpecAugment()),
-        device,
-        verbose,
-        random_state,
-        output="logits",
-        pretrain=first,
-        **(training | {"lr": training["lr"] / 3}),
-    )
+    features, network, training = _cnn_sizes(preset, weights, device=device, verbose=verbose, random_state=random_state)
+    network = {"front_ends": [partial(LogMelLayer, **features)], "backbone": partial(EfficientNet, **network)}
+    augmentations = (Mixup(), SpecAugment())
+    first = _cnn(WithFrontEnd, network, augmentations, **training)
+    augmentations = (SevenBandParametricEQ(sample_rate=16000, new_class=True), *augmentations)
+    training |= {"output": "logits", "pretrain": first, "lr": training["lr"] / 3}
+    second = _cnn(WithFrontEnd, network, augmentations, **training)
     return Pipeline([("embedder", second), ("detector", OutlierExposureDetector())])
 
 
@@ -193,6 +144,7 @@ _CHOSEN = {
 }
 
 
+@fill(**SYSTEM_TEXTS)
 def narita_ensemble(machine, *, weights="imagenet", preset="full", device="auto", verbose=0, random_state=None):
     """The second report's ensemble: for each machine the one of its three systems that had the best AUC [S2]_.
 
@@ -203,20 +155,9 @@ def narita_ensemble(machine, *, weights="imagenet", preset="full", device="auto"
     machine : str
         One of the seven machines of 2022.
 
-    weights : {'imagenet'}, path-like or None, default='imagenet'
-        Start of the network: ImageNet's weights, which timm downloads; a local file of them; or random weights.
+    {weights}
 
-    preset : {'full', 'small'}, default='full'
-        The size: as published, or one that a laptop's CPU trains in minutes. What 'small' changes stands in the notes.
-
-    device : str, default='auto'
-        Device to train on; 'auto' takes a GPU where there is one.
-
-    verbose : int, default=0
-        With 1 or more, progress of the training is shown.
-
-    random_state : int, RandomState instance or None, default=None
-        All randomness of the system.
+    {preset}
 
     Returns
     -------
@@ -245,29 +186,26 @@ def narita_ensemble(machine, *, weights="imagenet", preset="full", device="auto"
     return _CHOSEN[machine](weights=weights, preset=preset, device=device, verbose=verbose, random_state=random_state)
 
 
-def _cnn_sizes(preset, weights):
+def _cnn_sizes(preset, weights, **training):
     """Features, network and training of the second report's systems."""
     return choose(
         preset,
         full=(
             {"n_mels": 224},
             {"in_channels": 3, "weights": weights},
-            {"lr": 1e-3, "max_epochs": 30, "batch_size": 32},
+            {"lr": 1e-3, "max_epochs": 30, "batch_size": 32, **training},
         ),
-        small=({"n_mels": 64}, _SMALL_NETWORK, {"lr": 1e-3, "max_epochs": 20, "batch_size": 32}),
+        small=({"n_mels": 64}, _SMALL_NETWORK, {"lr": 1e-3, "max_epochs": 20, "batch_size": 32, **training}),
     )
 
 
-def _cnn(network, network_params, augmentations, device, verbose, random_state, **params):
+def _cnn(network, arguments, augmentations, **params):
     return ClassificationEmbedder(
         network,
-        network_params=network_params,
         loss=FocalLoss,
         targets=("section", "attribute"),
         augmentations=augmentations,
         lr_schedule="cosine",
-        device=device,
-        verbose=verbose,
-        random_state=random_state,
+        **{f"network__{name}": value for name, value in arguments.items()},
         **params,
     )

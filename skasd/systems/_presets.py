@@ -1,4 +1,24 @@
-"""Sizes of the systems."""
+"""What the systems share: their sizes, and the texts of their docstrings."""
+
+SYSTEM_TEXTS = {
+    "weights": """
+weights : {'imagenet'}, path-like or None, default='imagenet'
+    Start of the network: ImageNet's weights, which timm downloads; a local file of them; or random weights.
+""",
+    "preset": """
+preset : {'full', 'small'}, default='full'
+    The size: as published, or one that a laptop's CPU trains in minutes. The notes say what 'small' changes.
+
+device : str, default='auto'
+    Device to train on; 'auto' takes a GPU where there is one.
+
+verbose : int, default=0
+    With 1 or more, progress of the training is shown.
+
+random_state : int, RandomState instance or None, default=None
+    All randomness of the system.
+""",
+}
 
 
 def choose(preset, *, full, small):

@@ -42,7 +42,7 @@ DETECTORS = [
 ]
 TRAINING = {"max_epochs": 5, "lr": 0.01, "batch_size": 64, "device": "cpu", "random_state": 0}
 WITH_NETWORK = [
-    AutoencoderDetector(network_params={"n_hidden": (8,), "n_bottleneck": 2}, threshold="quantile", **TRAINING),
+    AutoencoderDetector(network__n_hidden=(8,), network__n_bottleneck=2, threshold="quantile", **TRAINING),
     FlowDetector(transforms=2, hidden_features=(8,), **TRAINING),
     OutlierExposureDetector(),
 ]

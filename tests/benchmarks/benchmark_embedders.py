@@ -122,7 +122,7 @@ def seconds(clock, call, *arguments):
 def take_turn(side, X, y, clock):
     """Clips per second in training and embedding, and the seconds that fit spends besides its epochs."""
     whole = seconds(clock, side.fit, X, y)
-    durations = side.durations if isinstance(side, PlainLoop) else side.callbacks[0].durations
+    durations = side.durations if isinstance(side, PlainLoop) else dict(side.net_.callbacks_)["Stopwatch"].durations
     side.transform(X[:2])
     return len(X) / median(durations[1:]), len(X) / seconds(clock, side.transform, X), whole - sum(durations)
 

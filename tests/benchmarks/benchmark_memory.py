@@ -87,7 +87,7 @@ def train(field, network, batch_size, folder, n_clips):
         network if field == "log_mel" else partial(WithFrontEnd, [LogMelLayer], network),
         max_epochs=1,
         batch_size=batch_size,
-        num_workers=N_WORKERS if field == "path" else 0,
+        iterator_train__num_workers=N_WORKERS if field == "path" else 0,
         device="cpu",
         random_state=0,
     )

@@ -28,7 +28,7 @@ from skasd.features import FieldTransformer
 
 TRAINING = {"max_epochs": 2, "batch_size": 8, "device": "cpu", "random_state": 0}
 NETWORKS = {
-    "autoencoder": AutoencoderDetector(network_params={"n_hidden": (4,), "n_bottleneck": 2}, **TRAINING),
+    "autoencoder": AutoencoderDetector(network__n_hidden=(4,), network__n_bottleneck=2, **TRAINING),
     "flow": FlowDetector(transforms=2, hidden_features=(8,), **TRAINING),
 }
 DETECTORS = {

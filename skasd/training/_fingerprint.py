@@ -18,16 +18,13 @@ _TRAINING_CALLBACKS = (EarlyStopping, GradientNormClipping, LRScheduler, ParamMa
 
 def describe(estimator, seed, **data):
     """What a training depends on: versions, parameters, seed and data, each with a name and a text of its own."""
-    params = {name: value for name, value in estimator.get_params(deep=False).items() if name not in _NO_MATTER}
+    params = estimator.get_params(deep=False)
+    callbacks = [one[1] if isinstance(one, (tuple, list)) else one for one in params.get("callbacks") or []]
     given = estimator.random_state if isinstance(estimator.random_state, (int, np.integer)) else "another"
     found = {"versions": estimator._versions(), "random_state": f"{given} (seed {seed})"}
-    found |= {name: _described(value) for name, value in params.items()}
-    found["callbacks"] = _described([one for one in _callbacks(estimator) if isinstance(one, _TRAINING_CALLBACKS)])
+    found |= {name: _described(value) for name, value in params.items() if name not in _NO_MATTER}
+    found["callbacks"] = _described([one for one in callbacks if isinstance(one, _TRAINING_CALLBACKS)])
     return found | {name: _described(np.asarray(value)) for name, value in data.items()}
-
-
-def _callbacks(estimator):
-    return [one[1] if isinstance(one, (tuple, list)) else one for one in estimator.callbacks or []]
 
 
 def _described(value):

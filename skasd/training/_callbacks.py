@@ -7,17 +7,11 @@ from skorch.callbacks import BatchScoring, Callback, EarlyStopping, EpochScoring
 from skasd._progress import progress_bar
 from skasd._sklearn import InvalidParameterError
 
-__all__ = ["StopsAtBest", "TrainingProgress", "callbacks_for"]
+__all__ = ["LossOfBestEpoch", "TrainingProgress", "copies_of_callbacks"]
 
 
 class TrainingProgress(Callback):
-    """Epochs with their losses and the time left, see `skasd._progress.progress_bar`.
-
-    Parameters
-    ----------
-    verbose : int
-        Whether anything is shown.
-    """
+    """Epochs with their losses and the time left, see `skasd._progress.progress_bar`."""
 
     def __init__(self, verbose):
         self.verbose = verbose
@@ -42,45 +36,36 @@ class TrainingProgress(Callback):
             self.progress.close()
 
 
-class StopsAtBest(EarlyStopping):
-    """Ends training where the validation loss falls no more, with the best weights of network and loss.
-
-    The one of skorch brings back those of the network alone, to which the head in the loss then does not belong.
-
-    Parameters
-    ----------
-    patience : int
-        Epochs without a better loss.
-    """
-
-    def __init__(self, patience):
-        super().__init__(patience=patience, load_best=True)
+class LossOfBestEpoch(Callback):
+    """Brings the loss, with its head, back to the epoch to which `EarlyStopping(load_best=True)` brings the network."""
 
     def on_train_begin(self, net, **kwargs):
-        super().on_train_begin(net, **kwargs)
-        self.best_criterion_weights_ = None
+        self.weights_ = {}
 
     def on_epoch_end(self, net, **kwargs):
-        super().on_epoch_end(net, **kwargs)
-        if self.best_epoch_ == net.history[-1, "epoch"]:
-            self.best_criterion_weights_ = copy.deepcopy(net.criterion_.state_dict())
+        for name, stop in _that_load_best(net):
+            if stop.best_epoch_ == net.history[-1, "epoch"]:
+                self.weights_[name] = copy.deepcopy(net.criterion_.state_dict())
 
     def on_train_end(self, net, **kwargs):
-        super().on_train_end(net, **kwargs)
-        if self.best_criterion_weights_ is not None:
-            net.criterion_.load_state_dict(self.best_criterion_weights_)
-            self.best_criterion_weights_ = None
+        for weights in self.weights_.values():
+            net.criterion_.load_state_dict(weights)
+        self.weights_ = {}
 
 
-def callbacks_for(given, own, *, has_validation):
-    """Copies of the callbacks that the user gave, and then our own.
+def _that_load_best(net):
+    return [(name, one) for name, one in net.callbacks_ if isinstance(one, EarlyStopping) and one.load_best]
+
+
+def copies_of_callbacks(given, *, has_validation):
+    """Copies of the callbacks that the user gave.
 
     Training changes a callback, and what the user gave is a parameter, which stays as it is.
     """
     copies = [_named_copy(one) for one in given or []]
     if not has_validation:
         _check_monitors([one[1] if isinstance(one, tuple) else one for one in copies])
-    return copies + own
+    return copies
 
 
 def _named_copy(given):

@@ -21,21 +21,8 @@ class _Copy(NamedTuple):
 def ready(owner, name, device, dtype=None):
     """The module that a fitted estimator holds under this name, as it is or, where it is not ready, a copy made once.
 
+    Ready is a module on the device, in evaluation mode, and with floating numbers of this dtype, if one is given.
     Several threads may ask at the same time: none changes what another one uses.
-
-    Parameters
-    ----------
-    owner : estimator
-        Who holds the module.
-
-    name : str
-        Name of the attribute.
-
-    device : str
-        Where the module is to be.
-
-    dtype : torch.dtype, default=None
-        Of its floating numbers; None leaves them.
     """
     module, device = getattr(owner, name), torch.empty(0, device=device).device
     if _is_ready(module, device, dtype):

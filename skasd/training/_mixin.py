@@ -8,28 +8,31 @@ from numbers import Integral, Real
 
 import numpy as np
 import torch
-from skorch.callbacks import GradientNormClipping, LRScheduler
+from skorch.callbacks import LRScheduler
 from skorch.helper import predefined_split
-from torch import nn
 
-from skasd._sklearn import Interval, InvalidParameterError, StrOptions
-from skasd._training._callbacks import StopsAtBest, TrainingProgress, callbacks_for
-from skasd._training._checkpoint import TrainingCheckpoint
-from skasd._training._net import whole_batches
-from skasd._training._randomness import draw_seed
-from skasd._training._ready import forget_ready, ready
-from skasd._training._split import set_aside
+from skasd._sklearn import Interval, StrOptions
 from skasd._versions import VersionsMixin
+from skasd.training._callbacks import LossOfBestEpoch, TrainingProgress, copies_of_callbacks
+from skasd.training._checkpoint import TrainingCheckpoint
+from skasd.training._data import whole_batches
+from skasd.training._parameters import NetParametersMixin
+from skasd.training._randomness import draw_seed
+from skasd.training._ready import forget_ready, ready
+from skasd.training._split import set_aside
 
 __all__ = ["TrainingMixin"]
 
 
-class TrainingMixin(VersionsMixin):
+class TrainingMixin(VersionsMixin, NetParametersMixin):
     """Training by skorch for an estimator that has the parameters named in `_training_constraints`.
 
     The estimator makes its modules and data sets inside `_fitting` and calls `_fit_net`. What it saves holds the
     modules named in `_modules` on the CPU, and neither data nor optimizer state.
     """
+
+    _optimizer = torch.optim.Adam  # where none is given
+    _modules = ("network_",)
 
     _training_constraints: dict = {
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
@@ -38,16 +41,12 @@ class TrainingMixin(VersionsMixin):
         "optimizer": [callable],
         "lr_schedule": [StrOptions({"constant", "cosine"})],
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "patience": [Interval(Integral, 1, None, closed="left"), None],
-        "max_grad_norm": [Interval(Real, 0, None, closed="neither"), None],
         "callbacks": [list, None],
-        "net_params": [dict, None],
         "checkpoint": [str, os.PathLike, None],
         "device": [str],
         "verbose": ["verbose"],
         "random_state": ["random_state"],
     }
-    _modules = ("network_",)
 
     @contextmanager
     def _fitting(self):
@@ -73,7 +72,6 @@ class TrainingMixin(VersionsMixin):
 
     def _fit_net(self, net_class, module, criterion, train, valid, *, generator, checkpoint, **arguments):
         """Train a module on one data set and watch its loss on another, which may be empty."""
-        self._check_net_params()
         progress = TrainingProgress(self.verbose)
         arguments |= self._net_arguments(train, valid, generator, progress)
         self.net_ = net_class(module, criterion, checkpoint=checkpoint, **arguments)
@@ -91,24 +89,21 @@ class TrainingMixin(VersionsMixin):
         names = ("epoch", "train_loss", "valid_loss", "dur")
         self.history_ = [{name: row[name] for name in names if name in row} for row in self.net_.history]
         if "train_loss" not in self.history_[-1]:
-            raise ValueError(f"Not one batch was trained on: there are {len(train)} clips, and net_params "
-                             f"{self.net_params} leave none. Lower batch_size, or leave out drop_last.")  # fmt: skip
+            raise ValueError(f"Not one batch was trained on: there are {len(train)} clips, and "
+                             f"{self._net_params} leave none. Lower batch_size, or leave out drop_last.")  # fmt: skip
         if not np.isfinite(self.history_[-1]["train_loss"]):
             raise ValueError(f"Training diverged: the loss is {self.history_[-1]['train_loss']} after epoch "
-                             f"{len(self.history_)}. Lower lr, set max_grad_norm, or look whether the clips are in the "
+                             f"{len(self.history_)}. Lower lr, clip the gradient, or look whether the clips are in the "
                              "usual units, and not all the same.")  # fmt: skip
 
     def _net_arguments(self, train, valid, generator, progress):
-        given = self.net_params or {}
-        batch_size = given.get("iterator_train__batch_size", given.get("batch_size", self.batch_size))
+        given = self._arguments_of_net()
+        batch_size = given.get("iterator_train__batch_size", self.batch_size)
         shared = {"collate_fn": whole_batches, "pin_memory": self._device() != "cpu"}
-        callbacks = callbacks_for(
-            given.get("callbacks", self.callbacks),
-            self._own_callbacks(progress),
-            has_validation=len(valid) > 0 or "train_split" in given,
-        )
+        has_validation = len(valid) > 0 or "train_split" in given
+        callbacks = copies_of_callbacks(given.get("callbacks"), has_validation=has_validation)
         return {
-            "optimizer": self.optimizer,
+            "optimizer": self._optimizer,
             "lr": self.lr,
             "max_epochs": self.max_epochs,
             "batch_size": self.batch_size,
@@ -121,36 +116,15 @@ class TrainingMixin(VersionsMixin):
             "iterator_train__drop_last": len(train) % batch_size == 1 < len(train),  # batch norm needs two rows
             **{f"iterator_{name}__{key}": value for name in ("train", "valid") for key, value in shared.items()},
             **given,
-            "callbacks": callbacks,
+            "callbacks": [("training_progress", progress), *callbacks, *self._own_callbacks()],
         }
 
-    def _check_net_params(self):
-        for name in self.net_params or {}:
-            if name.split("__")[0] in ("module", "criterion"):
-                raise InvalidParameterError(f"net_params has {name!r}, but the network and the loss come from the "
-                                            "parameters of their own, such as network and network_params.")  # fmt: skip
-
-    def _own_callbacks(self, progress):
-        callbacks = [("training_progress", progress)]
-        if self.lr_schedule == "cosine":
-            schedule = torch.optim.lr_scheduler.CosineAnnealingLR
-            callbacks.append(("lr_schedule", LRScheduler(schedule, T_max=self.max_epochs)))
-        if self.max_grad_norm is not None:
-            callbacks.append(("max_grad_norm", GradientNormClipping(self.max_grad_norm)))
-        if self.patience is not None:
-            callbacks.append(("patience", StopsAtBest(self.patience)))
-        return callbacks
-
-    def _make_module(self, name, *arguments):
-        """The module that a parameter makes; an error where it is a module, or makes something else."""
-        maker, params = getattr(self, name), getattr(self, f"{name}_params") or {}
-        if isinstance(maker, nn.Module):
-            raise InvalidParameterError(f"{name} takes what makes a module, not a module: give {name}="
-                                        f"{type(maker).__name__}, and its arguments as {name}_params.")  # fmt: skip
-        module = maker(*arguments, **params)
-        if not isinstance(module, nn.Module):
-            raise InvalidParameterError(f"{name}={maker!r} must make a torch.nn.Module; it made {module!r}.")
-        return module
+    def _own_callbacks(self):
+        """What comes after the callbacks of the user."""
+        if self.lr_schedule == "constant":
+            return [("loss_of_best_epoch", LossOfBestEpoch())]
+        schedule = LRScheduler(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=self.max_epochs)
+        return [("loss_of_best_epoch", LossOfBestEpoch()), ("lr_schedule", schedule)]
 
     def _dry(self, module, x):
         """The output for one batch, which gives lazy modules their sizes.
@@ -172,7 +146,7 @@ class TrainingMixin(VersionsMixin):
         """Mask of the clips that watch the loss: whole groups, alike the others in their labels (n_labels, n_clips)."""
         n_groups = len(np.unique(groups))
         if not self.validation_fraction:
-            return self._nothing_aside(groups)
+            return np.zeros(len(groups), dtype=bool)
         n_aside = round(self.validation_fraction * n_groups)
         if not n_aside:
             raise ValueError(f"validation_fraction={self.validation_fraction} of {n_groups} recordings (or clips, if "
@@ -182,12 +156,6 @@ class TrainingMixin(VersionsMixin):
             raise ValueError("No class has clips of two recordings, so that none can be set aside to watch the loss. "
                              "Set validation_fraction=0.")  # fmt: skip
         return aside
-
-    def _nothing_aside(self, groups):
-        if self.patience is not None:
-            raise ValueError(f"patience={self.patience} needs validation_fraction above 0: the loss that is watched "
-                             "must come from clips that do not train.")  # fmt: skip
-        return np.zeros(len(groups), dtype=bool)
 
     def _device(self):
         if self.device == "auto":

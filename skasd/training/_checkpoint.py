@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from skasd._training._fingerprint import describe
-from skasd._training._randomness import random_states, set_random_states
+from skasd.training._fingerprint import describe
+from skasd.training._randomness import random_states, set_random_states
 
 __all__ = ["TrainingCheckpoint"]
 
@@ -17,13 +17,7 @@ _NAME = "training.pt"
 
 
 class TrainingCheckpoint:
-    """The file in a folder that holds a training as it was after its last complete epoch.
-
-    Parameters
-    ----------
-    folder : str or path-like
-        Where it is; made if it is not there.
-    """
+    """The file in a folder, made if it is not there, that holds a training as it was after its last complete epoch."""
 
     def __init__(self, folder):
         self.path = Path(folder) / _NAME
@@ -35,23 +29,11 @@ class TrainingCheckpoint:
         return None if self.state is None else self.state["seed"]
 
     def begin(self, estimator, seed, generator, **data):
-        """Say which training this is; an error where the folder holds another one.
+        """Say which training this is, by what the estimator learns from; an error where the folder holds another one.
 
-        Parameters
-        ----------
-        estimator : estimator
-            Who trains.
-
-        seed : int
-            Of all that is random.
-
-        generator : torch.Generator
-            Of the order of the clips and of augmentation, unless the net has been given another one.
-
-        **data : array-like
-            All that it learns from.
+        The generator is that of the order of the clips and of augmentation, unless the net has been given another one.
         """
-        given = (estimator.net_params or {}).get("iterator_train__generator")
+        given = estimator.get_params(deep=False).get("iterator_train__generator")
         self.generators, self._seed = [generator] if given is None else [generator, given], seed
         self.fingerprint = fingerprint = describe(estimator, seed, **data)
         saved = fingerprint if self.state is None else self.state["fingerprint"]

@@ -3,28 +3,8 @@
 from collections import Counter
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
-__all__ = ["copies", "groups_of", "set_aside"]
-
-
-def copies(values, rows):
-    """Number of each of these rows of an array, the same for rows that are equal; read one by one."""
-    if values.dtype.kind == "U":
-        return np.unique(values[rows], return_inverse=True)[1]
-    return np.unique([hash(np.ascontiguousarray(values[row]).tobytes()) for row in rows], return_inverse=True)[1]
-
-
-def groups_of(*numbers):
-    """Groups of clips that share one of several numbers (n_clips,), by themselves or by way of other clips."""
-    n_clips = len(numbers[0])
-    numbers = [np.unique(one, return_inverse=True)[1] for one in numbers]
-    starts = np.cumsum([n_clips, *(one.max(initial=-1) + 1 for one in numbers)])
-    ends = np.concatenate([one + start for one, start in zip(numbers, starts[:-1], strict=True)])
-    clips = np.tile(np.arange(n_clips), len(numbers))
-    graph = coo_array((np.ones(len(ends)), (clips, ends)), shape=(starts[-1], starts[-1]))
-    return connected_components(graph, directed=False)[1][:n_clips]
+__all__ = ["set_aside"]
 
 
 def set_aside(groups, labels, n_aside, seed):

@@ -1,0 +1,47 @@
+"""What the docstrings of the estimators with a network have in common, see `skasd._docstrings.fill`."""
+
+__all__ = ["TRAINING_TEXTS"]
+
+TRAINING_TEXTS = {
+    "lr": """
+lr : float, default=1e-3
+    Learning rate.
+""",
+    "lr_schedule": """
+lr_schedule : {'constant', 'cosine'}, default='constant'
+    Whether the learning rate stays, or falls to zero along a cosine over the epochs. For others give a
+    `skorch.callbacks.LRScheduler` among the callbacks.
+""",
+    "checkpoint": """
+checkpoint : str or path-like, default=None
+    Folder that keeps the state of the training after every epoch. Where a training was killed, the same call goes on
+    after its last complete epoch and, on the CPU, ends with the weights of one that was not killed; where it had ended,
+    no epoch is trained. A folder that holds another training is an error. Callbacks that only watch may differ.
+""",
+    "device": """
+device : str, default='auto'
+    Where the network computes; 'auto' takes a GPU where there is one.
+
+verbose : int, default=0
+    With 1 or more, progress with loss and time left is shown.
+
+random_state : int, RandomState instance or None, default=None
+    All randomness, such as that of weights and of the order of the clips. With an int, two fits on the CPU are the same
+    bit for bit.
+""",
+    "kwargs": """
+**kwargs : dict
+    What else `skorch.NeuralNet` takes, by its names: ``optimizer``, ``optimizer__weight_decay``, ``callbacks``,
+    ``iterator_train__num_workers``, ``compile``, ... The net is given copies of the callbacks: those that trained are
+    ``net_.callbacks_``. An `EarlyStopping` needs clips that are set aside; with ``load_best=True`` the network and its
+    loss keep the weights of the best epoch.
+""",
+    "net_": """
+net_ : skorch.NeuralNet
+    The net that did the training, with optimizer and callbacks. It is not saved with the estimator.
+""",
+    "history_": """
+history_ : list of dict
+    For each epoch its number, losses and duration in seconds.
+""",
+}
