@@ -54,7 +54,6 @@ def test_nothing_imports_from_a_room_to_its_right():
     assert wrong == []
 
 
-@pytest.mark.xfail(strict=False, reason="some rooms still import what others keep private")
 def test_nothing_imports_what_another_room_keeps_private():
     wrong = []
     for path, nodes in IMPORTS.items():

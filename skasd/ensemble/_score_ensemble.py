@@ -15,7 +15,7 @@ from skasd._reading import detector_rows, read_text
 from skasd._sklearn import Interval, StrOptions, VisualBlock, fit_context, num_samples
 from skasd._versions import VersionsMixin
 from skasd.clips import Clips
-from skasd.detectors._level import score_held_out
+from skasd.detectors import score_held_out
 from skasd.ensemble._errors import named_errors
 from skasd.ensemble._training_units import training_units
 
