@@ -16,6 +16,16 @@ from skasd.clips import Clips
 __all__ = ["ClipTransformer", "SpectrogramTransformer"]
 
 
+def _of_arrays_alone(method):
+    """A method as scikit-learn has wrapped it for ``set_output``, by which `Clips` would become a data frame."""
+
+    @wraps(method)
+    def either(self, X, *args, **kwargs):
+        return (method.__wrapped__ if isinstance(X, Clips) else method)(self, X, *args, **kwargs)
+
+    return either
+
+
 class ClipTransformer(VersionsMixin, TransformerMixin, BaseEstimator):
     """Base of the transformers, which read one field of `Clips` and make another.
 
@@ -27,6 +37,11 @@ class ClipTransformer(VersionsMixin, TransformerMixin, BaseEstimator):
     _reads = ()
     _makes = ""
     _consumes = ()
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        for name in {"transform", "fit_transform"} & set(vars(cls)):
+            setattr(cls, name, _of_arrays_alone(vars(cls)[name]))
 
     def _check(self, X, values, *, reset):
         """The values that were read, as an array that `_fit` and `_transform` can take."""
@@ -126,18 +141,8 @@ class ClipTransformer(VersionsMixin, TransformerMixin, BaseEstimator):
         return tags
 
 
-def _of_arrays_alone(method):
-    """A method as scikit-learn has wrapped it for ``set_output``, by which `Clips` would become a data frame."""
-
-    @wraps(method)
-    def either(self, X, *args, **kwargs):
-        return (method.__wrapped__ if isinstance(X, Clips) else method)(self, X, *args, **kwargs)
-
-    return either
-
-
-ClipTransformer.transform = _of_arrays_alone(ClipTransformer.transform)
-ClipTransformer.fit_transform = _of_arrays_alone(ClipTransformer.fit_transform)
+for name in ("transform", "fit_transform"):
+    setattr(ClipTransformer, name, _of_arrays_alone(getattr(ClipTransformer, name)))
 
 
 class SpectrogramTransformer(ClipTransformer):

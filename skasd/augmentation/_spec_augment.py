@@ -43,7 +43,7 @@ class SpecAugment(NumpyAugmentation):
         Probability that a clip is masked, in [0, 1].
 
     fill : "mean" or float, default="mean"
-        Value of what is masked: the mean of the clip, or a level in dB.
+        Value of what is masked: the mean of each band over the batch, or a level in dB.
 
     See Also
     --------
@@ -117,7 +117,7 @@ class SpecAugment(NumpyAugmentation):
         between = (1,) * (x.ndim - 3)
         bands, frames = (params[name].to(x.device) for name in ("bands", "frames"))
         masked = bands.view(len(x), *between, -1, 1) | frames.view(len(x), *between, 1, -1)
-        fill = x.flatten(1).mean(dim=1).view(-1, *between, 1, 1) if self.fill == "mean" else x.new_tensor(self.fill)
+        fill = x.mean(dim=(0, -1), keepdim=True) if self.fill == "mean" else x.new_tensor(self.fill)
         return batch._replace(x=torch.where(masked, fill, x))
 
 

@@ -1,6 +1,7 @@
 """Embeddings from a network that learns to tell sections or attributes apart."""
 
 import os
+import warnings
 from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
@@ -28,6 +29,7 @@ from skasd.training import (
     SplitNetwork,
     TrainingMixin,
     autocast,
+    keeping_memory,
     read_rows,
     seeded,
     settle_batch_norms,
@@ -58,9 +60,11 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
         Class (or other callable) that makes the loss with its head, called as ``loss(embedding_size, n_classes)``; see
         `skasd.losses`. Its further arguments are parameters too, such as ``loss__margin=0.7``.
 
-    targets : tuple of str, default=("section",)
-        Fields whose values are the classes. With several, each has its own head and the losses are added. With a plain
-        array the classes are those of `y` instead.
+    targets : tuple of str or of tuples of str, default=("section",)
+        Fields whose values are the classes. With several, each has its own head and the losses are added; one with a
+        single value is left out then, with a warning. Fields inside a tuple are one target, whose classes are the
+        combinations of their values: ``(("section", "domain"),)``. With a plain array the classes are those of `y`
+        instead.
 
     augmentations : sequence of Augmentation, default=()
         Applied to training batches in this order, on the device; see `skasd.augmentation`. The front end of a network,
@@ -70,8 +74,9 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
         Number of frames the network sees at once. Training takes a random crop of each clip, `transform` all windows.
         None takes whole clips.
 
-    hop_frames : int, default=1
-        Number of frames between the windows of `transform`.
+    hop_frames : int or tuple of two int, default=1
+        Number of frames between the windows of `transform`. Of two numbers the first holds for `fit_transform`, so that
+        what follows learns from fewer windows than it scores.
 
     output : {'embedding', 'stages', 'logits'}, default='embedding'
         What `transform` makes: the embedding; the pooled outputs of all stages of the network side by side
@@ -107,9 +112,6 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
 
     {device}
 
-    keep : sequence of str, default=()
-        Consumed fields that `transform` hands on all the same.
-
     {kwargs}
 
     Attributes
@@ -130,8 +132,11 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
 
     {history_}
 
+    targets_ : list of str or tuple of str
+        The targets that were learned.
+
     classes_ : list of ndarray
-        The classes of each target.
+        The classes of each target of `targets_`; of combined fields one combination per row.
 
     stage_sizes_ : list of int
         Number of columns of each stage where ``output='stages'``, else of the output as a whole.
@@ -195,13 +200,12 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
         "targets": [tuple, list],
         "augmentations": [tuple, list],
         "window_frames": [Interval(Integral, 1, None, closed="left"), None],
-        "hop_frames": [Interval(Integral, 1, None, closed="left")],
+        "hop_frames": [Interval(Integral, 1, None, closed="left"), tuple],
         "output": [StrOptions({"embedding", "stages", "logits"})],
         "pretrain": [HasMethods(["fit", "transform"]), None],
         **TrainingMixin._training_constraints,
         "mixed_precision": ["boolean"],
         "loader": [HasMethods(["fit", "transform"]), None],
-        "keep": [tuple, list],
     }
 
     def __init__(
@@ -226,7 +230,6 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
         device="auto",
         verbose=0,
         random_state=None,
-        keep=(),
         **kwargs,
     ):
         self.network = network
@@ -248,7 +251,6 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
         self.device = device
         self.verbose = verbose
         self.random_state = random_state
-        self.keep = keep
         self._net_params = self._check_names(kwargs)
 
     def fit(self, X, y=None):
@@ -279,9 +281,10 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
             return super().fit(X, y)
 
     def _fit(self, values, X, y):
+        self._hops()
         self.loader_ = self._fit_loader(values)
         normal = training_rows(X, y) if isinstance(X, Clips) else class_rows(X, y)
-        self.classes_, labels = self._encode_targets(X, y, normal)
+        labels = self._encode_targets(X, y, normal)
         start = None if self.pretrain is None else self._first_stage().fit(X, y).network_
         checkpoint, seed = self._begin_training()
         with seeded(seed, self._device()):
@@ -292,17 +295,49 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
             rows = np.flatnonzero(normal & ~aside), np.flatnonzero(aside)
             self._train(values, rows, labels, domain, seed, checkpoint)
 
+    def fit_transform(self, X, y=None):
+        """Train the network, and embed the same clips with it.
+
+        Parameters
+        ----------
+        X : Clips with the field `log_mel`, `waveform` or `path`, or array-like
+            Clips as `fit` takes them.
+
+        y : array-like of shape (n_clips,), default=None
+            As in `fit`.
+
+        Returns
+        -------
+        X_new : Clips or ndarray
+            As of `transform`, with the first of two `hop_frames`.
+        """
+        self.fit(X, y)
+        made = self._outputs(self._read(X, reset=False), X, self._hops()[0])
+        return self._hand_on(X, made) if isinstance(X, Clips) else made
+
+    def _hops(self):
+        """Frames between windows for `fit_transform` and for `transform`."""
+        hops = self.hop_frames if isinstance(self.hop_frames, tuple) else (self.hop_frames,) * 2
+        if len(hops) != 2 or not all(isinstance(hop, Integral) and hop >= 1 for hop in hops):
+            raise InvalidParameterError(f"hop_frames must be a number of frames, or two of them, at least 1; got "
+                                        f"{self.hop_frames!r}.")  # fmt: skip
+        return hops
+
     def _transform(self, values, X):
+        return self._outputs(values, X, self._hops()[1])
+
+    def _outputs(self, values, X, hop_frames):
+        """What `transform` makes, of windows so many frames apart."""
         device, rate = self._device(), self._sample_rate(X, values)
         if None not in (rate, self.sample_rate_) and rate != self.sample_rate_:
             raise ValueError(f"The network was fitted on waveforms of {self.sample_rate_} Hz; these have {rate} Hz. "
                              f"Make waveforms of {self.sample_rate_} Hz, as AudioLoader does of files.")  # fmt: skip
         split, loss = SplitNetwork(self._ready("network_")), self._ready("loss_")
         parts = []
-        with torch.inference_mode(), autocast(device, self.mixed_precision):
+        with torch.inference_mode(), autocast(device, self.mixed_precision), keeping_memory():
             for rows in gen_batches(len(values), self.batch_size):
                 x = read_rows(values, np.arange(len(values))[rows], self.loader_).to(device)
-                parts.append(self._embed(split, loss, split.front(x)).float().cpu().numpy())
+                parts.append(self._embed(split, loss, split.front(x), hop_frames).float().cpu().numpy())
         made = np.concatenate(parts)
         check_finite(made, f"The network, which may have diverged in training, makes a {self._makes} with", X)
         return made
@@ -322,11 +357,11 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
     def _makes(self):
         return "logits" if self.output == "logits" else "embedding"
 
-    def _embed(self, split, loss, x):
+    def _embed(self, split, loss, x, hop_frames):
         """Output for each clip (n, d), or for each of its windows (n, n_windows, d)."""
         if self.window_frames is None:
             return self._output(split, loss, x)
-        windows = x.unfold(-1, self.window_frames, self.hop_frames).movedim(-2, 1)
+        windows = x.unfold(-1, self.window_frames, hop_frames).movedim(-2, 1)
         n_windows = windows.shape[1]
         parts = [
             self._output(split, loss, window)
@@ -346,14 +381,14 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
 
     def _target_of_logits(self):
         """Which target the logits are of: the sections, as detectors need them, or else the first."""
-        return list(self.targets).index("section") if "section" in self.targets else 0
+        return self.targets_.index("section") if "section" in self.targets_ else 0
 
     def _names_of_logits(self, n_columns):
         """Of what the columns are: texts, and pairs for the classes that augmentation adds, which are no section."""
         target = self._target_of_logits()
-        names = self.classes_[target].tolist()
+        names = [tuple(one) if isinstance(one, list) else one for one in self.classes_[target].tolist()]
         names += [("augmented", number) for number in range(n_columns - len(names))]
-        return {"classes": tuple(names), "target": self.targets[target]}
+        return {"classes": tuple(names), "target": self.targets_[target]}
 
     def _numbers_of_classes(self):
         """Of each target, with those that augmentation adds."""
@@ -388,26 +423,31 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
         return values
 
     def _encode_targets(self, X, y, normal):
-        """Classes of each target, and their numbers (n_clips,) or (n_clips, n_targets): any for others."""
+        """Learn the classes of each target; their numbers (n_clips,) or (n_clips, n_targets): any for others."""
         columns = self._target_columns(X, y)
-        classes = [_classes_of(name, column[normal]) for name, column in columns.items()]
-        numbers = [
-            np.minimum(np.searchsorted(found, column), len(found) - 1).astype(np.int64)
-            for column, found in zip(columns.values(), classes, strict=True)
-        ]
-        return classes, numbers[0] if len(numbers) == 1 else np.stack(numbers, axis=1)
+        classes = {name: _classes_of(name, column[normal]) for name, column in columns.items()}
+        self.targets_ = _that_differ(classes)
+        self.classes_ = [classes[name] for name in self.targets_]
+        numbers = [_numbers_in(classes[name], columns[name]) for name in self.targets_]
+        return numbers[0] if len(numbers) == 1 else np.stack(numbers, axis=1)
 
     def _target_columns(self, X, y):
-        """The values of each target, by its name."""
+        """The values of each target, by its name: (n_clips,), or (n_clips, n_fields) of combined fields."""
         if not self.targets:
             raise InvalidParameterError("targets is empty; name at least one field, such as targets=('section',).")
         if isinstance(X, Clips):
-            return {name: read_field(X, name, owner=type(self).__name__)[1] for name in self.targets}
+            return {name: self._target_column(X, name) for name in self.targets}
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None: with a plain "
                              "array the classes are those of y. Give y, or Clips with the fields that `targets` "
                              "names.")  # fmt: skip
         return {"y": np.asarray(y).ravel()}
+
+    def _target_column(self, X, name):
+        if isinstance(name, str):
+            return read_field(X, name, owner=type(self).__name__)[1]
+        columns = [read_field(X, one, owner=type(self).__name__)[1] for one in name]
+        return np.stack([column.astype(str) for column in columns], axis=1)
 
     def _sample_rate(self, X, values):
         """Sample rate in Hz of the waveforms that the network gets, None where nobody knows."""
@@ -558,19 +598,37 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
 
 
 def _classes_of(name, values):
-    """The classes of a target, sorted; an error where values are no classes, or there is but one."""
-    if values.ndim != 1:
+    """The classes of a target, sorted; an error where values are no classes."""
+    if values.ndim != (1 if isinstance(name, str) else 2):
         raise ValueError(f"The target {name!r} must have one value per clip; it has shape {values.shape}.")
     if values.dtype.kind == "f" and np.isnan(values).any():
         raise ValueError(f"The target {name!r} has no value (NaN) in {np.isnan(values).sum()} of the clips that train. "
                          "Give each a class, or leave these clips out.")  # fmt: skip
     try:
-        found = np.unique(values)
+        return np.unique(values, axis=0)
     except TypeError as error:
         raise ValueError(f"The values of the target {name!r} cannot be sorted into classes: {error}. Give texts or "
                          "whole numbers.") from error  # fmt: skip
-    if len(found) < 2:
+
+
+def _that_differ(classes):
+    """The targets that have more than one class."""
+    several = [name for name, found in classes.items() if len(found) > 1]
+    if not several:
+        name, found = next(iter(classes.items()))
         raise ValueError(f"The target {name!r} has 1 class among the normal clips, {found.tolist()[0]!r}: there is "
                          "nothing to tell apart. Give clips of other sections, another field in `targets`, or use "
                          "StatisticsEmbedder, which needs no classes.")  # fmt: skip
-    return found
+    alone = [repr(name) for name in classes if name not in several]
+    if alone:
+        warnings.warn(f"The target {' and '.join(alone)} has 1 class among the normal clips and is left out; the "
+                      f"network learns to tell apart {', '.join(map(repr, several))}.", stacklevel=6)  # fmt: skip
+    return several
+
+
+def _numbers_in(classes, values):
+    """For each value the number of its class, and any for a value that is none."""
+    known, place = np.unique(np.concatenate([classes, values]), axis=0, return_inverse=True)
+    number = np.zeros(len(known), dtype=np.int64)
+    number[place.ravel()[: len(classes)]] = np.arange(len(classes))
+    return number[place.ravel()[len(classes) :]]

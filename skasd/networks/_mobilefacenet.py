@@ -8,6 +8,7 @@ from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.parameter import UninitializedParameter, is_lazy
 
 from skasd.networks._staged import StagedNetwork
+from skasd.networks._standardizer import BandStandardizer
 from skasd.networks.inputs import as_images
 
 __all__ = ["MobileFaceNet"]
@@ -70,6 +71,7 @@ class MobileFaceNet(StagedNetwork):
         super().__init__()
         rows = _rows(layout)
         self.in_channels = in_channels
+        self.standardizer = BandStandardizer()
         self.stride = 2 * math.prod(row[3] for row in rows)
         stages = [_conv(in_channels, _STEM, 3, stride=2), _conv(_STEM, _STEM, 3, groups=_STEM)]
         width = _STEM
@@ -83,7 +85,7 @@ class MobileFaceNet(StagedNetwork):
         self.head = nn.Sequential(nn.BatchNorm2d(_LAST), *_linear_conv(_LAST, embedding_size), nn.Flatten())
 
     def _maps(self, x):
-        x = self._images(x)
+        x = self.standardizer(self._images(x))
         for stage in self.stages:
             x = stage(x)
             yield x

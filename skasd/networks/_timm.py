@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from skasd.networks._staged import StagedNetwork
+from skasd.networks._standardizer import BandStandardizer
 from skasd.networks.inputs import as_images
 
 __all__ = ["PARAMETERS_DOC", "RAISES_DOC", "TimmNetwork"]
@@ -48,6 +49,7 @@ class TimmNetwork(StagedNetwork):
     def __init__(self, name, in_channels, weights):
         super().__init__()
         self.in_channels = in_channels
+        self.standardizer = BandStandardizer()
         self.model = _create(name, in_channels, pretrained=weights == "imagenet")
         if weights not in (None, "imagenet"):
             _load(self.model, weights, name)
@@ -67,7 +69,7 @@ class TimmNetwork(StagedNetwork):
 
     def _images(self, x):
         x = as_images(x, channels=(1, self.in_channels), smallest=32, owner=type(self).__name__)
-        return x.expand(-1, self.in_channels, -1, -1)
+        return self.standardizer(x).expand(-1, self.in_channels, -1, -1)
 
 
 def _create(name, in_channels, pretrained):

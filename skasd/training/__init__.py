@@ -4,6 +4,7 @@ A room inside the package: users meet it as the parameters and attributes of the
 """
 
 from skasd.training._data import RowDataset, read_rows
+from skasd.training._memory import keeping_memory
 from skasd.training._mixin import TrainingMixin
 from skasd.training._module import SplitNetwork, settle_batch_norms
 from skasd.training._net import EmbeddingNet, TrainingNet, autocast
@@ -19,6 +20,7 @@ __all__ = [
     "TrainingMixin",
     "TrainingNet",
     "autocast",
+    "keeping_memory",
     "read_rows",
     "seeded",
     "set_aside",

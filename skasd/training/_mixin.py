@@ -1,6 +1,7 @@
 """What every estimator with a network shares: parameters, one fit by skorch, and how it is saved and loaded."""
 
 import copy
+import math
 import os
 import re
 from contextlib import contextmanager
@@ -8,7 +9,6 @@ from numbers import Integral, Real
 
 import numpy as np
 import torch
-from skorch.callbacks import LRScheduler
 from skorch.helper import predefined_split
 
 from skasd._sklearn import Interval, StrOptions
@@ -16,9 +16,11 @@ from skasd._versions import VersionsMixin
 from skasd.training._callbacks import LossOfBestEpoch, TrainingProgress, copies_of_callbacks
 from skasd.training._checkpoint import TrainingCheckpoint
 from skasd.training._data import whole_batches
+from skasd.training._memory import keeping_memory
 from skasd.training._parameters import NetParametersMixin
 from skasd.training._randomness import draw_seed
 from skasd.training._ready import forget_ready, ready
+from skasd.training._schedules import SCHEDULES, schedule_callback
 from skasd.training._split import set_aside
 
 __all__ = ["TrainingMixin"]
@@ -39,7 +41,8 @@ class TrainingMixin(VersionsMixin, NetParametersMixin):
         "lr": [Interval(Real, 0, None, closed="neither")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "optimizer": [callable],
-        "lr_schedule": [StrOptions({"constant", "cosine"})],
+        "lr_schedule": [StrOptions(SCHEDULES)],
+        "min_steps": [Interval(Integral, 1, None, closed="left")],
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
         "callbacks": [list, None],
         "checkpoint": [str, os.PathLike, None],
@@ -76,7 +79,8 @@ class TrainingMixin(VersionsMixin, NetParametersMixin):
         arguments |= self._net_arguments(train, valid, generator, progress)
         self.net_ = net_class(module, criterion, checkpoint=checkpoint, **arguments)
         try:
-            self.net_.fit(train, None)
+            with keeping_memory():
+                self.net_.fit(train, None)
         except ValueError as error:
             if _NORM_OF_ONE not in str(error):
                 raise
@@ -102,10 +106,14 @@ class TrainingMixin(VersionsMixin, NetParametersMixin):
         shared = {"collate_fn": whole_batches, "pin_memory": self._device() != "cpu"}
         has_validation = len(valid) > 0 or "train_split" in given
         callbacks = copies_of_callbacks(given.get("callbacks"), has_validation=has_validation)
+        drop_last = given.get("iterator_train__drop_last", len(train) % batch_size == 1 < len(train))
+        n_batches = max(1, len(train) // batch_size if drop_last else math.ceil(len(train) / batch_size))
+        max_epochs = max(self.max_epochs, math.ceil(given.pop("min_steps", 0) / n_batches))
+        schedule = schedule_callback(self.lr_schedule, self.lr, max_epochs, n_batches)
         return {
             "optimizer": self._optimizer,
             "lr": self.lr,
-            "max_epochs": self.max_epochs,
+            "max_epochs": max_epochs,
             "batch_size": self.batch_size,
             "train_split": predefined_split(valid) if len(valid) else None,
             "callbacks__print_log": None,
@@ -113,18 +121,16 @@ class TrainingMixin(VersionsMixin, NetParametersMixin):
             "verbose": 0,
             "iterator_train__shuffle": "iterator_train__sampler" not in given,
             "iterator_train__generator": generator,
-            "iterator_train__drop_last": len(train) % batch_size == 1 < len(train),  # batch norm needs two rows
+            "iterator_train__drop_last": drop_last,  # batch norm needs two rows
             **{f"iterator_{name}__{key}": value for name in ("train", "valid") for key, value in shared.items()},
             **given,
-            "callbacks": [("training_progress", progress), *callbacks, *self._own_callbacks()],
+            "callbacks": [
+                ("training_progress", progress),
+                *callbacks,
+                ("loss_of_best_epoch", LossOfBestEpoch()),
+                *schedule,
+            ],
         }
-
-    def _own_callbacks(self):
-        """What comes after the callbacks of the user."""
-        if self.lr_schedule == "constant":
-            return [("loss_of_best_epoch", LossOfBestEpoch())]
-        schedule = LRScheduler(torch.optim.lr_scheduler.CosineAnnealingLR, T_max=self.max_epochs)
-        return [("loss_of_best_epoch", LossOfBestEpoch()), ("lr_schedule", schedule)]
 
     def _dry(self, module, x):
         """The output for one batch, which gives lazy modules their sizes.

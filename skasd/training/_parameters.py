@@ -11,7 +11,9 @@ from skasd._sklearn import InvalidParameterError
 
 __all__ = ["NetParametersMixin"]
 
-_OF_THE_NET = {*inspect.signature(NeuralNet).parameters} - {"module", "criterion", "warm_start", "kwargs"}
+_OF_THE_NET = {*inspect.signature(NeuralNet).parameters} - {"module", "criterion", "warm_start", "kwargs"} | {
+    "min_steps"
+}
 
 
 class NetParametersMixin(BaseEstimator):
