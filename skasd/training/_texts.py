@@ -9,9 +9,9 @@ lr : float, default=1e-3
 """,
     "lr_schedule": """
 lr_schedule : {'constant', 'cosine', 'one_cycle', 'warmup'}, default='constant'
-    How the learning rate changes: not at all; to zero along a cosine over the epochs; from a 25th up to `lr` and down to
-    nothing, with momentum the other way round (`torch.optim.lr_scheduler.OneCycleLR`); or up to `lr` in a tenth of the
-    steps and down to zero along a cosine. For others give a `skorch.callbacks.LRScheduler` among the callbacks.
+    How the learning rate changes: not at all; to zero along a cosine over the epochs; from a 25th up to `lr` and down
+    to nothing, with momentum the other way round (`torch.optim.lr_scheduler.OneCycleLR`); or up to `lr` in a tenth of
+    the steps and down to zero along a cosine. For others give a `skorch.callbacks.LRScheduler` among the callbacks.
 """,
     "checkpoint": """
 checkpoint : str or path-like, default=None
@@ -33,10 +33,10 @@ random_state : int, RandomState instance or None, default=None
     "kwargs": """
 **kwargs : dict
     What else `skorch.NeuralNet` takes, by its names: ``optimizer``, ``optimizer__weight_decay``, ``callbacks``,
-    ``iterator_train__num_workers``, ``compile``, ... And ``min_steps``: the least number of batches to train on, for
-    which there are more epochs than ``max_epochs`` where clips are few. The net is given copies of the callbacks: those that trained are
-    ``net_.callbacks_``. An `EarlyStopping` needs clips that are set aside; with ``load_best=True`` the network and its
-    loss keep the weights of the best epoch.
+    ``iterator_train__num_workers``, ``compile``, ... And ``min_steps``, the least number of batches to train on: where
+    clips are few there are more epochs than ``max_epochs``. The net is given copies of the callbacks: those that
+    trained are ``net_.callbacks_``. An `EarlyStopping` needs clips that are set aside; with ``load_best=True`` the
+    network and its loss keep the weights of the best epoch.
 """,
     "net_": """
 net_ : skorch.NeuralNet
