@@ -546,3 +546,63 @@ def test_stages_of_a_network_that_has_none_are_refused():
 def test_a_training_without_one_batch_is_refused():
     with pytest.raises(ValueError, match=r"48 clips.*drop_last"):
         make_embedder(batch_size=64, net_params={"iterator_train__drop_last": True}).fit(make_clips())
+
+
+def test_a_target_with_one_class_is_left_out_where_others_are_left():
+    clips = make_clips().with_fields(attribute=[""] * 48)
+    with pytest.warns(UserWarning, match="'attribute' has 1 class") as caught:
+        both = make_embedder(targets=("attribute", "section"), output="logits").fit(clips)
+    assert caught[0].filename == __file__
+    alone = make_embedder(output="logits").fit(clips)
+    assert both.targets_ == ["section"]
+    np.testing.assert_array_equal(output(both, clips), output(alone, clips))
+    with pytest.warns(UserWarning, match="'attribute'"):  # a field that is not there is not known
+        make_embedder(targets=("section", "attribute")).fit(clips.without("attribute"))
+
+
+def test_fields_can_be_one_target_together():
+    clips = make_clips()
+    embedder = make_embedder(targets=(("section", "attribute", "domain"),), output="logits").fit(clips)
+    (classes,) = embedder.classes_
+    pairs = {(s, a, d) for s, a, d in zip(clips["section"], clips["attribute"], clips["domain"], strict=True)}
+    assert {tuple(one) for one in classes.tolist()} == pairs
+    made = embedder.transform(clips)
+    assert made["logits"].shape == (48, len(pairs))
+    assert made.attrs["classes"] == tuple(sorted(pairs)) and made.attrs["target"] == ("section", "attribute", "domain")
+    joined = clips.with_fields(both=np.char.add(clips["section"], clips["attribute"]))
+    by_hand = output(make_embedder(targets=("both",)).fit(joined), clips)
+    np.testing.assert_array_equal(output(make_embedder(targets=(("section", "attribute"),)).fit(clips), clips), by_hand)
+
+
+def test_windows_of_fit_transform_can_be_farther_apart():
+    clips = make_clips()
+    embedder = make_embedder(window_frames=12, hop_frames=(4, 1))
+    learned, scored = embedder.fit_transform(clips)["embedding"], embedder.transform(clips)["embedding"]
+    assert learned.shape == (48, 3, 8) and scored.shape == (48, 9, 8)
+    np.testing.assert_allclose(learned, scored[:, ::4], atol=1e-6)
+    for wrong in ((4,), (0, 1), (1.5, 1)):
+        with pytest.raises(ValueError, match="hop_frames"):
+            make_embedder(window_frames=12, hop_frames=wrong).fit(clips)
+
+
+@pytest.mark.parametrize("trained", [False, True])
+def test_the_learned_spectrogram_is_heard(trained):
+    clips = make_waveforms(16)
+    embedder = make_embedder(
+        network=DualFeatureNetwork,
+        network__n_mels=32,
+        network__n_fft=256,
+        network__hop_length=128,
+        max_epochs=3 * trained or 1,
+        lr=1e-3 if trained else 1e-9,
+    ).fit(clips)
+    network, x = embedder.network_.eval(), torch.as_tensor(clips["waveform"]).float()
+    x = x / 32768 if x.abs().max() > 1 else x
+    with torch.no_grad():
+        both = network.spectrograms(x)
+        levels = network.backbone.standardizer(both).std(dim=(0, 2, 3))
+        deaf = both.clone()
+        deaf[:, 1] = both[:, 1].mean()
+        cosine = torch.cosine_similarity(network.backbone(both), network.backbone(deaf))
+    assert 0.5 < levels[0] / levels[1] < 2  # both enter at one scale
+    assert cosine.mean() < 0.95

@@ -40,6 +40,7 @@ from skasd.detectors import AutoencoderDetector, CosineCenterDetector, FlowDetec
 from skasd.embedders import ClassificationEmbedder
 from skasd.losses import AdaCosLoss, SoftmaxLoss
 from skasd.networks import LogMelLayer, MobileFaceNet, WithFrontEnd
+from skasd.training import _memory as memory
 from skasd.training import seeded, set_aside
 
 TRAINING = {"max_epochs": 3, "batch_size": 16, "device": "cpu", "random_state": 0}
@@ -428,6 +429,8 @@ CHECKPOINTED = {
         "hop_frames": 2,
     },
     "schedule": {"lr_schedule": "cosine", "callbacks": [GradientNormClipping(0.5)]},
+    "one cycle": {"lr_schedule": "one_cycle"},
+    "warm-up": {"lr_schedule": "warmup", "min_steps": 12},
     "of every batch": scheduled(lr_scheduler.OneCycleLR, max_lr=0.1, total_steps=50, step_every="batch"),
     "milestones": scheduled(lr_scheduler.MultiStepLR, milestones=[1, 3, 4], gamma=0.3),
     "plateau": {
@@ -452,6 +455,71 @@ def test_a_killed_embedder_ends_with_the_weights_of_one_that_was_not(params, whe
     resumed = embedder(checkpoint=tmp_path).set_params(**params).fit(clips)
     assert_same_training(whole, resumed)
     np.testing.assert_array_equal(output(whole, clips), output(resumed, clips))
+
+
+class Rates(Callback):
+    """The learning rate of every batch, as the optimizer has it."""
+
+    def on_train_begin(self, net, **kwargs):
+        self.rates_ = []
+
+    def on_batch_begin(self, net, training, **kwargs):
+        self.rates_ += [net.optimizer_.param_groups[0]["lr"]] * training
+
+
+def rates(**params):
+    """Learning rates of 48 clips in batches of 12."""
+    fitted = embedder().set_params(**{"batch_size": 12, "lr": 0.1, "callbacks": [Rates()]} | params).fit(make_clips())
+    return np.array(dict(fitted.net_.callbacks_)["Rates"].rates_)
+
+
+def test_schedules_by_name():
+    np.testing.assert_allclose(rates(lr_schedule="constant", max_epochs=2), 0.1)
+    np.testing.assert_allclose(rates(lr_schedule="cosine", max_epochs=2), np.repeat([0.1, 0.05], 4))
+    cycle, warm = rates(lr_schedule="one_cycle", max_epochs=10), rates(lr_schedule="warmup", max_epochs=10)
+    assert cycle[0] == pytest.approx(0.1 / 25) and cycle.max() == pytest.approx(0.1, rel=0.02) and cycle[-1] < 1e-3
+    assert 8 < cycle.argmax() < 16  # three tenths of 40
+    np.testing.assert_allclose(warm[:5], [0.025, 0.05, 0.075, 0.1, 0.1])
+    assert (np.diff(warm[4:]) < 0).all() and warm[-1] < 1e-3
+
+
+def test_few_clips_are_not_few_steps():
+    assert len(rates(max_epochs=3)) == 12
+    assert len(rates(max_epochs=3, min_steps=9)) == 12
+    assert len(rates(max_epochs=1, min_steps=18)) == 20  # whole epochs
+    cycle = rates(max_epochs=1, min_steps=18, lr_schedule="one_cycle")
+    assert len(cycle) == 20 and cycle[-1] < 0.02 * cycle.max()
+    with pytest.raises(ValueError, match="'min_steps'"):
+        rates(min_steps=0)
+
+
+class Libc:
+    """A C library that notes what it is told."""
+
+    def __init__(self):
+        self.told, self.trims = {}, 0
+
+    def mallopt(self, option, value):
+        self.told[option] = value
+
+    def malloc_trim(self, pad):
+        self.trims += 1
+
+
+def test_memory_is_kept_in_training_and_given_back_after(monkeypatch):
+    libc = Libc()
+    monkeypatch.setattr(memory, "_glibc", lambda: libc)
+    with pytest.raises(KeyError), memory.keeping_memory():
+        with memory.keeping_memory():
+            assert libc.told[-4] == 0  # no memory is mapped
+        assert libc.told[-4] == 0 and not libc.trims
+        raise KeyError
+    assert libc.told == {-1: 131072, -4: 65536} and libc.trims == 1
+
+
+def test_malloc_that_the_user_has_told_how_to_work_is_left_alone(monkeypatch):
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "2")
+    assert memory._glibc.__wrapped__() is None
 
 
 class Draws(np.random.RandomState):

@@ -14,7 +14,7 @@ from sklearn.utils import gen_batches
 from skasd._docstrings import fill
 from skasd._groups import first_copies, joined
 from skasd._problems import check_finite
-from skasd._reading import class_rows, read_field, recording_numbers, training_rows, validate_data
+from skasd._reading import class_rows, read_field, read_text, recording_numbers, training_rows, validate_data
 from skasd._sklearn import HasMethods, Interval, InvalidParameterError, StrOptions
 from skasd._transformer import ClipTransformer
 from skasd.audio import AudioLoader
@@ -444,10 +444,12 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
         return {"y": np.asarray(y).ravel()}
 
     def _target_column(self, X, name):
-        if isinstance(name, str):
-            return read_field(X, name, owner=type(self).__name__)[1]
-        columns = [read_field(X, one, owner=type(self).__name__)[1] for one in name]
-        return np.stack([column.astype(str) for column in columns], axis=1)
+        """The values of a field, or of several side by side; what may be unknown is so where there is no such field."""
+        if not isinstance(name, str):
+            return np.stack([self._target_column(X, one).astype(str) for one in name], axis=1)
+        if name in ("domain", "attribute"):
+            return read_text(X, name, len(X))
+        return read_field(X, name, owner=type(self).__name__)[1]
 
     def _sample_rate(self, X, values):
         """Sample rate in Hz of the waveforms that the network gets, None where nobody knows."""
@@ -622,7 +624,7 @@ def _that_differ(classes):
     alone = [repr(name) for name in classes if name not in several]
     if alone:
         warnings.warn(f"The target {' and '.join(alone)} has 1 class among the normal clips and is left out; the "
-                      f"network learns to tell apart {', '.join(map(repr, several))}.", stacklevel=6)  # fmt: skip
+                      f"network learns to tell apart {', '.join(map(repr, several))}.", stacklevel=7)  # fmt: skip
     return several
 
 

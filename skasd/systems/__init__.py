@@ -21,7 +21,8 @@ References
 """
 
 from skasd.systems._baselines import autoencoder_baseline, mobilenet_v2_baseline
-from skasd.systems._liu import masked_autoregressive_flow, mobilefacenet_arcface
+from skasd.systems._discriminative import multi_resolution, spectrogram_resnet
+from skasd.systems._liu import liu_ensemble, masked_autoregressive_flow, mobilefacenet_arcface
 from skasd.systems._narita import cnn_global, cnn_local, cnn_oe, narita_ensemble
 from skasd.systems._rank_pooling import rank_pooled_gmm
 from skasd.systems._statistics import statistics_ensemble
@@ -31,10 +32,13 @@ __all__ = [
     "cnn_global",
     "cnn_local",
     "cnn_oe",
+    "liu_ensemble",
     "masked_autoregressive_flow",
     "mobilefacenet_arcface",
     "mobilenet_v2_baseline",
+    "multi_resolution",
     "narita_ensemble",
     "rank_pooled_gmm",
+    "spectrogram_resnet",
     "statistics_ensemble",
 ]
