@@ -249,7 +249,7 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
         self.verbose = verbose
         self.random_state = random_state
         self.keep = keep
-        self._net_params = self._check_names(kwargs)
+        self._net_params = kwargs
 
     def fit(self, X, y=None):
         """Train the network on the normal clips.
