@@ -6,7 +6,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-__all__ = ["first_copies", "first_in_domain", "joined"]
+__all__ = ["deal_out", "first_copies", "first_in_domain", "joined"]
 
 
 def first_copies(values):
@@ -31,3 +31,14 @@ def joined(recording, copy):
     recording = np.unique(recording, return_inverse=True)[1]
     links = coo_array((np.ones(n_clips), (recording, n_clips + copy)), shape=(2 * n_clips, 2 * n_clips))
     return connected_components(links, directed=False)[1][recording]
+
+
+def deal_out(group, n_parts, *strata):
+    """Number of the part of each clip: groups are dealt out in turn, stratum by stratum, so that all get their share.
+
+    The last of the strata, such as domain and section, counts first. There are no more parts than groups.
+    """
+    _, first, number = np.unique(group, return_index=True, return_inverse=True)
+    part = np.empty(len(first), dtype=int)
+    part[np.lexsort([stratum[first] for stratum in strata])] = np.arange(len(first)) % n_parts
+    return part[number]

@@ -39,12 +39,12 @@ def first_ten(lines, separator="\n"):
     return separator.join([*map(str, lines[:_N_SHOWN]), *more])
 
 
-def check_finite(array, what, X):
+def check_finite(array, what, X, advice=""):
     """Refuse numbers that are not finite, by the names of their clips."""
     bad = np.flatnonzero([not np.isfinite(row).all() for row in array])
     if len(bad):
-        names = ", ".join(names_of(X, bad[:5])) + (f" and {len(bad) - 5} more" if len(bad) > 5 else "")
-        raise ValueError(f"{what} NaN or infinity for {len(bad)} of {len(array)} clips: {names}.")
+        names = first_ten(names_of(X, bad), ", ")
+        raise ValueError(f"{what} NaN or infinity for {len(bad)} of {len(array)} clips: {names}.{advice}")
 
 
 def raise_problems(results, n_clips):

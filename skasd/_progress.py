@@ -3,94 +3,45 @@
 import multiprocessing
 import sys
 import threading
-import time
 import warnings
 
-from tqdm import TqdmWarning
+from tqdm import TqdmWarning, std
 
-__all__ = ["Progress", "make_bar"]
+__all__ = ["progress_bar"]
 
-_PAUSE = 30.0  # seconds that lie between two lines at least
 _LINE = "{desc}: {n_fmt}/{total_fmt}{unit}{postfix}, {elapsed} gone, {remaining} left"
 
 
-class Progress:
-    """A bar on a terminal or in a notebook; in a log file a line a tenth of the work, but none within 30 seconds.
+def progress_bar(total, *, desc, verbose=True, **options):
+    """A bar of tqdm on the error stream; a line for each tenth, 30 seconds apart at least, where a bar cannot be.
 
-    The last line comes with `close`, wherever the work has ended. Parallel work has lines on a terminal too, with the
-    name of the process or thread in each.
-
-    Parameters
-    ----------
-    total : int
-        Number of steps.
-
-    desc : str
-        What is going on.
-
-    unit : str
-        What the steps are, with a blank before it if there is to be one.
-
-    initial : int, default=0
-        Number of steps that were done before.
-
-    verbose : bool, default=True
-        Whether to show anything.
-
-    **options : dict
-        For `tqdm.tqdm`, such as ``unit_scale``.
+    Parallel work has lines on a terminal too, with the name of the process or thread in each. The options are those of
+    `tqdm.tqdm`, such as ``unit``, ``initial``, ``miniters`` and ``mininterval``.
     """
-
-    def __init__(self, total, *, desc, unit, initial=0, verbose=True, **options):
-        self._bar = make_bar(total=total, desc=desc, unit=unit, initial=initial, verbose=verbose, **options)
-        self._has_lines = verbose and self._bar.disable
-        self._format = {
-            "total": total,
-            "prefix": f"{desc} ({_worker()})" if _worker() else desc,
-            "unit": unit,
-            "initial": initial,
-            "bar_format": _LINE,
-            **options,
-        }
-        self._done = self._said = initial
-        self._start = self._said_at = time.monotonic()
-        self._note = ""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
-
-    def update(self, n=1, note=""):
-        """Go on by ``n`` steps; the note stands at the end of bar or line."""
-        self._bar.set_postfix_str(note, refresh=False)
-        self._bar.update(n)
-        self._done, self._note = self._done + n, note
-        tenths = (10 * steps // self._format["total"] for steps in (self._said, self._done))
-        if self._has_lines and len(set(tenths)) == 2 and time.monotonic() - self._said_at >= _PAUSE:
-            self._say()
-
-    def close(self):
-        """Leave the bar as it is, or say how far things are, if that has not been said."""
-        self._bar.close()
-        if self._has_lines and self._done > self._said:
-            self._say()
-
-    def _say(self):
-        self._said, self._said_at = self._done, time.monotonic()
-        elapsed = self._said_at - self._start
-        line = self._bar.format_meter(self._done, elapsed=elapsed, postfix=self._note, **self._format)
-        print(f"{line}\n", end="", file=sys.stderr, flush=True)  # in one piece, for others may write at the same time
-
-
-def make_bar(*, verbose=True, **arguments):
-    """A bar of tqdm on the error stream; disabled without `verbose`, where nobody watches, and in parallel work."""
+    worker = _worker()
+    if verbose and (worker or not (sys.stderr.isatty() or _in_notebook())):
+        desc = f"{desc} ({worker})" if worker else desc
+        few = {"mininterval": 30.0, "miniters": max(1, total // 10), "smoothing": 0, "bar_format": _LINE}
+        return _Lines(total=total, desc=desc, delay=1e-9, **few | options)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TqdmWarning)  # without ipywidgets a notebook has a bar of text
         from tqdm.auto import tqdm
-    is_shown = verbose and not _worker() and (sys.stderr.isatty() or _in_notebook())
-    return tqdm(disable=not is_shown, **arguments)
+    return tqdm(total=total, desc=desc, disable=not verbose, **options)
+
+
+class _Lines(std.tqdm):
+    """Whole lines, the last of them wherever the work has ended."""
+
+    monitor_interval = 0  # no thread that would show what nothing new has happened to
+
+    def display(self, *_, **__):
+        print(f"{self}\n", end="", file=self.fp, flush=True)  # in one piece, for others may write at the same time
+
+    def close(self):
+        if not self.disable and self.n > self.last_print_n:
+            self.display()
+        self.disable = True
+        self._decr_instances(self)
 
 
 def _worker():

@@ -43,8 +43,13 @@ class ClipTransformer(VersionsMixin, TransformerMixin, BaseEstimator):
         """What is to be said of all clips, see `Clips.with_attrs`."""
         return {}
 
+    def _makes_table(self):
+        """Whether a plain array becomes one of two dimensions, whose columns have names."""
+        return False
+
     def _n_columns(self):
-        """Number of columns of what a plain array becomes; None where it has more dimensions than two."""
+        """How many columns, once fitted."""
+        raise NotImplementedError
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None):
@@ -84,7 +89,7 @@ class ClipTransformer(VersionsMixin, TransformerMixin, BaseEstimator):
         made = self._transform(self._read(X, reset=False), X)
         return self._hand_on(X, made) if isinstance(X, Clips) else made
 
-    @available_if(lambda self: self._n_columns() is not None)
+    @available_if(lambda self: self._makes_table())
     def get_feature_names_out(self, input_features=None):
         """Names of the columns that `transform` makes.
 
@@ -121,17 +126,18 @@ class ClipTransformer(VersionsMixin, TransformerMixin, BaseEstimator):
         return tags
 
 
-def _of_arrays_alone(transform):
-    """`transform` as scikit-learn has wrapped it for ``set_output``, by which `Clips` would become a data frame."""
+def _of_arrays_alone(method):
+    """A method as scikit-learn has wrapped it for ``set_output``, by which `Clips` would become a data frame."""
 
-    @wraps(transform)
-    def transform_either(self, X):
-        return (transform.__wrapped__ if isinstance(X, Clips) else transform)(self, X)
+    @wraps(method)
+    def either(self, X, *args, **kwargs):
+        return (method.__wrapped__ if isinstance(X, Clips) else method)(self, X, *args, **kwargs)
 
-    return transform_either
+    return either
 
 
 ClipTransformer.transform = _of_arrays_alone(ClipTransformer.transform)
+ClipTransformer.fit_transform = _of_arrays_alone(ClipTransformer.fit_transform)
 
 
 class SpectrogramTransformer(ClipTransformer):

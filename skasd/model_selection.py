@@ -11,14 +11,33 @@ import numpy as np
 from sklearn.model_selection import BaseCrossValidator, StratifiedGroupKFold, StratifiedKFold
 from sklearn.utils import check_consistent_length
 
-from skasd._reading import read_verdicts, recording_numbers, section_fields
+from skasd._docstrings import documented
+from skasd._reading import read_verdicts, section_fields
 from skasd.clips import Clips
-from skasd.metrics._scores import kinds_of
+from skasd.metrics import group_numbers, kinds_of
 
 __all__ = ["DevelopmentSplit", "NormalOnlyKFold"]
 
 
-class DevelopmentSplit(BaseCrossValidator):
+class _Splitter(BaseCrossValidator):
+    n_splits = 1
+
+    @documented
+    def get_n_splits(self, X=None, y=None, groups=None):
+        """Number of splits.
+
+        Parameters
+        ----------
+        {unused}
+
+        Returns
+        -------
+        n_splits : int
+        """
+        return self.n_splits
+
+
+class DevelopmentSplit(_Splitter):
     """The one split of a DCASE development set: its training clips train, its test clips validate.
 
     See Also
@@ -75,29 +94,8 @@ class DevelopmentSplit(BaseCrossValidator):
                              f"{test.size} of {len(X)} clips. Join the two parts: clips = train + test.")  # fmt: skip
         yield train, test
 
-    def get_n_splits(self, X=None, y=None, groups=None):
-        """Number of splits.
 
-        Parameters
-        ----------
-        X : object, default=None
-            Not used, here for scikit-learn's sake.
-
-        y : object, default=None
-            Not used, here for scikit-learn's sake.
-
-        groups : object, default=None
-            Not used, here for scikit-learn's sake.
-
-        Returns
-        -------
-        n_splits : int
-            Always 1.
-        """
-        return 1
-
-
-class NormalOnlyKFold(BaseCrossValidator):
+class NormalOnlyKFold(_Splitter):
     """K folds in which normal clips train, and normal and anomalous clips validate.
 
     All clips are dealt out to the folds by group, so that each fold has its share of the normal and of the anomalous
@@ -171,7 +169,9 @@ class NormalOnlyKFold(BaseCrossValidator):
             normal and anomalous clips of every section.
         """
         normal = read_verdicts(X, y) == 1
-        groups = _group_numbers(X, groups, len(normal))
+        if groups is not None:
+            check_consistent_length(normal, groups)
+        groups = group_numbers(X, groups, len(normal))
         kinds, names = self._kinds(X, normal, groups)
         if len(np.unique(groups)) == len(groups):
             splitter, groups = StratifiedKFold, None
@@ -187,27 +187,6 @@ class NormalOnlyKFold(BaseCrossValidator):
                     "smaller groups."
                 )
             yield train[normal[train]], test
-
-    def get_n_splits(self, X=None, y=None, groups=None):
-        """Number of splits.
-
-        Parameters
-        ----------
-        X : object, default=None
-            Not used, here for scikit-learn's sake.
-
-        y : object, default=None
-            Not used, here for scikit-learn's sake.
-
-        groups : object, default=None
-            Not used, here for scikit-learn's sake.
-
-        Returns
-        -------
-        n_splits : int
-            ``n_splits``.
-        """
-        return self.n_splits
 
     def _kinds(self, X, normal, groups):
         """The kind of each clip and the names of the kinds, after a check that every fold can have clips of each."""
@@ -229,14 +208,3 @@ class NormalOnlyKFold(BaseCrossValidator):
                                  f"group or recording count once; there are {n_groups} of '{name}'. Use fewer splits, "
                                  "or leave a field out.")  # fmt: skip
         return kinds, names
-
-
-def _group_numbers(X, groups, n_clips):
-    """Number of the group of each clip, or of its recording where no groups are given."""
-    if groups is None:
-        return recording_numbers(X, n_clips)
-    check_consistent_length(np.empty(n_clips), groups)
-    try:
-        return recording_numbers(Clips(recording=groups), n_clips)
-    except ValueError as error:
-        raise ValueError(f"groups must name recordings: {error}") from error

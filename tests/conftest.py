@@ -18,6 +18,16 @@ def no_figures_are_left():
         sys.modules["matplotlib.pyplot"].close("all")
 
 
+@pytest.fixture
+def seeded():
+    """Random numbers of torch from a seed of their own: ``pytestmark = pytest.mark.usefixtures("seeded")``."""
+    import torch
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared():
     """The folder of real recordings and score files, which may be beside the checkout."""

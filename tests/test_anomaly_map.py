@@ -2,7 +2,6 @@
 
 from functools import partial
 
-import matplotlib
 import numpy as np
 import pytest
 import soundfile
@@ -31,15 +30,6 @@ NETWORK = {"network__n_hidden": (16,), "network__n_bottleneck": 4}
 log_mel = partial(LogMelSpectrogram, n_mels=32, n_fft=512, hop_length=256)
 autoencoder = partial(AutoencoderDetector, **NETWORK, **TRAINING)
 flow = partial(FlowDetector, transforms=1, hidden_features=(16,), **TRAINING)
-
-
-@pytest.fixture(autouse=True)
-def agg():
-    backend = matplotlib.get_backend()
-    matplotlib.use("Agg")
-    yield
-    pyplot.close("all")
-    matplotlib.use(backend)
 
 
 def make_clips(n_clips=20):

@@ -35,16 +35,6 @@ def load(path, **options):
 # What is read
 
 
-@pytest.mark.parametrize(
-    "name, tolerance", [("a.wav", 2**-15), ("a.flac", 2**-15), ("a.aiff", 2**-15), ("a.ogg", 0.02)]
-)
-def test_formats(tmp_path, name, tolerance):
-    tone = 0.5 * np.sin(2 * np.pi * 440 / RATE * np.arange(RATE))
-    waveform = load(write(tmp_path / name, tone))
-    assert waveform.dtype == np.float32
-    np.testing.assert_allclose(waveform, tone, rtol=0, atol=tolerance)
-
-
 def test_int16_is_bit_exact_and_scaled_by_32768(tmp_path):
     samples = np.array([-32768, -1, 0, 1, 32767], dtype=np.int16)
     path = write(tmp_path / "a.wav", samples)
@@ -103,10 +93,6 @@ def test_resampling_lets_no_alias_pass(tmp_path):
     assert np.abs(waveform[500:-500]).max() < 1e-5  # 6 kHz is above the new Nyquist frequency of 4 kHz
 
 
-def test_sample_rate_none_keeps_that_of_the_file(tmp_path, noise):
-    assert len(load_audio(write(tmp_path / "a.wav", noise, 44100), sample_rate=None, duration=0.1)) == 4410
-
-
 # Many files
 
 
@@ -138,46 +124,33 @@ def test_path_is_read_although_there_is_a_waveform(paths):
 # Bad input
 
 
-def broken_file(tmp_path, kind, noise):
-    path = tmp_path / f"broken_{kind}"
-    if kind == "folder":
-        path.mkdir()
-    elif kind == "text.wav":
+def broken_file(path, kind, noise):
+    if kind == "text.wav":
         path.write_text("this is not audio\n" * 10)
     elif kind == "void.wav":
         path.write_bytes(b"")
-    elif kind == "raw.raw":
-        path.write_bytes(b"0" * 100)
-    elif kind == "no_samples.wav":
-        write(path, noise[:0])
-    elif kind in ("nan.wav", "infinite.wav"):
-        bad = np.nan if kind == "nan.wav" else np.inf
-        write(path, np.where(np.arange(len(noise)) < 3, bad, noise), subtype="FLOAT")
-    elif kind.startswith("cut"):
+    elif kind == "cut.wav":
         write(path, noise)
         path.write_bytes(path.read_bytes()[:5000])
+    else:
+        bad = {"no_samples.wav": 0, "nan.wav": np.nan, "infinite.wav": -np.inf}[kind]
+        write(path, np.where(np.arange(RATE) < 3, bad, noise)[: None if bad else 0], subtype="FLOAT")
     return str(path)
 
 
 BROKEN = {
-    "missing.wav": "no such file",
-    "folder": "is a folder",
     "text.wav": r"cannot be read as audio \(Format not recognised\)",
-    "raw.raw": "cannot be read as audio",
     "void.wav": r"is empty \(0 bytes\)",
     "no_samples.wav": "has no samples",
     "nan.wav": "3 of 8000 samples are NaN or infinite",
     "infinite.wav": "3 of 8000 samples are NaN or infinite",
     "cut.wav": "is cut off, its header promises 16000 bytes of audio and there are 4956",
-    "cut.aiff": "is cut off",
-    "cut.flac": "is cut off",
-    "cut.ogg": "is cut off",
 }
 
 
 @pytest.mark.parametrize("kind", BROKEN)
 def test_broken_file(tmp_path, noise, paths, kind):
-    path = broken_file(tmp_path, kind, noise)
+    path = broken_file(tmp_path / f"broken_{kind}", kind, noise)
     with pytest.raises(ValueError, match=f"^{re.escape(path)}: {BROKEN[kind]}"):
         load(path)
     for duration in (None, 1.0):
@@ -225,14 +198,6 @@ def test_files_of_other_length_are_listed(tmp_path, paths, noise):
     with pytest.raises(ValueError, match="waveforms: 7 samples where 8000 are wanted"):
         loader.transform(np.ones((2, 7)))
     assert clone(loader).set_params(duration=0.5).fit_transform([*paths, *odd]).shape == (14, 4000)
-
-
-def test_silent_files_are_a_warning(tmp_path, paths):
-    silent = write(tmp_path / "silent.wav", np.zeros(RATE))
-    with pytest.warns(UserWarning, match=r"1 of 1 files are silent.*\n.*silent.wav"):
-        assert not load(silent).any()
-    with pytest.warns(UserWarning, match=r"1 of 13 files are silent.*\n.*silent.wav"):
-        AudioLoader(sample_rate=RATE).fit_transform([*paths, silent])
 
 
 @pytest.mark.parametrize(
@@ -288,12 +253,6 @@ def test_level_of_any_waveform(noise, level, dtype):
     assert list(clips) == ["waveform", "section"]
     np.testing.assert_allclose(20 * np.log10(clips["waveform"].std(axis=1)), level, atol=0.05)
     np.testing.assert_allclose(np.square(clips["waveform"]).mean(axis=1), 10 ** (level / 10), rtol=1e-4)
-
-
-def test_loudness_is_gone(noise):
-    normalizer = LevelNormalizer()
-    loud, quiet = (normalizer.fit_transform(gain * noise[None]) for gain in (1.0, 0.01))
-    np.testing.assert_allclose(loud, quiet, rtol=1e-5)
 
 
 def test_silent_clips_have_no_level(noise):

@@ -422,6 +422,16 @@ def test_duration_that_no_memory_holds(tmp_path):
             AudioLoader(duration=duration).fit(np.ones((2, 100)))
 
 
+def test_silent_files_are_a_warning(tmp_path):
+    good, silent = str(tmp_path / "good.wav"), str(tmp_path / "silent.wav")
+    soundfile.write(good, noise(), RATE)
+    soundfile.write(silent, np.zeros(N_SAMPLES), RATE)
+    steps = [AudioLoader(sample_rate=RATE), LogMelSpectrogram(sample_rate=RATE)]
+    for call in (lambda: load(silent), *(lambda step=step: step.fit_transform([good, silent]) for step in steps)):
+        with pytest.warns(UserWarning, match=r"1 of \d files are silent.*\n.*silent.wav"):
+            call()
+
+
 # Channels
 
 

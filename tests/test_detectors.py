@@ -9,6 +9,7 @@ from sklearn.covariance import LedoitWolf
 from sklearn.metrics import pairwise_distances, roc_auc_score
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import LocalOutlierFactor
+from sklearn.preprocessing import StandardScaler
 
 from skasd.clips import Clips
 from skasd.detectors import (
@@ -198,7 +199,9 @@ def test_gamma_threshold_is_that_of_the_challenge_baselines():
 
 
 @pytest.mark.parametrize(
-    "detector", [MahalanobisDetector(), GaussianMixtureDetector(target_ratio=0.2, random_state=0)], ids=repr
+    "detector",
+    [MahalanobisDetector(covariance="sample"), GaussianMixtureDetector(target_ratio=0.2, random_state=0)],
+    ids=repr,
 )
 @pytest.mark.parametrize("n_windows", [1, 3])
 def test_new_normal_clips_rarely_alarm_though_a_gaussian_of_many_dimensions_fits_its_own_clips_best(
@@ -459,8 +462,16 @@ def test_density_of_the_likeliest_component_leaves_the_weight_out():
 
 def test_mahalanobis_is_the_root_of_sklearns_squared_distance():
     X = np.random.default_rng(0).normal(size=(50, 6)) * np.arange(1, 7)
+    Z = StandardScaler().fit_transform(X)
     detector = MahalanobisDetector().fit(X)
-    np.testing.assert_allclose(detector.score_samples(X), -np.sqrt(LedoitWolf().fit(X).mahalanobis(X)))
+    assert_units_do_not_matter(detector, X)
+    np.testing.assert_allclose(detector.score_samples(X), -np.sqrt(LedoitWolf().fit(Z).mahalanobis(Z)))
+
+
+def assert_units_do_not_matter(detector, X):
+    units = 10.0 ** np.arange(-9, 9, 18 / X.shape[1])
+    scores = clone(detector).fit(units * X + 5 * units).score_samples(units * X + 5 * units)
+    np.testing.assert_allclose(scores, detector.score_samples(X), rtol=1e-6)
 
 
 def test_mahalanobis_of_a_unit_square_by_hand():

@@ -80,15 +80,6 @@ every_display = pytest.mark.parametrize("name", DRAW)
 every_class = pytest.mark.parametrize("display", plotting.__all__)
 
 
-@pytest.fixture(autouse=True)
-def agg():
-    backend = matplotlib.get_backend()
-    matplotlib.use("Agg")
-    yield
-    pyplot.close("all")
-    matplotlib.use(backend)
-
-
 def class_of(name):
     return getattr(plotting, name.split(".")[0])
 

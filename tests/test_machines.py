@@ -116,14 +116,6 @@ def test_blades_and_teeth_sound_at_their_number_times_the_speed(machine, speed):
     )
 
 
-def test_meshing_has_sidebands_at_the_speed_of_the_shaft():
-    frequencies, power = welch(sound_of("gearbox", unit_of("gearbox", speed=15.0, order=25)), RATE, nperseg=4 * RATE)
-    level = {
-        offset: power[np.abs(frequencies - 25 * 15 - offset) < 3].sum() for offset in (-22.5, -15, -7.5, 7.5, 15, 22.5)
-    }
-    assert min(level[-15], level[15]) > 2 * max(level[-22.5], level[-7.5], level[7.5], level[22.5])
-
-
 def envelope_peak(signal, band, low, high):
     sos = butter(4, band, "bandpass", fs=RATE, output="sos")
     envelope = np.abs(hilbert(sosfiltfilt(sos, signal)))
@@ -157,21 +149,6 @@ def test_a_leak_hisses_at_high_frequencies_between_the_clicks():
         return np.median(np.abs(power[128:]) ** 2)  # above 4 kHz
 
     assert hiss("leak") > 10 * hiss("healthy")
-
-
-def test_valve_clicks_in_its_rhythm_and_a_faulty_one_misses_some():
-    unit = unit_of("valve", speed=2.5, ringing=3000.0)
-
-    def opens(fault):
-        sos = butter(4, (2500, 3500), "bandpass", fs=RATE, output="sos")
-        envelope = np.abs(hilbert(sosfiltfilt(sos, sound_of("valve", unit, fault, severity=1.0, pattern=1))))
-        blocks = envelope[: len(envelope) // 800 * 800].reshape(-1, 800).max(axis=1)  # 50 ms
-        loud = blocks > 0.6 * blocks.max()
-        return np.flatnonzero(loud[1:] & ~loud[:-1]) * 0.05
-
-    gaps = np.diff(opens("healthy"))
-    assert len(gaps) >= 14 and np.all(np.abs(gaps[:, np.newaxis] - [0.4, 0.8]).min(axis=1) < 0.06)
-    assert len(opens("stroke")) < len(opens("healthy"))
 
 
 @pytest.mark.parametrize(("machine", "fault"), FAULTS)
@@ -334,21 +311,12 @@ def test_machines_that_cannot_name_a_folder(tmp_path, machine):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch):
-    def fail(*_):
+@pytest.mark.parametrize(("owner", "name"), [(Path, "write_bytes"), (soundfile, "write")])
+def test_a_full_disk_leaves_nothing_behind(tmp_path, monkeypatch, owner, name):
+    def fail(*_, **__):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(Path, "write_bytes", fail)
+    monkeypatch.setattr(owner, name, fail)
     with pytest.raises(OSError, match=rf"No space left on device: '{tmp_path}'"):
-        write_dcase(make(), tmp_path)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_failed_write_leaves_nothing_behind(tmp_path, monkeypatch):
-    def fail(*args, **kwargs):
-        raise OSError("No space left on device")
-
-    monkeypatch.setattr(soundfile, "write", fail)
-    with pytest.raises(OSError, match="No space left"):
         write_dcase(make(), tmp_path)
     assert list(tmp_path.iterdir()) == []

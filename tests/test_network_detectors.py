@@ -490,7 +490,6 @@ def test_bands_that_never_vary_do_not_make_the_covariance_singular():
         (flow(lr=1.0, transforms=5, callbacks=[GradientNormClipping(1e9)]), "Training diverged"),
         (flow(hidden_features=(8, 0)), r"numbers of units above 0; got \(8, 0\)"),
     ],
-    ids=repr,
 )
 def test_what_cannot_train_says_why(detector, message):
     with pytest.raises(ValueError, match=message):

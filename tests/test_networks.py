@@ -26,6 +26,8 @@ from skasd.networks import (
     WithFrontEnd,
 )
 
+pytestmark = pytest.mark.usefixtures("seeded")
+
 MOBILEFACENET_STAGES = [64, 64, 128, 128, 128, 512, 128]
 EFFICIENTNET_STAGES = [32, 16, 24, 40, 80, 112, 192, 320, 1280]
 
@@ -78,13 +80,6 @@ def count(module):
 
 def batch(*shape, dtype=torch.float32):
     return torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(dtype)
-
-
-@pytest.fixture(autouse=True)
-def seeded():
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
 
 
 @pytest.fixture(params=FAMILY)

@@ -1,29 +1,23 @@
 """Log-mel and wavegram layers, and networks that begin with them."""
 
-import inspect
 from functools import partial
 
-import librosa
 import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
 from torch import nn
 
+from skasd.features import LogMelSpectrogram
 from skasd.networks import DualFeatureNetwork, EfficientNet, LogMelLayer, MobileFaceNet, WavegramLayer, WithFrontEnd
+
+pytestmark = pytest.mark.usefixtures("seeded")
 
 SMALL = {"n_fft": 256, "hop_length": 128, "n_mels": 32}
 
 
 def batch(*shape, dtype=torch.float32):
     return torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(dtype)
-
-
-@pytest.fixture(autouse=True)
-def seeded():
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
 
 
 # Log-mel
@@ -49,33 +43,13 @@ def waveforms(n_samples=12_345):
     return x
 
 
-@pytest.mark.parametrize("parameters", PARAMETERS, ids=str)
-def test_log_mel_agrees_with_librosa(parameters):
-    kwargs = {"sample_rate": 16000, "n_fft": 1024, "hop_length": 512, "power": 2.0, "ref": 1.0, "top_db": None}
-    kwargs |= {"amin": np.finfo(float).eps} | parameters
-    sr, ref, amin, top_db = (kwargs.pop(name) for name in ("sample_rate", "ref", "amin", "top_db"))
-    x = waveforms()
-    mel = librosa.feature.melspectrogram(y=x, sr=sr, **kwargs)
-    expected = 20 / kwargs["power"] * (np.log10(np.maximum(mel, amin)) - np.log10(ref))
-    if top_db is not None:
-        expected = np.maximum(expected, expected.max(axis=(1, 2), keepdims=True) - top_db)
-    assert_allclose(LogMelLayer(**parameters).double()(torch.as_tensor(x)), expected, atol=1e-4)
-    assert_allclose(LogMelLayer(**parameters)(torch.as_tensor(x, dtype=torch.float32)), expected, atol=5e-3)
-
-
 @pytest.mark.parametrize("parameters", [*PARAMETERS, *({"pad_mode": mode} for mode in PAD_MODES)], ids=str)
 def test_log_mel_agrees_with_the_transformer(parameters):
-    features = pytest.importorskip("skasd.features")
-    x = waveforms().astype(np.float32)
-    expected = features.LogMelSpectrogram(**parameters).fit_transform(x)
-    assert_allclose(LogMelLayer(**parameters)(torch.as_tensor(x)), expected, atol=5e-3)
-
-
-def test_log_mel_has_the_transformers_defaults():
-    features = pytest.importorskip("skasd.features")
-    theirs = inspect.signature(features.LogMelSpectrogram).parameters
-    mine = inspect.signature(LogMelLayer).parameters
-    assert {name: theirs[name].default for name in mine} == {name: each.default for name, each in mine.items()}
+    x = waveforms()
+    expected = LogMelSpectrogram(**parameters).fit_transform(x)
+    assert_allclose(LogMelLayer(**parameters).double()(torch.as_tensor(x)), expected, atol=1e-4)
+    single = LogMelSpectrogram(**parameters).fit_transform(x.astype(np.float32))
+    assert_allclose(LogMelLayer(**parameters)(torch.as_tensor(x, dtype=torch.float32)), single, atol=5e-3)
 
 
 def test_log_mel_of_sixteen_bit_samples():
@@ -92,7 +66,7 @@ def test_log_mel_keeps_full_precision_under_autocast():
 
 
 def test_log_mel_warns_of_bands_without_a_frequency():
-    with pytest.warns(UserWarning, match="Empty filters"):
+    with pytest.warns(UserWarning, match="13 of 128 mel bands"):
         LogMelLayer(n_fft=256, n_mels=128)
 
 

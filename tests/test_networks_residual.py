@@ -21,6 +21,8 @@ from skasd.networks import (
     learn_standardization,
 )
 
+pytestmark = pytest.mark.usefixtures("seeded")
+
 SMALL = partial(
     MultiResolutionNetwork,
     resolutions=((128, 64), (512, 256)),
@@ -36,13 +38,6 @@ def count(module):
 
 def batch(*shape, seed=0):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-
-
-@pytest.fixture(autouse=True)
-def seeded():
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        yield
 
 
 # Published sizes

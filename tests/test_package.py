@@ -11,14 +11,14 @@ import skasd
 
 PACKAGE = Path(skasd.__file__).parent
 ROOMS = [
-    ("_labels",),
+    ("_docstrings", "_labels"),
     ("_fields",),
     ("clips",),
-    ("_docstrings", "_groups", "_sklearn", "_progress", "_problems", "_drafts", "_versions"),
+    ("_groups", "_sklearn", "_progress", "_problems", "_drafts", "_versions"),
     ("_reading",),
-    ("_transformer", "_files", "_samples"),
-    ("datasets", "_audio_files", "_audio_headers"),
+    ("_transformer",),
     ("audio",),
+    ("datasets",),
     ("features", "augmentation"),
     ("networks", "losses"),
     ("training",),
@@ -51,6 +51,16 @@ def test_nothing_imports_from_a_room_to_its_right():
         for name in (name for node in nodes for name in modules_in(node) if name.startswith("skasd.")):
             if room == "__init__" or ORDER[name.split(".")[1]] > ORDER[room]:
                 wrong.append(f"{path} imports {name}")
+    assert wrong == []
+
+
+def test_nothing_imports_what_another_room_keeps_private():
+    wrong = []
+    for path, nodes in IMPORTS.items():
+        for node in (node for node in nodes if isinstance(node, ast.ImportFrom) and node.module.startswith("skasd.")):
+            _, room, *inside = node.module.split(".")
+            if room != path.parts[0] and any(name.startswith("_") for name in [*inside, *(n.name for n in node.names)]):
+                wrong.append(f"{path} imports {node.module}")
     assert wrong == []
 
 

@@ -4,10 +4,8 @@ import subprocess
 import sys
 
 import librosa
-import matplotlib
 import numpy as np
 import pytest
-from matplotlib import pyplot
 from matplotlib.colors import to_hex
 from sklearn.covariance import EllipticEnvelope
 from sklearn.model_selection import GridSearchCV
@@ -21,15 +19,6 @@ from skasd.features import LogMelSpectrogram
 from skasd.metrics import anomaly_predictions, auc_score, auc_scorer, pauc_score
 from skasd.model_selection import NormalOnlyKFold
 from skasd.plotting import PartialROCDisplay, ScoreHistogramDisplay, SpectrogramDisplay
-
-
-@pytest.fixture(autouse=True)
-def agg():
-    backend = matplotlib.get_backend()
-    matplotlib.use("Agg")
-    yield
-    pyplot.close("all")
-    matplotlib.use(backend)
 
 
 @pytest.fixture
@@ -105,12 +94,6 @@ class TestSpectrogramDisplay:
         loudest = display.frequencies[display.log_mel.mean(axis=1).argmax()]
         assert abs(loudest - 1000) < 50
 
-    def test_draws_on_given_axes_again_and_again(self):
-        _, (left, right) = pyplot.subplots(1, 2)
-        display = SpectrogramDisplay.from_log_mel(self.log_mel, ax=left)
-        assert display.ax_ is left
-        assert display.plot(ax=right) is display and display.ax_ is right
-
     def test_several_clips(self):
         with pytest.raises(ValueError, match=r"got shape \(2, 128, 313\)\. Choose one clip: log_mel\[i\]"):
             SpectrogramDisplay.from_log_mel(np.stack([self.log_mel] * 2))
@@ -151,12 +134,6 @@ class TestScoreHistogramDisplay:
         display = ScoreHistogramDisplay.from_predictions(self.label, self.scores)
         assert to_hex(display.normal_[0].get_facecolor()) == "#0072b2"
         assert to_hex(display.anomalous_[0].get_facecolor()) == "#e69f00"
-
-    @pytest.mark.parametrize(("style", "colour"), [("default", "black"), ("dark_background", "white")])
-    def test_threshold_has_the_colour_of_the_theme(self, style, colour):
-        with pyplot.style.context(style):
-            display = ScoreHistogramDisplay.from_predictions(self.label, self.scores, threshold=0)
-        assert to_hex(display.line_.get_color()) == to_hex(colour)
 
     def test_one_group_and_no_threshold(self):
         display = ScoreHistogramDisplay.from_predictions([1, 1, 1], [0.1, 0.2, 0.3])
@@ -272,22 +249,3 @@ class TestPartialROCDisplay:
 def test_matplotlib_is_loaded_late():
     code = "import sys, skasd.plotting; sys.exit('matplotlib' in sys.modules or 'torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
-
-
-def test_without_matplotlib(monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ImportError, match=r"PartialROCDisplay needs matplotlib: pip install skasd\[plot\]"):
-        PartialROCDisplay.from_predictions([0, 1], [1, 2])
-
-
-@pytest.mark.parametrize("style", ["default", "dark_background"])
-def test_pictures_can_be_written(style, tmp_path, X):
-    detector = EllipticEnvelope(random_state=0).fit(X[:80])
-    with pyplot.style.context(style):
-        figure, axes = pyplot.subplots(1, 3, figsize=(12, 4), layout="constrained")
-        SpectrogramDisplay.from_log_mel(TestSpectrogramDisplay.log_mel, ax=axes[0])
-        ScoreHistogramDisplay.from_estimator(detector, X, Y, ax=axes[1])
-        PartialROCDisplay.from_estimator(detector, X, Y, ax=axes[2])
-        figure.savefig(tmp_path / "all.png")
-    picture = pyplot.imread(tmp_path / "all.png")
-    assert picture.shape[2] == 4 and picture[..., :3].std() > 0.1

@@ -15,8 +15,7 @@ import tqdm
 from skorch.callbacks import EarlyStopping
 from torch import nn
 
-from skasd import _progress
-from skasd._progress import Progress, make_bar
+from skasd._progress import progress_bar
 from skasd.clips import Clips
 from skasd.detectors import MahalanobisDetector
 from skasd.embedders import ClassificationEmbedder
@@ -39,16 +38,17 @@ def shown(run, *args, stream=io.StringIO, **kwargs):
 def clock(monkeypatch):
     """Time that passes when it is told to."""
     clock = types.SimpleNamespace(now=0.0)
-    monkeypatch.setattr(_progress.time, "monotonic", lambda: clock.now)
+    monkeypatch.setattr(tqdm.std, "time", lambda: clock.now)
     return clock
 
 
 def work(n_steps, clock=None, seconds=0.0, **options):
-    with Progress(n_steps, desc="work", unit=" steps", **options) as progress:
+    with progress_bar(n_steps, desc="work", unit=" steps", **options) as bar:
         for step in range(n_steps):
             if clock:
                 clock.now += seconds
-            progress.update(note=f"loss {step}")
+            bar.set_postfix_str(f"loss {step}", refresh=False)
+            bar.update()
 
 
 def fit(**params):
@@ -93,10 +93,9 @@ def test_short_work_is_one_line(clock):
 
 
 def work_for_a_while(clock, n_steps, **options):
-    progress = Progress(desc="work", **options)
-    clock.now += 10
-    progress.update(n_steps)
-    progress.close()
+    with progress_bar(desc="work", **options) as bar:
+        clock.now += 10
+        bar.update(n_steps)
 
 
 def test_work_that_ends_early_says_where(clock):
@@ -132,12 +131,12 @@ def test_quiet(stream):
 IN_PARALLEL = """
 import sys
 import joblib
-from skasd._progress import Progress
+from skasd._progress import progress_bar
 
 def work(n_steps):
-    with Progress(n_steps, desc="work", unit=" steps") as progress:
+    with progress_bar(n_steps, desc="work", unit=" steps") as bar:
         for _ in range(n_steps):
-            progress.update()
+            bar.update()
 
 work(7)
 joblib.Parallel(n_jobs=2, backend=sys.argv[1])(joblib.delayed(work)(n_steps) for n_steps in [20, 30])
@@ -203,10 +202,10 @@ sys.modules["ipykernel.zmqshell"] = types.ModuleType("ipykernel.zmqshell")
 sys.modules["IPython"] = types.ModuleType("IPython")
 sys.modules["IPython"].get_ipython = lambda: types.SimpleNamespace(kernel="a kernel")
 sys.modules["ipywidgets"] = None
-from skasd._progress import Progress
-with Progress(20, desc="work", unit=" steps") as progress:
+from skasd._progress import progress_bar
+with progress_bar(20, desc="work", unit=" steps") as bar:
     for _ in range(20):
-        progress.update()
+        bar.update()
 """
 
 
@@ -228,5 +227,5 @@ def test_a_notebook_is_told_from_a_terminal_program(monkeypatch, shell, has_bar)
 
 def test_warnings_of_others_are_left_alone():
     with warnings.catch_warnings(), pytest.warns(tqdm.TqdmWarning, match="of mine"):
-        make_bar(total=1, verbose=False)
+        progress_bar(1, desc="", verbose=False)
         warnings.warn("of mine", tqdm.TqdmWarning, stacklevel=1)

@@ -28,6 +28,14 @@ def test_values_are_those_of_numpy():
     np.testing.assert_allclose(embedding, np.concatenate(parts, axis=1), rtol=1e-5)
 
 
+def test_the_same_level_from_frame_to_frame_has_no_differences():
+    steady, saw = np.full((1, 2, 9), -50.0), np.resize([-60.0, -40.0], (1, 2, 9))
+    embedder = StatisticsEmbedder(statistics=["diff"])
+    np.testing.assert_array_equal(embedder.fit_transform(steady), [[0.0, 0.0]])
+    np.testing.assert_allclose(embedder.transform(saw), [[20.0, 20.0]])  # up and down by 20 dB
+    np.testing.assert_array_equal(embedder.transform(saw[:, :, 0]), [[0.0, 0.0]])
+
+
 def test_rank_pooling_goes_from_maximum_to_mean():
     ranks = [StatisticsEmbedder(statistics=["rank"], decay=decay).fit_transform(SOME_LOG_MEL)
              for decay in (0, 0.3, 0.9, 0.99, 1)]  # fmt: skip
@@ -67,7 +75,7 @@ def test_two_dimensions_are_clips_of_one_frame():
 
 def test_clips_may_be_longer_than_in_training_but_not_of_other_bands():
     embedder = StatisticsEmbedder().fit(SOME_LOG_MEL[:, :, :10])
-    assert embedder.transform(SOME_LOG_MEL).shape == (150, 8)
+    assert embedder.transform(SOME_LOG_MEL).shape == (150, 12)
     with pytest.raises(ValueError, match=r"3 features.*StatisticsEmbedder.* 4"):
         embedder.transform(SOME_LOG_MEL[:, :3])
 
@@ -78,9 +86,9 @@ def test_clips_may_be_longer_than_in_training_but_not_of_other_bands():
         (
             {"statistics": ["mean", "median"]},
             SOME_LOG_MEL,
-            r"mean, std, max, rank.*\['mean', 'median'\]",
+            r"mean, std, max, diff, rank.*\['mean', 'median'\]",
         ),
-        ({"statistics": []}, SOME_LOG_MEL, r"mean, std, max, rank.*\[\]"),
+        ({"statistics": []}, SOME_LOG_MEL, r"mean, std, max, diff, rank.*\[\]"),
         (
             {"statistics": "mean"},
             SOME_LOG_MEL,

@@ -12,7 +12,8 @@ import pytest
 
 from skasd.clips import Clips
 from skasd.detectors import MahalanobisDetector
-from skasd.evaluation import Evaluation, Failure, Rules, _submission, evaluate, read_submission, write_submission
+from skasd.evaluation import Evaluation, Failure, _submission, evaluate, read_submission, write_submission
+from skasd.metrics import Rules
 
 SHIPPED = Path(__file__).parent / "data" / "dcase2022_dev_scores" / "run_a"
 
@@ -62,10 +63,9 @@ class TestRealRun:
         assert other.official_score.value != real_run.official_score.value
 
     def test_reports(self, real_run):
-        text = real_run.to_markdown()
-        assert "| ToyCar | 00 | 80.50 [" in text and "Time and memory" not in text
-        assert "| autoencoder baseline | published [S1], development set | 52.61 |" in text
-        assert "OTHER RECORDINGS" not in text and "only if it is of these recordings" in text
+        official, sections = real_run.tables().values()
+        assert list(official) == ["system", "all machines", *real_run.machines]
+        assert sections["AUC source"][0].startswith("80.50 [")
 
 
 def make_names(section, unlabelled=False):
@@ -179,6 +179,7 @@ class TestFaults:
         ("{0}\n", "row 1 .*not enough values"),
         ("{0},1,2\n", "row 1 .*too many values"),
         ("{0}\t1\n", "row 1 "),
+        ('"' + "x" * 200_000, ""),
         ("clip.wav,1\n", "'clip.wav' is not a file name of DCASE Task 2"),
         ("section_07_source_test_normal_0000.wav,1\n", "the clip is of section 07, the file of section 00"),
     ])  # fmt: skip
@@ -186,13 +187,6 @@ class TestFaults:
         path = folder / "anomaly_score_fan_section_00_test.csv"
         path.write_text(rows.format(*make_names("00")))
         with pytest.raises(ValueError, match=rf"{path.name}(.|\n)*{message}"):
-            read_submission(folder)
-
-    @pytest.mark.parametrize("content", ["é,1\n".encode("cp1252"), b"\xff\xfe\x00", b'"' + b"x" * 200_000])
-    def test_files_that_are_no_csv_in_utf_8(self, folder, content):
-        path = folder / "anomaly_score_fan_section_00_test.csv"
-        path.write_bytes(content)
-        with pytest.raises(ValueError, match=path.name):
             read_submission(folder)
 
     @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
@@ -306,6 +300,10 @@ def make_clips(names, seed=0):
     )
 
 
+def with_nan(clips, field):
+    return clips.with_fields({field: np.where(np.arange(24) == 7, np.nan, clips[field])})
+
+
 class TestWrite:
     @pytest.fixture
     def evaluation(self):
@@ -372,11 +370,16 @@ class TestWrite:
         (lambda clips: clips.without("decision"), "The clips of fan lack 'decision'"),
         (lambda clips: clips.with_fields(path=["x/a.wav", "y/a.wav"] * 12),
          "Several clips of fan have one file name: a.wav"),
+        (lambda clips: clips.with_fields(path=["", *clips["path"][1:]]), "fan are empty or no Unicode text"),
+        (lambda clips: clips.with_fields(path=["section_00_\udcff.wav", *clips["path"][1:]]), "no Unicode text"),
+        (lambda clips: clips.with_fields(domain=[""] * 24), "2021 are by domain, and clips of fan have none"),
+        (lambda clips: with_nan(clips, "anomaly_score"), rf"1 clips of fan .*: {make_names('00')[7]}"),
+        (lambda clips: with_nan(clips, "decision"), rf"1 clips of fan .*: {make_names('00')[7]}"),
     ])  # fmt: skip
     def test_what_is_missing(self, evaluation, tmp_path, change, message):
-        clips = {"fan": change(evaluation.clips["fan"])}
+        clips = {"fan": change(evaluation.clips["fan"].with_fields(label=[0] * 24))}
         with pytest.raises(ValueError, match=message):
-            write_submission(Evaluation(clips, name="", rules=Rules(2022), n_resamples=0), tmp_path / "team")
+            write_submission(Evaluation(clips, name="", rules=Rules(2021)), tmp_path / "team")
         assert not (tmp_path / "team").exists()
 
     @pytest.mark.parametrize(("machine", "section"), [
@@ -404,20 +407,6 @@ class TestWrite:
         evaluation = evaluate(MahalanobisDetector(), data, n_resamples=0, verbose=0)
         with pytest.raises(ValueError, match="are one file where capitals do not count"):
             write_submission(evaluation, tmp_path / "team")
-
-    @pytest.mark.parametrize("field", ["anomaly_score", "decision"])
-    def test_scores_and_decisions_must_be_numbers(self, evaluation, tmp_path, field):
-        values = np.where(np.arange(24) == 7, np.nan, evaluation.clips["fan"][field])
-        clips = evaluation.clips["fan"].with_fields({field: values}, label=[0] * 24)
-        with pytest.raises(ValueError, match=rf"1 clips of fan .*: {make_names('00')[7]}"):
-            write_submission(Evaluation({"fan": clips}, name="", rules=Rules(2022)), tmp_path / "team")
-        assert not (tmp_path / "team").exists()
-
-    @pytest.mark.parametrize("name", ["", "section_00_\udcff.wav"])
-    def test_clips_whose_names_cannot_be_written(self, evaluation, tmp_path, name):
-        clips = evaluation.clips["fan"].with_fields(path=[name, *make_names("00"), *make_names("01")][:24])
-        with pytest.raises(ValueError, match="File names of clips of fan are empty or no Unicode text"):
-            write_submission(Evaluation({"fan": clips}, name="", rules=Rules(2022), n_resamples=0), tmp_path / "team")
 
     def test_a_full_disk_leaves_nothing(self, evaluation, tmp_path, monkeypatch):
         class FullDisk(io.StringIO):
@@ -448,8 +437,3 @@ class TestWrite:
         broken = Evaluation(evaluation.clips, name="", rules=Rules(2022), failures=failures, n_resamples=0)
         with pytest.raises(ValueError, match="A submission needs all machines; pump failed"):
             write_submission(broken, tmp_path / "team")
-
-    def test_domains_are_needed_in_2021(self, evaluation, tmp_path):
-        clips = evaluation.clips["fan"].with_fields(domain=[""] * 24, label=[0] * 24)
-        with pytest.raises(ValueError, match="The files of 2021 are by domain, and clips of fan have none"):
-            write_submission(Evaluation({"fan": clips}, name="", rules=Rules(2021)), tmp_path / "team")

@@ -21,6 +21,7 @@ from skasd.systems import (
     mobilenet_v2_baseline,
     narita_ensemble,
     rank_pooled_gmm,
+    statistics_ensemble,
 )
 
 SYSTEMS = {
@@ -32,15 +33,17 @@ SYSTEMS = {
     "cnn_local": partial(cnn_local, weights=None),
     "cnn_oe": partial(cnn_oe, weights=None),
     "narita_ensemble": partial(narita_ensemble, "valve", weights=None),
-    "rank_pooled_gmm": rank_pooled_gmm,
+    "rank_pooled_gmm": partial(rank_pooled_gmm, random_state=0),
+    "statistics_ensemble": statistics_ensemble,
 }
+UNTRAINED = ("rank_pooled_gmm", "statistics_ensemble")
 every_system = pytest.mark.parametrize("name", SYSTEMS)
 
 
 def small(name):
     """The small preset, trained for three epochs on the CPU."""
-    if name == "rank_pooled_gmm":
-        return rank_pooled_gmm(random_state=0)
+    if name in UNTRAINED:
+        return SYSTEMS[name]()
     system = SYSTEMS[name](preset="small", device="cpu", random_state=0)
     trained = [
         step
@@ -92,14 +95,14 @@ def test_the_published_size_is_the_default_and_every_choice_can_be_reached(name)
     params = system.get_params()
     assert "detector__contamination" in params
     clone(system).set_params(detector__contamination=0.05)
-    if name != "rank_pooled_gmm":
+    if name not in UNTRAINED:
         assert inspect.signature(SYSTEMS[name]).parameters["preset"].default == "full"
         assert any(param.endswith("__max_epochs") for param in params)
 
 
 @every_system
 def test_another_preset_is_refused(name):
-    if name != "rank_pooled_gmm":
+    if name not in UNTRAINED:
         with pytest.raises(ValueError, match=r"preset .*'full' or 'small'.*'tiny'"):
             SYSTEMS[name](preset="tiny")
 

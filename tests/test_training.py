@@ -476,7 +476,7 @@ def test_a_training_with_any_seed_goes_on_with_its_own(tmp_path):
 
 @pytest.mark.parametrize("make", [autoencoder, flow], ids=["autoencoder", "flow"])
 @pytest.mark.parametrize(
-    "params", [{"augmentation": Mixup()}, {"validation_fraction": 0.25, "callbacks": [BEST]}], ids=str
+    "params", [{"augmentation": Mixup()}, {"validation_fraction": 0.25, "callbacks": [BEST]}], ids=["mixup", "best"]
 )
 def test_a_killed_detector_ends_with_the_weights_of_one_that_was_not(make, params, tmp_path):
     clips = make_windows()

@@ -1,9 +1,7 @@
 """The picture of training: the numbers of the history, whoever holds it, in the right places; and bad input."""
 
-import matplotlib
 import numpy as np
 import pytest
-from matplotlib import pyplot
 from matplotlib.colors import to_hex
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
@@ -21,15 +19,6 @@ HISTORY = [
     {"epoch": 3, "train_loss": 1.0, "valid_loss": 3.5, "dur": 0.1},
 ]
 WITHOUT_VALIDATION = [{"epoch": row["epoch"], "train_loss": row["train_loss"]} for row in HISTORY]
-
-
-@pytest.fixture(autouse=True)
-def agg():
-    backend = matplotlib.get_backend()
-    matplotlib.use("Agg")
-    yield
-    pyplot.close("all")
-    matplotlib.use(backend)
 
 
 def make_network():
@@ -98,16 +87,6 @@ def test_losses_that_are_not_numbers_have_no_best():
     assert TrainingHistoryDisplay.from_history(history).best_.get_xydata().tolist() == [[3, 7]]
 
 
-def test_draws_on_given_axes_in_a_given_style_and_scale():
-    _, (left, right) = pyplot.subplots(1, 2)
-    display = TrainingHistoryDisplay.from_history(HISTORY, ax=left, linewidth=5, marker="x")
-    assert display.ax_ is left
-    assert [line.get_linewidth() for line in (display.train_line_, display.valid_line_)] == [5, 5]
-    assert display.train_line_.get_marker() == display.valid_line_.get_marker() == "x"
-    left.set_yscale("log")
-    assert display.plot(ax=right) is display and display.ax_ is right and right.get_yscale() == "linear"
-
-
 def test_from_whatever_holds_an_embedder(clips):
     system = make_pipeline(make_embedder(validation_fraction=0.25), CosineCenterDetector())
     search = GridSearchCV(
@@ -152,10 +131,3 @@ def test_two_hold_a_history():
 def test_bad_history(history, found):
     with pytest.raises(ValueError, match=found):
         TrainingHistoryDisplay.from_history(history)
-
-
-@pytest.mark.parametrize("style", ["default", "dark_background"])
-def test_pictures_can_be_written(style, tmp_path):
-    with pyplot.style.context(style):
-        TrainingHistoryDisplay.from_history(HISTORY).figure_.savefig(tmp_path / "history.png")
-    assert pyplot.imread(tmp_path / "history.png")[..., :3].std() > 0.1

@@ -1,3 +1,5 @@
+"""Batches, and the base of what changes them."""
+
 from numbers import Real
 from typing import NamedTuple
 
@@ -9,9 +11,13 @@ from torch.nn import functional as F
 from skasd._sklearn import Interval
 from skasd._versions import VersionsMixin
 
-__all__ = ["PROBABILITY", "Augmentation", "Batch", "check_soft"]
+__all__ = ["PROBABILITY", "Augmentation", "Batch", "NumpyAugmentation", "check_soft", "name_sources"]
 
 PROBABILITY = Interval(Real, 0, 1, closed="both")
+_SHAPES = {
+    "waveform": "waveforms of shape (batch, n_samples)",
+    "log_mel": "spectrograms of shape (batch, n_mels, n_frames)",
+}
 
 
 class Batch(NamedTuple):
@@ -169,15 +175,37 @@ class Augmentation(VersionsMixin, BaseEstimator):
         """
         return tuple(n_classes)
 
-    def _random_state(self, batch, generator):
+
+class NumpyAugmentation(Augmentation):
+    """Base of ours: a subclass gives `_draw`, which draws arrays of numpy."""
+
+    def draw(self, batch, generator):
         self._validate_params()
+        owner, n_axes = type(self).__name__, batch.x.ndim
         if not batch.x.is_floating_point():
-            raise TypeError(f"{type(self).__name__} wants a batch of floating numbers; got {batch.x.dtype}. "
-                            "Divide int16 waveforms by 32768 first.")  # fmt: skip
-        return np.random.RandomState(torch.randint(2**32, (), generator=generator).item())
+            raise TypeError(f"{owner} wants a batch of floating numbers; got {batch.x.dtype}. Divide int16 waveforms "
+                            "by 32768 first.")  # fmt: skip
+        if (self.works_on == "waveform" and n_axes != 2) or (self.works_on == "log_mel" and n_axes < 3):
+            raise ValueError(f"{owner} wants {_SHAPES[self.works_on]}; got {tuple(batch.x.shape)}.")
+        random_state = np.random.RandomState(torch.randint(2**32, (), generator=generator).item())
+        return {name: torch.from_numpy(values) for name, values in self._draw(batch, random_state).items()}
+
+    def _draw(self, batch, random_state):
+        raise NotImplementedError
 
 
 def check_soft(target, owner):
+    """Refuse class numbers where shares of classes are mixed."""
     if target.ndim != 2 or not target.is_floating_point():
         raise TypeError(f"{owner} wants soft targets of shape (batch, n_classes); got {target.dtype} of shape "
                         f"{tuple(target.shape)}. Batch.from_labels makes them from class numbers.")  # fmt: skip
+
+
+def name_sources(target, partners, exchanged, owner):
+    """Classes of clips as they are, and then of each source of the exchanged ones: themselves, and their partners."""
+    check_soft(target, owner)
+    sources = [target, *(target[partner] for partner in partners)]
+    shares = [source / len(sources) for source in sources]
+    as_it_is = torch.cat([target, *map(torch.zeros_like, shares)], dim=1)
+    in_parts = torch.cat([torch.zeros_like(target), *shares], dim=1)
+    return torch.where(exchanged[:, None], in_parts, as_it_is)

@@ -1,3 +1,5 @@
+"""Equalised waveforms."""
+
 from numbers import Real
 
 import librosa
@@ -5,12 +7,12 @@ import numpy as np
 import torch
 
 from skasd._sklearn import Interval
-from skasd.augmentation._base import PROBABILITY, Augmentation, check_soft
+from skasd.augmentation._base import PROBABILITY, NumpyAugmentation, name_sources
 
 __all__ = ["SevenBandParametricEQ"]
 
 
-class SevenBandParametricEQ(Augmentation):
+class SevenBandParametricEQ(NumpyAugmentation):
     """Equalise waveforms in seven bands with random gains, centres and widths, by audiomentations.
 
     A low shelf (42-95 Hz), five peaks (91-204, 196-441, 421-948, 909-2045 and 1957-4404 Hz) and a high shelf (4216-9486
@@ -79,15 +81,10 @@ class SevenBandParametricEQ(Augmentation):
         first, *others = n_classes
         return (2 * first, *others) if self.new_class else (first, *others)
 
-    def draw(self, batch, generator):
-        random_state = self._random_state(batch, generator)
-        if batch.x.ndim != 2:
-            raise ValueError(f"SevenBandParametricEQ wants waveforms of shape (batch, n_samples); "
-                             f"got {tuple(batch.x.shape)}.")  # fmt: skip
+    def _draw(self, batch, random_state):
         rows = np.flatnonzero(random_state.uniform(size=len(batch.x)) < self.probability)
         bands = [self._draw_band(random_state, band, len(rows)) for band in self._bands()]
-        params = {name: np.stack([band[name] for band in bands], axis=1) for name in bands[0]}
-        return {name: torch.from_numpy(values) for name, values in {"rows": rows, **params}.items()}
+        return {"rows": rows} | {name: np.stack([band[name] for band in bands], axis=1) for name in bands[0]}
 
     def _draw_band(self, random_state, band, n_clips):
         low, high = librosa.hz_to_mel([band.min_center_freq, band.max_center_freq], htk=True)
@@ -104,7 +101,8 @@ class SevenBandParametricEQ(Augmentation):
         x[rows] = torch.from_numpy(self._equalize(x[rows].float().cpu().numpy(), params)).to(x)
         targets = batch.targets
         if self.new_class:
-            targets = (_shift_classes(targets[0], rows, type(self).__name__), *targets[1:])
+            equalized = torch.zeros(len(x), dtype=torch.bool, device=x.device).index_fill(0, rows, True)
+            targets = (name_sources(targets[0], (), equalized, type(self).__name__), *targets[1:])
         return batch._replace(x=x, targets=targets)
 
     def _equalize(self, waveforms, params):
@@ -127,11 +125,3 @@ class SevenBandParametricEQ(Augmentation):
             ) from error
         filters = audiomentations.SevenBandParametricEQ(self.min_gain_db, self.max_gain_db)
         return [filters.low_shelf_filter, *filters.peaking_filters, filters.high_shelf_filter]
-
-
-def _shift_classes(target, rows, owner):
-    check_soft(target, owner)
-    shifted = torch.zeros(len(target), 1, dtype=torch.bool, device=target.device)
-    shifted[rows] = True
-    nothing = torch.zeros_like(target)
-    return torch.where(shifted, torch.cat([nothing, target], dim=1), torch.cat([target, nothing], dim=1))

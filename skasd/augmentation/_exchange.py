@@ -1,21 +1,30 @@
+"""Clips with parts of others."""
+
 import numpy as np
 import torch
 
-from skasd.augmentation._base import PROBABILITY, Augmentation, check_soft
+from skasd.augmentation._base import PROBABILITY, NumpyAugmentation, name_sources
 
 __all__ = ["FeatureExchange", "StatisticsExchange"]
 
 
-class _Exchange(Augmentation):
+class _Exchange(NumpyAugmentation):
     """Some clips get parts of others, and a soft target that says where each part is from."""
 
-    def _draw_exchange(self, random_state, n_clips, n_partners):
-        partners = np.stack([random_state.permutation(n_clips) for _ in range(n_partners)])
-        exchanged = random_state.uniform(size=n_clips) < self.probability
-        return {"partners": torch.from_numpy(partners), "exchanged": torch.from_numpy(exchanged)}
+    def _draw(self, batch, random_state):
+        n_clips = len(batch.x)
+        partners = np.stack([random_state.permutation(n_clips) for _ in range(self._n_partners())])
+        return {"partners": partners, "exchanged": random_state.uniform(size=n_clips) < self.probability}
 
-    def _exchange_targets(self, targets, partners, exchanged):
-        return tuple(_name_sources(target, partners, exchanged, type(self).__name__) for target in targets)
+    def n_classes(self, n_classes):
+        return tuple(number * (self._n_partners() + 2) for number in n_classes)
+
+    def apply(self, batch, params):
+        x, partners, exchanged = batch.x, *(params[name].to(batch.x.device) for name in ("partners", "exchanged"))
+        mixed = torch.where(exchanged.view(-1, *(1,) * (x.ndim - 1)), self._mix(x, partners), x)
+        owner = type(self).__name__
+        targets = tuple(name_sources(target, partners, exchanged, owner) for target in batch.targets)
+        return batch._replace(x=mixed, targets=targets)
 
 
 class FeatureExchange(_Exchange):
@@ -69,25 +78,19 @@ class FeatureExchange(_Exchange):
         self.branch_sizes = branch_sizes
         self.probability = probability
 
-    def n_classes(self, n_classes):
-        return tuple(number * (len(self.branch_sizes) + 1) for number in n_classes)
-
-    def draw(self, batch, generator):
-        random_state, sizes = self._random_state(batch, generator), tuple(self.branch_sizes)
+    def _draw(self, batch, random_state):
+        sizes = tuple(self.branch_sizes)
         if len(sizes) < 2 or batch.x.ndim != 2 or sum(sizes) != batch.x.shape[1]:
             raise ValueError(f"FeatureExchange wants embeddings (batch, d) of at least two parts with d the sum of "
                              f"branch_sizes={sizes}; got shape {tuple(batch.x.shape)}.")  # fmt: skip
-        return self._draw_exchange(random_state, len(batch.x), len(sizes) - 1)
+        return super()._draw(batch, random_state)
 
-    def apply(self, batch, params):
-        partners, exchanged = params["partners"].to(batch.x.device), params["exchanged"].to(batch.x.device)
-        first, *others = batch.x.split(tuple(self.branch_sizes), dim=1)
-        mixed = [
-            torch.where(exchanged[:, None], part[partner], part) for part, partner in zip(others, partners, strict=True)
-        ]
-        return batch._replace(
-            x=torch.cat([first, *mixed], dim=1), targets=self._exchange_targets(batch.targets, partners, exchanged)
-        )
+    def _n_partners(self):
+        return len(self.branch_sizes) - 1
+
+    def _mix(self, x, partners):
+        first, *others = x.split(tuple(self.branch_sizes), dim=1)
+        return torch.cat([first, *(part[partner] for part, partner in zip(others, partners, strict=True))], dim=1)
 
 
 class StatisticsExchange(_Exchange):
@@ -137,36 +140,13 @@ class StatisticsExchange(_Exchange):
     def __init__(self, *, probability=0.5):
         self.probability = probability
 
-    def n_classes(self, n_classes):
-        return tuple(3 * number for number in n_classes)
+    def _n_partners(self):
+        return 1
 
-    def draw(self, batch, generator):
-        random_state = self._random_state(batch, generator)
-        if batch.x.ndim < 3:
-            raise ValueError(f"StatisticsExchange wants spectrograms of shape (batch, n_bands, n_frames); "
-                             f"got {tuple(batch.x.shape)}.")  # fmt: skip
-        return self._draw_exchange(random_state, len(batch.x), 1)
-
-    def apply(self, batch, params):
-        x = batch.x
-        partners, exchanged = params["partners"].to(x.device), params["exchanged"].to(x.device)
+    def _mix(self, x, partners):
         variance, mean = torch.var_mean(x, dim=-1, correction=0, keepdim=True)
         std = variance.clamp(min=torch.finfo(x.dtype).tiny).sqrt()
         rounding = 16 * torch.finfo(x.dtype).eps * mean.abs()
         course = (x - mean) / torch.where(std > rounding, std, torch.inf)
         (partner,) = partners
-        mixed = course * std[partner] + mean[partner]
-        return batch._replace(
-            x=torch.where(exchanged.view(-1, *(1,) * (x.ndim - 1)), mixed, x),
-            targets=self._exchange_targets(batch.targets, partners, exchanged),
-        )
-
-
-def _name_sources(target, partners, exchanged, owner):
-    """Classes of clips as they are, and then of each source of the exchanged ones."""
-    check_soft(target, owner)
-    sources = [target, *(target[partner] for partner in partners)]
-    shares = [source / len(sources) for source in sources]
-    as_it_is = torch.cat([target, *map(torch.zeros_like, shares)], dim=1)
-    in_parts = torch.cat([torch.zeros_like(target), *shares], dim=1)
-    return torch.where(exchanged[:, None], in_parts, as_it_is)
+        return course * std[partner] + mean[partner]

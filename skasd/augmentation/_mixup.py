@@ -1,3 +1,5 @@
+"""Mixtures of clips."""
+
 from numbers import Real
 
 import numpy as np
@@ -8,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from skasd._reading import read_field, training_rows, validate_data
 from skasd._sklearn import Interval, fit_context
-from skasd.augmentation._base import PROBABILITY, Augmentation, check_soft
+from skasd.augmentation._base import PROBABILITY, NumpyAugmentation, check_soft
 from skasd.clips import Clips
 
 __all__ = ["Mixup"]
@@ -16,7 +18,7 @@ __all__ = ["Mixup"]
 _SOUND_FIELDS = ("waveform", "log_mel", "embedding", "logits")
 
 
-class Mixup(TransformerMixin, Augmentation):
+class Mixup(TransformerMixin, NumpyAugmentation):
     """Mix each clip with another one: a weighted sum of the sounds, and the same sum of their targets.
 
     The first clip gets the weight w, drawn from Beta(alpha, alpha), its partner 1 - w. There are two ways to use it:
@@ -113,11 +115,10 @@ class Mixup(TransformerMixin, Augmentation):
         self.target_share = target_share
         self.random_state = random_state
 
-    def draw(self, batch, generator):
-        random_state = self._random_state(batch, generator)
+    def _draw(self, batch, random_state):
         in_target = None if batch.domain is None else batch.domain.cpu().numpy() == 1
         partner, weight = self._draw_pairs(random_state, self._pools(in_target, len(batch.x)))
-        return {"partner": torch.from_numpy(partner), "weight": torch.from_numpy(weight)}
+        return {"partner": partner, "weight": weight}
 
     def apply(self, batch, params):
         partner, weight = params["partner"].to(batch.x.device), params["weight"].to(batch.x.device)

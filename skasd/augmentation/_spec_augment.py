@@ -1,17 +1,19 @@
+"""Masked spectrograms."""
+
 from numbers import Integral, Real
 
 import numpy as np
 import torch
 
 from skasd._sklearn import Interval, StrOptions
-from skasd.augmentation._base import PROBABILITY, Augmentation
+from skasd.augmentation._base import PROBABILITY, NumpyAugmentation
 
 __all__ = ["SpecAugment"]
 
 _SIZE = Interval(Integral, 0, None, closed="left")
 
 
-class SpecAugment(Augmentation):
+class SpecAugment(NumpyAugmentation):
     """Mask stripes of a spectrogram: some bands over all frames, some frames over all bands.
 
     Each mask has a width drawn uniformly from 0 to the widest and a place drawn uniformly, for each clip anew. By
@@ -101,18 +103,14 @@ class SpecAugment(Augmentation):
         self.probability = probability
         self.fill = fill
 
-    def draw(self, batch, generator):
-        random_state = self._random_state(batch, generator)
-        if batch.x.ndim < 3:
-            raise ValueError(f"SpecAugment wants spectrograms of shape (batch, n_mels, n_frames); "
-                             f"got {tuple(batch.x.shape)}.")  # fmt: skip
+    def _draw(self, batch, random_state):
         n_clips, *_, n_mels, n_frames = batch.x.shape
         masked = random_state.uniform(size=(n_clips, 1)) < self.probability
         widest_time = min(_width(self.time_mask, n_frames), int(self.max_time_share * n_frames))
         widest_freq = _width(self.freq_mask, n_mels)
         bands = _stripes(random_state, n_clips, n_mels, widest_freq, self.n_freq_masks)
         frames = _stripes(random_state, n_clips, n_frames, widest_time, self.n_time_masks)
-        return {"bands": torch.from_numpy(bands & masked), "frames": torch.from_numpy(frames & masked)}
+        return {"bands": bands & masked, "frames": frames & masked}
 
     def apply(self, batch, params):
         x = batch.x

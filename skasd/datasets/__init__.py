@@ -1,6 +1,6 @@
 """Recordings to learn and to test on, as `skasd.clips.Clips`."""
 
-from skasd.datasets._dcase import DcaseFilename, load_dcase, parse_dcase_filename
+from skasd.datasets._dcase import DcaseFilename, challenge_name, load_dcase, parse_dcase_filename, read_ground_truth
 from skasd.datasets._fetch import fetch_dcase
 from skasd.datasets._machines import make_machine_sounds
 from skasd.datasets._motors import load_motors

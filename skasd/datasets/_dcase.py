@@ -18,11 +18,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skasd._files import read_csv
 from skasd._problems import first_ten, printable
+from skasd.audio.files import read_csv
 from skasd.clips import Clips
 
-__all__ = ["DcaseFilename", "load_dcase", "parse_dcase_filename"]
+__all__ = ["DcaseFilename", "challenge_name", "load_dcase", "parse_dcase_filename", "read_ground_truth"]
 
 _SUFFIXES = (".wav", ".flac")
 _FOLDERS = {"train": ("train",), "test": ("test", "source_test", "target_test"), "supplemental": ("supplemental",)}
@@ -336,7 +336,7 @@ def challenge_name(path):
 
 
 def _fill_ground_truth(records, source, machine):
-    truth = _read_evaluation_list(source, machine) if source.is_file() else _read_flags(source, machine)
+    truth = read_ground_truth(source, machine)
     tests = {challenge_name(path): record for path, record in records.items() if record.split == "test"}
     sections = {record.section for record in tests.values()}
     untold = [name for name, record in tests.items() if record.label == 0 and name not in truth]
@@ -353,6 +353,11 @@ def _fill_ground_truth(records, source, machine):
         else record
         for path, record in records.items()
     }
+
+
+def read_ground_truth(source, machine):
+    """{file name: what is known of the clip} of the folder of an evaluator, or of its list of the evaluation set."""
+    return _read_evaluation_list(source, machine) if source.is_file() else _read_flags(source, machine)
 
 
 def _read_flags(folder, machine):

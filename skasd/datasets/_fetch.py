@@ -19,7 +19,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from skasd._drafts import draft_folder, locked, move_new, remove_abandoned
-from skasd._progress import Progress
+from skasd._progress import progress_bar
 
 __all__ = ["fetch_dcase"]
 
@@ -45,13 +45,7 @@ _CUT = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedE
 
 
 def fetch_dcase(
-    year,
-    machine=None,
-    *,
-    part="development",
-    data_home=None,
-    progress=True,
-    api_url="https://zenodo.org/api/records",
+    year, machine=None, *, part="development", data_home=None, progress=True, api_url="https://zenodo.org/api/records"
 ):
     """Download one machine's folder of DCASE Task 2 from Zenodo, or use the one that is there.
 
@@ -275,7 +269,8 @@ def _continue_download(session, archive, path, progress):
         response.raise_for_status()
         if response.status_code != requests.codes.partial_content:  # all of it, from its beginning
             done = 0
-        with open(path, "ab" if done else "wb") as file, _progress_bar(archive, done, progress) as bar:
+        shown = {"desc": archive.name, "unit": "B", "unit_scale": True, "verbose": progress}
+        with open(path, "ab" if done else "wb") as file, progress_bar(archive.size, initial=done, **shown) as bar:
             for chunk in response.iter_content(_CHUNK):
                 file.write(chunk)
                 bar.update(len(chunk))
@@ -287,10 +282,6 @@ def _continue_download(session, archive, path, progress):
 
 def _size(path):
     return path.stat().st_size if path.exists() else 0
-
-
-def _progress_bar(archive, done, progress):
-    return Progress(archive.size, initial=done, desc=archive.name, unit="B", unit_scale=True, verbose=progress)
 
 
 def _check_md5(archive, path):

@@ -28,105 +28,39 @@ PATTERNS = ((1, 1, 1, 3), (1, 2), (1, 1, 2), (2, 1, 1, 1, 3), (1.5,))
 
 @dataclass(frozen=True)
 class Unit:
-    """One individual of a kind of machines.
+    """One individual of a kind of machines."""
 
-    Parameters
-    ----------
-    speed : float
-        Turns, strokes or beats a second under nominal conditions.
-
-    order : int
-        Blades, teeth or motor slots: tones of `order` times the speed.
-
-    tones : ndarray of shape (n_harmonics,)
-        Complex amplitudes of the harmonics, the first with magnitude 1.
-
-    corner : float
-        Corner frequency of the noise of friction or flow.
-
-    defect : float
-        Impacts of a damaged bearing for each turn.
-
-    ringing : float
-        Frequency of the resonance that impacts excite.
-
-    body : ndarray of shape (n_frequencies,)
-        Response of its housing.
-    """
-
-    speed: float
-    order: int
-    tones: np.ndarray
-    corner: float
-    defect: float
-    ringing: float
-    body: np.ndarray
+    speed: float  # turns, strokes or beats a second under nominal conditions
+    order: int  # blades, teeth or motor slots: tones of `order` times the speed
+    tones: np.ndarray  # complex amplitudes of the harmonics, the first with magnitude 1
+    corner: float  # corner frequency of the noise of friction or flow
+    defect: float  # impacts of a damaged bearing for each turn
+    ringing: float  # frequency of the resonance that impacts excite
+    body: np.ndarray  # response of its housing, (n_frequencies,)
 
 
 @dataclass(frozen=True)
 class Condition:
-    """Under which conditions a machine runs.
+    """Under which conditions a machine runs."""
 
-    Parameters
-    ----------
-    speed : float, default=1.0
-        Speed, as a factor on that of the unit.
-
-    load : float, default=1.0
-        Load, as a factor on the nominal one.
-
-    pattern : int, default=0
-        Rhythm of a valve.
-
-    hall : int, default=0
-        The factory around it.
-    """
-
-    speed: float = 1.0
-    load: float = 1.0
-    pattern: int = 0
-    hall: int = 0
+    speed: float = 1.0  # as a factor on that of the unit
+    load: float = 1.0  # as a factor on the nominal one
+    pattern: int = 0  # rhythm of a valve
+    hall: int = 0  # the factory around it
 
 
 @dataclass(frozen=True)
 class Take:
-    """One clip in the making.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Source of its randomness.
-
-    sample_rate : int
-        In Hz.
-
-    turns : ndarray of shape (n_samples,)
-        Turns of the shaft, or strokes, since the beginning.
-
-    motion : ndarray of shape (n_samples,) or float
-        Share of the full speed at each time.
-
-    speed : float
-        Full speed in turns a second.
-
-    condition : Condition
-        Under which the machine runs.
-
-    fault : str
-        What is wrong with it, ``healthy`` if nothing is.
-
-    amount : float
-        How bad that is: 0 is nothing.
-    """
+    """One clip in the making."""
 
     rng: np.random.Generator
     sample_rate: int
-    turns: np.ndarray
-    motion: np.ndarray | float
-    speed: float
+    turns: np.ndarray  # of the shaft, or strokes, since the beginning, (n_samples,)
+    motion: np.ndarray | float  # share of the full speed at each time
+    speed: float  # full speed in turns a second
     condition: Condition
-    fault: str
-    amount: float
+    fault: str  # "healthy" if nothing is wrong
+    amount: float  # how bad the fault is: 0 is nothing
 
     def tone(self, amplitudes, order=1):
         """A tone of `order` times the speed with harmonics, as far as the sample rate can hold them."""
@@ -269,35 +203,16 @@ _FAULTS = {"bearing": _bearing_impacts, "imbalance": _imbalance, "loose": _rattl
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of machines.
+    """A kind of machines."""
 
-    Parameters
-    ----------
-    sound : callable
-        Its healthy sound.
-
-    speeds, orders, corners : tuple of 2 floats
-        Between which its individuals differ.
-
-    faults : dict of str to float
-        Its faults, with what severity 1 means: the size relative to the machine's own sound, or, for ``stroke``, the
-        share of strokes that are missing or late.
-
-    label, nominal : str, float
-        Its speed, as attributes have it.
-
-    starts : bool, default=False
-        Whether it starts and stops within a clip.
-    """
-
-    sound: Callable
-    speeds: tuple
+    sound: Callable  # its healthy sound
+    speeds: tuple  # between which its individuals differ, as are the next two
     orders: tuple
     corners: tuple
-    faults: dict
-    label: str
+    faults: dict  # what severity 1 means: size relative to the own sound, for "stroke" the share of wrong strokes
+    label: str  # its speed, as attributes have it
     nominal: float
-    starts: bool = False
+    starts: bool = False  # whether it starts and stops within a clip
 
 
 KINDS = {

@@ -104,10 +104,13 @@ def make_machine_sounds(
 ):
     """Synthetic machines in factory noise, in the shape of the DCASE Challenge's Task 2 of 2022.
 
+    They are for tests, documentation and trying out a program, and **no measure of a detector or a network**: sections
+    can be told apart without hearing a fault, so that what ranks well here may fail on real recordings. Choose and
+    compare systems on recordings, such as those of `load_motors` and `fetch_dcase`.
+
     Each section is another individual of the machine, with its own speed, tones and resonances. Training clips are
     healthy, most of them from the source domain and a few from the target domain; the test has healthy and faulty clips
-    of both. Which fault a clip has is known, and how clear it is can be chosen, so that a detector can be studied
-    where no recording would tell.
+    of both. Which fault a clip has is known, and how clear it is can be chosen.
 
     Parameters
     ----------
@@ -193,11 +196,6 @@ def make_machine_sounds(
 
     Every clip is brought to a level of its own around -36 dB re full scale, between -39 and -33 dB, whatever its fault,
     so that loudness does not tell the groups apart. Speeds, tones, noises and their mixture vary from clip to clip.
-
-    It is a model and no recording: figures on it tell how detectors compare under known conditions, not how they would
-    do in a factory. With the default parameters, the nearest neighbour among the mean and deviation of log-mel bands
-    reaches an AUC between 0.77 and 0.88 in the source domain and 0.45 and 0.73 in the target domain, depending on the
-    machine, and the level alone 0.46 to 0.53 (``tests/benchmarks/benchmark_machine_sounds.py``, official protocol).
 
     Examples
     --------

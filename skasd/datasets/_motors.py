@@ -152,16 +152,14 @@ def _check_speeds(training_speeds):
 def _place(path, fault, held_out, training_speeds):
     """The fields of a recording in a task, or None where it has no place there."""
     motor, speed, state = _NAME.fullmatch(path.stem).groups()
-    if fault == "propeller":
-        section, split = motor, _split_by_speed(motor, int(speed), state, training_speeds)
-    else:
-        section, split = "00", _split_by_motor(motor, state, held_out)
+    split_of = {"propeller": _split_by_speed, "bearing": _split_by_motor}[fault]
+    split = split_of(motor, int(speed), state, held_out, training_speeds)
     if split is None:
         return None
     return {
         "path": str(path),
         "machine": "bldc_a2212",
-        "section": section,
+        "section": motor if fault == "propeller" else "00",
         "domain": "source" if split == "train" else "target",
         "attribute": f"rpm_{speed}_state_{state}",
         "split": split,
@@ -173,15 +171,13 @@ def _place(path, fault, held_out, training_speeds):
     }
 
 
-def _split_by_speed(motor, speed, state, training_speeds):
-    if motor not in ("M1", "M2"):
+def _split_by_speed(motor, speed, state, held_out, training_speeds):
+    if motor not in ("M1", "M2") or (speed in training_speeds and state != "healthy"):
         return None
-    if speed not in training_speeds:
-        return "test"
-    return "train" if state == "healthy" else None
+    return "train" if speed in training_speeds else "test"
 
 
-def _split_by_motor(motor, state, held_out):
+def _split_by_motor(motor, speed, state, held_out, training_speeds):
     if state == "propeller":
         return None
     return "test" if state == "bearing" or motor == held_out else "train"

@@ -92,27 +92,12 @@ def body_response(modes, frequencies):
 
 @dataclass(frozen=True)
 class Factory:
-    """The noise of one hall.
+    """The noise of one hall."""
 
-    Parameters
-    ----------
-    colours : ndarray of shape (2, n_frequencies)
-        Amplitudes of its steady noise: that changes between these two.
-
-    hums : ndarray of shape (n_hums, 2)
-        Frequency and amplitude of the tones of other machines.
-
-    rate : float
-        Distant events a second: something falls, a door, a hammer.
-
-    pitch : float
-        Typical frequency of the events.
-    """
-
-    colours: np.ndarray
-    hums: np.ndarray
-    rate: float
-    pitch: float
+    colours: np.ndarray  # (2, n_frequencies): amplitudes of its steady noise, which changes between these two
+    hums: np.ndarray  # (n_hums, 2): frequency and amplitude of the tones of other machines
+    rate: float  # distant events a second: something falls, a door, a hammer
+    pitch: float  # typical frequency of the events
 
 
 def draw_factory(rng, frequencies):

@@ -12,8 +12,8 @@ import soundfile
 from skasd._drafts import check_file_name, draft_folder, move_new, refuse_existing
 from skasd._problems import first_ten
 from skasd._reading import check_sample_rate
-from skasd._samples import as_dtype, scale_of
 from skasd._sklearn import Interval, validate_params
+from skasd.audio.samples import as_dtype, scale_of
 from skasd.clips import Clips
 from skasd.datasets._dcase import DcaseFilename, parse_dcase_filename
 
@@ -125,15 +125,7 @@ def _name_files(clips):
         group = (section, domain, split, label)
         number = f"{counts[group]:04d}"
         counts[group] += 1
-        parts = [
-            "section",
-            section,
-            domain,
-            split,
-            _LABELS[label],
-            number,
-            attribute,
-        ]
+        parts = ["section", section, domain, split, _LABELS[label], number, attribute]
         name = "_".join(part for part in parts if part) + ".wav"
         wrong[row] = not _fits(name, DcaseFilename(*group, number, attribute))
         names.append(f"{split}/{name}")

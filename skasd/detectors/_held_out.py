@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skasd._groups import deal_out
 from skasd.detectors._numbers import RowError
 
 _N_PARTS = 10
@@ -42,16 +43,9 @@ def score_left_out(score, rows):
     n_groups = len(np.unique(rows.group))
     for n_parts in dict.fromkeys((min(_N_PARTS, n_groups), n_groups)):
         try:
-            return score(_deal_out(rows, n_parts))
+            return score(deal_out(rows.group, n_parts, rows.domain))
         except RowError:  # one row is at fault, in whichever parts
             raise
         except ValueError as error:
             too_few = error
     raise too_few
-
-
-def _deal_out(rows, n_parts):
-    """Number of the part of each row: groups are dealt out in turn, domain by domain, so that all get their share."""
-    _, first, group = np.unique(rows.group, return_index=True, return_inverse=True)
-    rank = np.argsort(np.argsort(rows.domain[first], kind="stable"))
-    return rank[group] % n_parts

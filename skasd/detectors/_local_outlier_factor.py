@@ -28,7 +28,8 @@ class LocalOutlierFactorDetector(BaseDetector):
         Number of neighbours; less than the number of training clips (or windows) of each section.
 
     metric : str or callable, default='minkowski'
-        Distance between embeddings, as in scikit-learn; 'cosine' suits networks trained with an angular loss.
+        Distance between embeddings, as in scikit-learn; 'cosine' suits networks trained with an angular loss,
+        'seuclidean' features of different units.
 
     p : float, default=2
         Power of the Minkowski metric, up to 64: 2 = Euclidean, 1 = city block. Higher powers of small distances are

@@ -7,8 +7,8 @@ import numpy as np
 from skasd._docstrings import fill
 from skasd._sklearn import StrOptions
 from skasd.detectors._base import DETECTOR_TEXTS, BaseDetector
-from skasd.detectors._gaussian import Moments, moments, pooled, products, whitening
-from skasd.detectors._numbers import lengths
+from skasd.detectors._gaussian import moments, pooled, products, whitening
+from skasd.detectors._numbers import lengths, typical_where_zero
 
 
 @fill(**DETECTOR_TEXTS)
@@ -23,7 +23,8 @@ class MahalanobisDetector(BaseDetector):
     ----------
     covariance : {'ledoit_wolf', 'oas', 'sample'}, default='ledoit_wolf'
         How the covariance is estimated. The two shrunk estimators can be inverted when there are fewer clips than
-        features; the sample covariance cannot, and is then an error.
+        features; the sample covariance cannot, and is then an error. Features are brought to unit variance before, so
+        that what is shrunk are correlations, whatever the units and levels of the features.
 
     per_domain : bool, default=False
         Whether each domain that `fit` has seen gets its own Gaussian. At least three rows of each are needed (two with
@@ -54,7 +55,8 @@ class MahalanobisDetector(BaseDetector):
     into ten parts, and each part is scored by the Gaussians of the other nine. These are made of sums over the parts,
     which takes about as long as the model itself. A domain that is left with too few clips is left out with them.
 
-    The estimates of the covariance are those of scikit-learn's `LedoitWolf`, `OAS` and `EmpiricalCovariance`.
+    The estimates of the covariance are those of scikit-learn's `LedoitWolf`, `OAS` and `EmpiricalCovariance`, of
+    features in units of their standard deviation over the training clips (a constant feature: the median of these).
 
     References
     ----------
@@ -125,11 +127,7 @@ class MahalanobisDetector(BaseDetector):
 
     def _gaussians(self, by_group, domain, out=None):
         """Gaussian of each group of features in a domain, without the rows of the part that is out."""
-        return {
-            group: _gaussian(sums, [one for part, one in enumerate(sums.parts) if part != out], self.covariance,
-                             _place(domain, group))
-            for group, sums in by_group.items()
-        }  # fmt: skip
+        return {group: _gaussian(sums, out, self.covariance, _place(domain, group)) for group, sums in by_group.items()}
 
     def _score(self, model, X):
         distances = [
@@ -172,39 +170,48 @@ class Gaussian(NamedTuple):
         return lengths((X - self.location_) @ self.whitening_.T)[:, 0]
 
 
-class _Part(NamedTuple):
-    """Sums over rows: moments, and of the rows y about their mean the sums of y |y|^2 and of |y|^4."""
-
-    moments: Moments
-    third: np.ndarray
-    fourth: float
-
-
 class _Sums:
-    """Sums over the rows of each part, counted from the first row and in a unit in which nothing overflows."""
+    """Rows, counted from the first in units of the largest of each feature, and the moments of each part of them."""
 
     def __init__(self, X, part, n_parts):
-        self.anchor = X[0]
+        self.anchor, self.part = X[0], part
         rows = X - self.anchor
-        largest = max(rows.max(), -rows.min())
-        if not np.isfinite(largest):
+        largest = np.maximum(rows.max(axis=0), -rows.min(axis=0))
+        if not np.isfinite(largest).all():
             raise ValueError("The embeddings span more than float64 can hold. Scale them down.")
-        self.unit = np.ldexp(0.5, np.frexp(largest)[1]) if largest else 1.0
-        rows /= self.unit
-        self.parts = [_sum_up(rows[part == number]) for number in range(n_parts)]
+        self.units = np.where(largest > 0, largest, 1.0)
+        self.rows = rows / self.units
+        self.moments = [self._moments(part == number) for number in range(n_parts)]
+
+    def _moments(self, chosen):
+        return moments(self.rows[chosen], np.ones(np.count_nonzero(chosen)), products)
+
+    def without(self, out):
+        """Moments of the rows of all parts but one, or of all."""
+        return pooled([one for number, one in enumerate(self.moments) if number != out], products)
 
 
-def _sum_up(rows):
-    of_rows = moments(rows, np.ones(len(rows)), products)
-    centered = rows - of_rows.mean
-    squared = np.einsum("ij,ij->i", centered, centered)
-    return _Part(of_rows, squared @ centered, squared @ squared)
-
-
-def _gaussian(sums, parts, covariance, place):
-    """The Gaussian of the rows of some parts."""
-    n_samples, mean, scatter = pooled([part.moments for part in parts], products)
+def _gaussian(sums, out, covariance, place):
+    """The Gaussian of the rows that are not in the part that is out."""
+    n_samples, mean, scatter = sums.without(out)
+    _check_rows(n_samples, scatter, covariance, place)
+    estimate = scatter / n_samples
+    deviations = typical_where_zero(np.sqrt(np.diag(estimate)))
+    correlation = estimate / np.outer(deviations, deviations)
+    standardized = (sums.rows[sums.part != out] - mean) / deviations
+    shrinkage = _SHRINKAGES[covariance](correlation, standardized)
     n_features = len(mean)
+    shrunk = (1 - shrinkage) * correlation + shrinkage * np.trace(correlation) / n_features * np.eye(n_features)
+    units = sums.units * deviations
+    location, factor = sums.anchor + sums.units * mean, whitening(shrunk) / units
+    if not np.isfinite(factor).all():
+        raise ValueError(f"The training rows{place} differ by {units.min():.0e} in a feature, the inverse of which "
+                         "float64 cannot hold. Scale embeddings up.")  # fmt: skip
+    return Gaussian(location, shrunk * np.outer(units, units), shrinkage, factor)
+
+
+def _check_rows(n_samples, scatter, covariance, place):
+    n_features = len(scatter)
     least = 3 if covariance == "ledoit_wolf" and n_features > 1 else 2  # of two rows Ledoit and Wolf shrink nothing
     if n_samples < least:
         raise ValueError(f"n_samples={n_samples:.0f} row{place}, too few for a Gaussian, which needs {least}. Add "
@@ -216,36 +223,18 @@ def _gaussian(sums, parts, covariance, place):
             f"The sample covariance{place} of n_features={n_features} from n_samples={n_samples:.0f} rows cannot be "
             "inverted. Use covariance='ledoit_wolf' or 'oas', or fewer features."
         )
-    estimate = scatter / n_samples
-    shrinkage = _SHRINKAGES[covariance](n_samples, estimate, _mean_fourth(parts, mean))
-    shrunk = (1 - shrinkage) * estimate + shrinkage * np.trace(estimate) / n_features * np.eye(n_features)
-    location, factor = sums.anchor + sums.unit * mean, whitening(shrunk) / sums.unit
-    if not np.isfinite(factor).all():
-        raise ValueError(f"The training rows{place} differ by {sums.unit:.0e} at most, the inverse of which float64 "
-                         "cannot hold. Scale embeddings up.")  # fmt: skip
-    return Gaussian(location, shrunk * sums.unit * sums.unit, shrinkage, factor)
 
 
-def _mean_fourth(parts, mean):
-    """Mean fourth power of the distance of the rows of all parts from their common mean."""
-    n_samples, total = 0, 0.0
-    for (n, own_mean, scatter), third, fourth in parts:
-        step = own_mean - mean
-        square = step @ step
-        total += fourth + 4 * third @ step + 4 * step @ scatter @ step + 2 * square * np.trace(scatter) + n * square**2
-        n_samples += n
-    return total / n_samples
-
-
-def _ledoit_wolf(n_samples, covariance, mean_fourth):
-    n_features = len(covariance)
+def _ledoit_wolf(covariance, centered):
+    n_samples, n_features = centered.shape
     distance = np.sum((covariance - np.trace(covariance) / n_features * np.eye(n_features)) ** 2)
-    error = min((mean_fourth - np.sum(covariance**2)) / n_samples, distance)
+    fourth = np.mean(np.einsum("ij,ij->i", centered, centered) ** 2)
+    error = min((fourth - np.sum(covariance**2)) / n_samples, distance)
     return error / distance if error > 0 and n_features > 1 else 0.0
 
 
-def _oracle_approximating(n_samples, covariance, mean_fourth):
-    n_features = len(covariance)
+def _oracle_approximating(covariance, centered):
+    n_samples, n_features = centered.shape
     square, alpha = (np.trace(covariance) / n_features) ** 2, np.mean(covariance**2)
     excess = (n_samples + 1) * (alpha - square / n_features)
     if n_features == 1:

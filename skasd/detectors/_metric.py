@@ -1,11 +1,12 @@
 """Distances between embeddings, in coordinates in which nothing cancels or overflows."""
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from sklearn.metrics import pairwise_distances
 
-from skasd.detectors._numbers import RowError, directions
+from skasd.detectors._numbers import RowError, deviations, directions
 
 _FARTHEST = 1e100  # in units of the spread of the training rows, so that squares can be held
 _EPS = np.finfo(np.float64).eps
@@ -21,9 +22,9 @@ def _correlated(X):
 
 
 class _Kind(NamedTuple):
-    """What is done to rows before, the metric of the rows made, and how it grows with their unit (None: no unit)."""
+    """How to prepare rows, learned from those of training; the metric of what this makes, and the power of its unit."""
 
-    prepare: object
+    learn: object
     metric: object
     power: int | None
     factor: float = 1.0
@@ -33,15 +34,36 @@ def _as_it_is(X):
     return X
 
 
+def _divided(units, X):
+    return X / units
+
+
+def _nothing(rows):
+    return _as_it_is
+
+
+def _turn(rows):
+    return directions
+
+
+def _center_and_turn(rows):
+    return _correlated
+
+
+def _divide(rows):
+    return partial(_divided, deviations(rows))
+
+
 _KINDS = {
-    "cosine": _Kind(directions, "sqeuclidean", 2, 0.5),
-    "correlation": _Kind(_correlated, "sqeuclidean", 2, 0.5),
-    "sqeuclidean": _Kind(_as_it_is, "sqeuclidean", 2),
-    **dict.fromkeys(("euclidean", "l2"), _Kind(_as_it_is, "euclidean", 1)),
-    **dict.fromkeys(("manhattan", "l1", "cityblock"), _Kind(_as_it_is, "manhattan", 1)),
-    "chebyshev": _Kind(_as_it_is, "chebyshev", 1),
-    "minkowski": _Kind(_as_it_is, "minkowski", 1),
-    **{name: _Kind(_as_it_is, name, None) for name in ("braycurtis", "canberra")},
+    "cosine": _Kind(_turn, "sqeuclidean", 2, 0.5),
+    "correlation": _Kind(_center_and_turn, "sqeuclidean", 2, 0.5),
+    "seuclidean": _Kind(_divide, "euclidean", 1),
+    "sqeuclidean": _Kind(_nothing, "sqeuclidean", 2),
+    **dict.fromkeys(("euclidean", "l2"), _Kind(_nothing, "euclidean", 1)),
+    **dict.fromkeys(("manhattan", "l1", "cityblock"), _Kind(_nothing, "manhattan", 1)),
+    "chebyshev": _Kind(_nothing, "chebyshev", 1),
+    "minkowski": _Kind(_nothing, "minkowski", 1),
+    **{name: _Kind(_nothing, name, None) for name in ("braycurtis", "canberra")},
 }
 METRICS = frozenset(_KINDS)
 
@@ -53,10 +75,11 @@ class Space:
     """
 
     def __init__(self, metric, rows):
-        self.kind = _KINDS[metric] if isinstance(metric, str) else _Kind(_as_it_is, metric, None)
+        self.kind = _KINDS[metric] if isinstance(metric, str) else _Kind(_nothing, metric, None)
         self.origin, self.unit = 0.0, 1.0
         if self.kind.power is not None:
-            rows = self.kind.prepare(rows)
+            self.prepare = self.kind.learn(rows)
+            rows = self.prepare(rows)
             self.origin = np.median(rows, axis=0)
             spread = np.abs(rows - self.origin).max(axis=1)
             self.unit = np.median(spread[spread > 0]) if spread.any() else 1.0
@@ -70,7 +93,7 @@ class Space:
         """Coordinates of rows."""
         if self.kind.power is None:
             return X
-        coordinates = (self.kind.prepare(X) - self.origin) / self.unit
+        coordinates = (self.prepare(X) - self.origin) / self.unit
         far = ~(np.abs(coordinates).max(axis=1) < _FARTHEST)
         if far.any():
             raise RowError(np.argmax(far), f"with values up to {np.abs(X[np.argmax(far)]).max():.3g}, the embedding is "

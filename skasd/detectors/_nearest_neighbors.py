@@ -31,8 +31,9 @@ class NearestNeighborsDetector(BaseDetector):
     n_neighbors : int, default=1
         Number of nearest training clips (or windows) of a memory whose mean distance counts.
 
-    metric : str or callable, default='cosine'
-        Distance between embeddings, as in scikit-learn.
+    metric : str or callable, default='seuclidean'
+        Distance between embeddings, as in scikit-learn. 'seuclidean' is Euclidean with each feature in units of its
+        standard deviation over the training clips, which suits statistics of bands; 'cosine' suits networks.
 
     n_local : int, default=None
         With a number K, each distance d(x, y) is divided by the mean distance from the training clip y to its own K
@@ -90,7 +91,7 @@ class NearestNeighborsDetector(BaseDetector):
         self,
         n_neighbors=1,
         *,
-        metric="cosine",
+        metric="seuclidean",
         n_local=None,
         target_ratio=None,
         contamination=0.1,
@@ -152,7 +153,7 @@ class NearestNeighborsDetector(BaseDetector):
         return -_unit(model) * self._distance(model, X, np.full(len(X), -1), None)
 
     def _score_training(self, model, rows):
-        if self.n_local is not None:  # the scale knows the clip, too
+        if self.n_local is not None or self.metric == "seuclidean":  # local scale and deviations know the clip, too
             return super()._score_training(model, rows)
         distance = self._distance(model, rows.X, rows.group, _owners(rows)[1])
         if np.isinf(distance).any():

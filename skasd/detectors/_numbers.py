@@ -77,6 +77,21 @@ def directions(X):
     return scaled / lengths(scaled)
 
 
+def deviations(X):
+    """Standard deviation of each column; that of a typical one, where a column is constant."""
+    rows = X - X[0]
+    largest = np.maximum(rows.max(axis=0), -rows.min(axis=0))
+    if not np.isfinite(largest).all():
+        raise ValueError("The embeddings span more than float64 can hold. Scale them down.")
+    return typical_where_zero(largest * np.std(rows / np.where(largest > 0, largest, 1.0), axis=0))
+
+
+def typical_where_zero(deviations):
+    """Deviations of features; that of a typical one, where a feature is constant."""
+    varies = deviations > 0
+    return np.where(varies, deviations, np.median(deviations[varies]) if varies.any() else 1.0)
+
+
 def _scaled(X):
     """The rows divided by their largest magnitude, which also is returned (n, 1)."""
     peaks = np.maximum(X.max(axis=1), -X.min(axis=1))[:, np.newaxis]

@@ -14,10 +14,10 @@ from skasd._docstrings import fill
 from skasd._groups import first_copies, joined
 from skasd._problems import check_finite
 from skasd._reading import class_rows, read_field, recording_numbers, training_rows, validate_data
-from skasd._samples import as_floats, read_waveforms
 from skasd._sklearn import HasMethods, Interval, InvalidParameterError, StrOptions
 from skasd._transformer import ClipTransformer
 from skasd.audio import AudioLoader
+from skasd.audio.samples import as_floats, read_waveforms
 from skasd.clips import Clips
 from skasd.losses import ArcFaceLoss, MultiTargetLoss
 from skasd.networks import MobileFaceNet, learn_standardization
@@ -310,8 +310,13 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
     def _attrs(self, made):
         return self._names_of_logits(made.shape[-1]) if self._makes == "logits" else {}
 
+    def _makes_table(self):
+        return self.window_frames is None
+
     def _n_columns(self):
-        return None if self.window_frames is not None or self.output == "logits" else sum(self.stage_sizes_)
+        if self.output == "logits":
+            return self._numbers_of_classes()[self._target_of_logits()]
+        return sum(self.stage_sizes_)
 
     @property
     def _makes(self):
@@ -359,12 +364,12 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
 
     def _check(self, X, values, *, reset):
         """Waveforms, spectrograms or paths, as they are stored; numbers are finite and of the shape seen in fit."""
+        values = values if hasattr(values, "ndim") else np.asarray(values)
         if isinstance(values, np.ndarray) and values.dtype.kind == "U" and values.ndim == 1:
             if not reset and self.loader_ is None:
                 raise ValueError("The network was fitted on spectrograms, and these clips have only paths. Put "
                                  "LogMelSpectrogram before it, as in fit.")  # fmt: skip
             return values
-        values = values if hasattr(values, "ndim") else np.asarray(values)
         if values.ndim == 2 and not (isinstance(X, Clips) and "log_mel" in X):
             values = read_waveforms(self, X, values, reset=reset)
         else:

@@ -24,13 +24,19 @@ def _max(log_mel, decay):
     return log_mel.max(axis=2)
 
 
+def _diff(log_mel, decay):
+    if log_mel.shape[2] == 1:
+        return np.zeros(log_mel.shape[:2])
+    return np.diff(log_mel.astype(np.float64), axis=2).std(axis=2)
+
+
 def _rank(log_mel, decay):
     weights = float(decay) ** np.arange(log_mel.shape[2])
     loud_first = -np.sort(-log_mel, axis=2)
     return loud_first @ (weights / weights.sum())
 
 
-_STATISTICS = {"mean": _mean, "std": _std, "max": _max, "rank": _rank}
+_STATISTICS = {"mean": _mean, "std": _std, "max": _max, "diff": _diff, "rank": _rank}
 
 
 class StatisticsEmbedder(SpectrogramTransformer):
@@ -38,15 +44,16 @@ class StatisticsEmbedder(SpectrogramTransformer):
 
     Of spectrograms (n_clips, n_mels, n_frames), in the field ``log_mel`` of `Clips`, it makes float32 vectors
     (n_clips, n_statistics * n_mels), the field ``embedding``: all bands of the first statistic, then those of the next.
-    There is nothing to train, and the order of the frames does not matter. With a Gaussian mixture, rank pooling is a
-    strong published system [1]_; mean and deviation are the control that every network has to beat.
+    There is nothing to train. With a Gaussian mixture, rank pooling is a strong published system [1]_; statistics are
+    the control that every network has to beat.
 
     Parameters
     ----------
-    statistics : sequence of {"mean", "std", "max", "rank"}, default=("mean", "std")
-        What is computed of each band, in this order: mean, standard deviation and maximum over time, and rank pooling:
-        the frames of the band are sorted from loud to quiet and averaged with weights that fall by `decay` from each
-        to the next.
+    statistics : sequence of {"mean", "std", "max", "diff", "rank"}, default=("mean", "max", "diff")
+        What is computed of each band, in this order: mean, standard deviation and maximum over time; the standard
+        deviation of the differences from frame to frame; and rank pooling: the frames of the band are sorted from loud
+        to quiet and averaged with weights that fall by `decay` from each to the next. The mean tells faults that are
+        steady, the maximum those that are short, the differences those that make the sound rougher.
 
     decay : float, default=0.9
         Ratio of two successive weights of rank pooling, in [0, 1]: 1 gives the mean, 0 the maximum.
@@ -78,7 +85,7 @@ class StatisticsEmbedder(SpectrogramTransformer):
     >>> from skasd.embedders import StatisticsEmbedder
     >>> log_mel = [[[-60, -20, -40], [-30, -30, -30]]]  # one clip, two bands, three frames
     >>> StatisticsEmbedder().fit_transform(log_mel).round(2)
-    array([[-40.  , -30.  ,  16.33,   0.  ]], dtype=float32)
+    array([[-40., -30., -20., -30.,  30.,   0.]], dtype=float32)
     >>> StatisticsEmbedder(statistics=["max", "rank"], decay=0.5).fit_transform(log_mel).round(2)
     array([[-20.  , -30.  , -31.43, -30.  ]], dtype=float32)
     """
@@ -89,7 +96,7 @@ class StatisticsEmbedder(SpectrogramTransformer):
         "keep": ["array-like"],
     }
 
-    def __init__(self, *, statistics=("mean", "std"), decay=0.9, keep=()):
+    def __init__(self, *, statistics=("mean", "max", "diff"), decay=0.9, keep=()):
         self.statistics = statistics
         self.decay = decay
         self.keep = keep
@@ -108,9 +115,6 @@ class StatisticsEmbedder(SpectrogramTransformer):
             for position, name in enumerate(self.statistics):
                 embedding[batch, position] = _STATISTICS[name](log_mel[batch], self.decay)
         return embedding.reshape(n_clips, -1)
-
-    def _n_columns(self):
-        return len(self.statistics) * self.n_features_in_
 
     def get_feature_names_out(self, input_features=None):
         """Names of the columns that `transform` makes: the statistic and the band, as ``mean0``.

@@ -15,7 +15,7 @@ from skasd._reading import detector_rows, read_text
 from skasd._sklearn import Interval, StrOptions, VisualBlock, fit_context, num_samples
 from skasd._versions import VersionsMixin
 from skasd.clips import Clips
-from skasd.detectors._level import score_held_out
+from skasd.detectors import score_held_out
 from skasd.ensemble._errors import named_errors
 from skasd.ensemble._training_units import training_units
 
@@ -44,8 +44,9 @@ class ScoreEnsemble(VersionsMixin, OutlierMixin, BaseEstimator):
         How much each member counts in the mean, not negative. None counts them alike.
 
     cv : int, default=5
-        Number of parts into which the training clips are dealt for their scores, at least 2: each part is scored by
-        members that learned from the others. This takes ``cv`` more fits of each member. Clips of one recording (the
+        Number of parts into which the training clips are dealt for their scores, at least 2, and no more than there are
+        recordings: each part is scored by members that learned from the others. This takes as many more fits of each
+        member. Clips of one recording (the
         field ``recording``) are in one part, and so are clips that are the same.
 
     contamination : float, default=0.1
@@ -182,9 +183,9 @@ class ScoreEnsemble(VersionsMixin, OutlierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If names or weights do not fit, if there are fewer normal clips (or recordings) than ``cv``, if a section
-            has only one, if `y` calls clips anomalous in words or holds bools, if a member's score is not finite, or if
-            a member gives so many training clips of a section one and the same score that there is no scale.
+            If names or weights do not fit, if a section has only one normal clip (or recording), if `y` calls clips
+            anomalous in words or holds bools, if a member's score is not finite, or if a member gives so many training
+            clips of a section one and the same score that there is no scale.
 
         Warns
         -----

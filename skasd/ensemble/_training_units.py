@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from skasd._groups import first_copies, joined
+from skasd._groups import deal_out, first_copies, joined
 from skasd._problems import named
 from skasd._reading import read_text, recording_numbers
 from skasd.clips import Clips
@@ -25,21 +25,13 @@ class TrainingUnits(NamedTuple):
 
     def deal_out(self, n_parts):
         """Number of the part of each clip; every section and domain has its share in every part."""
-        _, first, group = np.unique(self.group, return_index=True, return_inverse=True)
-        if len(first) < n_parts:
-            raise ValueError(
-                f"cv={n_parts} needs at least as many normal clips, where those of one recording, and copies, count "
-                f"once; got n_samples={len(group)}, of which {len(first)} can be left out by themselves. Use a smaller "
-                "cv, or clips of more recordings."
-            )
-        part = np.empty(len(first), dtype=int)
-        part[np.lexsort([self.domain[first], self.section[first]])] = np.arange(len(first)) % n_parts
+        part = deal_out(self.group, n_parts, self.domain, self.section)
         for section in np.unique(self.section):
-            if len(np.unique(part[group[self.section == section]])) < 2:
+            if len(np.unique(part[self.section == section])) < 2:
                 raise ValueError(f"All clips of {named(section)} are of one recording, or copies: nothing can score "
                                  "them that has not learned from them. Add clips of other recordings, or leave the "
                                  "section out.")  # fmt: skip
-        return part[group]
+        return part
 
 
 def training_units(X, n_clips):

@@ -10,19 +10,8 @@ Conventions
 
 from skasd.evaluation._evaluate import evaluate
 from skasd.evaluation._evaluation import Evaluation
-from skasd.evaluation._figures import Figure, Rules
-from skasd.evaluation._published import PublishedSystem
+from skasd.evaluation._figures import Figure
 from skasd.evaluation._run import Failure, MachineRun
 from skasd.evaluation._submission import read_submission, write_submission
 
-__all__ = [
-    "Evaluation",
-    "Failure",
-    "Figure",
-    "MachineRun",
-    "PublishedSystem",
-    "Rules",
-    "evaluate",
-    "read_submission",
-    "write_submission",
-]
+__all__ = ["Evaluation", "Failure", "Figure", "MachineRun", "evaluate", "read_submission", "write_submission"]

@@ -2,11 +2,10 @@
 
 import inspect
 import sys
-import time
 from collections.abc import Mapping
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
-from numbers import Integral, Real
+from numbers import Integral
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,14 +13,16 @@ import numpy as np
 from joblib import Parallel, delayed
 from sklearn.pipeline import Pipeline
 
-from skasd._progress import make_bar
-from skasd._sklearn import Interval, Options, StrOptions, validate_params
+from skasd._docstrings import documented
+from skasd._progress import progress_bar
+from skasd._sklearn import Interval, StrOptions, validate_params
 from skasd.clips import Clips
 from skasd.datasets import load_dcase
 from skasd.evaluation._evaluation import Evaluation
-from skasd.evaluation._figures import Rules, machine_figures
+from skasd.evaluation._figures import machine_figures
 from skasd.evaluation._run import Failure, attempt_machine
 from skasd.evaluation._store import NoResults, ResultsFolder
+from skasd.metrics import MAX_FPR, PROTOCOL, YEAR, Rules
 
 _HIDDEN = ("label", "domain", "attribute")  # what no system is told of the clips that it scores
 
@@ -30,9 +31,9 @@ _HIDDEN = ("label", "domain", "attribute")  # what no system is told of the clip
     {
         "data": [str, Path, Mapping, Clips],
         "machines": ["array-like", None],
-        "year": [Options(Integral, set(range(2020, 2026)))],
-        "protocol": [StrOptions({"official", "domain-only"})],
-        "max_fpr": [Interval(Real, 0, 1, closed="right")],
+        "year": [YEAR],
+        "protocol": [PROTOCOL],
+        "max_fpr": [MAX_FPR],
         "ground_truth": [str, Path, None],
         "results": [str, Path, None],
         "name": [str, None],
@@ -44,6 +45,7 @@ _HIDDEN = ("label", "domain", "attribute")  # what no system is told of the clip
     },
     prefer_skip_nested_validation=True,
 )
+@documented
 def evaluate(
     system,
     data,
@@ -85,11 +87,7 @@ def evaluate(
         Year of the challenge, 2020 to 2025, whose rule counts, see `skasd.metrics.official_score`. The rule of 2020
         knows no domains: it is the one for data without.
 
-    protocol : {"official", "domain-only"}, default="official"
-        For 2022 and later, see `skasd.metrics.domain_scores`.
-
-    max_fpr : float, default=0.1
-        Highest false positive rate that counts for the partial AUC, in (0, 1].
+    {rule}
 
     ground_truth : path-like, default=None
         Labels of an evaluation set, see `skasd.datasets.load_dcase`. Only for a folder of data.
@@ -108,11 +106,7 @@ def evaluate(
         Number of machines that are worked on side by side. With ``joblib.parallel_config(backend="dask")`` around the
         call they are worked on by a cluster.
 
-    n_resamples : int, default=1000
-        Number of resamples for the 95 % intervals; 0 for none.
-
-    random_state : int, RandomState instance or None, default=None
-        Draws the resamples; the system has a ``random_state`` of its own.
+    {resamples}
 
     on_error : {"record", "raise"}, default="record"
         What to do in the end where a machine has failed: ``"record"`` keeps the error in the result, and raises only if
@@ -147,12 +141,10 @@ def evaluate(
 
     Notes
     -----
-    The intervals come from clips that are drawn with replacement among those of the same section, label and domain, as
-    in `skasd.metrics.bootstrap_interval`, all figures of a machine from the same draws. Where clips have the field
-    ``recording``, whole recordings are drawn. They say how far the figures
-    would move with other test clips, and nothing of other training runs. Those of the official score are moved so that
-    the median of the resamples is the score itself: a harmonic mean of few clips' figures is too low, and
-    that of their resamples twice so; without the move the interval of few clips may lie below the score.
+    The intervals are those of `skasd.metrics.bootstrap_interval`: clips are drawn with replacement among those of the
+    same section, label and domain, all figures of a machine from the same draws. Where clips have the field
+    ``recording``, whole recordings are drawn. They say how far the figures would move with other test clips, and
+    nothing of other training runs: the system has a ``random_state`` of its own.
 
     Files are known by name, size and time of their last change, and parts of a system by name and parameters: after a
     change in the code of a part of your own, give another results folder.
@@ -164,7 +156,8 @@ def evaluate(
     The file of a machine has its name, with a number behind it where the name has capitals or characters that not every
     file system can have or tell apart.
 
-    Memory is that of the process: with threads, or ``n_jobs=1`` after other work, it is not the machine's alone.
+    Memory is the most that the process ever had: with threads, or ``n_jobs=1`` after other work, it is not the
+    machine's alone.
 
     Examples
     --------
@@ -343,23 +336,20 @@ def _with_scores(test, run):
 
 def _show_progress(outcomes, n_machines, n_known, verbose):
     """Hand the outcomes through, and say how far things are."""
-    shown = partial(print, file=sys.stderr, flush=True) if verbose else lambda *_: None
-    if n_known:
-        shown(f"{n_known} of {n_known + n_machines} machines are in the results folder already.")
-    start = time.perf_counter()
-    with make_bar(total=n_machines, desc="evaluate", unit=" machines", verbose=bool(verbose)) as bar:
-        for done, (machine, outcome) in enumerate(outcomes, start=1):
+    if n_known and verbose:
+        message = f"{n_known} of {n_known + n_machines} machines are in the results folder already."
+        print(message, file=sys.stderr, flush=True)
+    every = {"miniters": 1, "mininterval": 0}
+    with progress_bar(n_machines, desc="evaluate", unit=" machines", verbose=bool(verbose), **every) as bar:
+        for machine, outcome in outcomes:
             yield machine, outcome
-            bar.set_postfix_str(machine)
+            bar.set_postfix_str(f"{machine} {_say(outcome)}", refresh=False)
             bar.update()
-            if bar.disable:
-                left = (time.perf_counter() - start) / done * (n_machines - done)
-                shown(f"[{done}/{n_machines}] {machine}: {_say(outcome)}; {bar.format_interval(left)} left")
 
 
 def _say(outcome):
     if isinstance(outcome, Failure):
-        return f"failed, {outcome.error}"
+        return f"failed, {' '.join(outcome.error.splitlines())}"
     return f"trained in {outcome.fit_seconds:.1f} s, scored in {outcome.score_seconds:.1f} s"
 
 

@@ -1,15 +1,16 @@
 """What an evaluation found out."""
 
+from importlib.util import find_spec
+
 import numpy as np
 from sklearn.utils import check_random_state
 
-from skasd.evaluation._figures import OFFICIAL, Figure, machine_figures, total_interval
-from skasd.evaluation._published import published_systems
-from skasd.evaluation._report import html_report, html_summary, markdown_report
-
-_MEBIBYTE = 2**20
+from skasd._docstrings import documented
+from skasd.evaluation._figures import OFFICIAL, Figure, machine_figures, official_interval
+from skasd.evaluation._report import html_report, html_summary, load_pandas, markdown_report, tables_of
 
 
+@documented
 class Evaluation:
     """How a system did on each machine: what `evaluate` and `read_submission` return.
 
@@ -31,11 +32,7 @@ class Evaluation:
     failures : dict of str to Failure, default=None
         Why there is nothing for a machine.
 
-    n_resamples : int, default=1000
-        Number of resamples for the intervals; 0 for none.
-
-    random_state : int, RandomState instance or None, default=None
-        Draws the resamples.
+    {resamples}
 
     Attributes
     ----------
@@ -102,7 +99,7 @@ class Evaluation:
         clips = list(self.clips.values())
         fields = ("machine", "section", "domain", "label", "anomaly_score")
         parts = [part.without(*(name for name in part if name not in fields)) for part in clips]
-        return total_interval(sum(parts[1:], parts[0]), self.rules, self._terms)
+        return official_interval(sum(parts[1:], parts[0]), self.rules, self._terms)
 
     def judged(self):
         """The clips of the machines whose labels are known.
@@ -126,75 +123,64 @@ class Evaluation:
                    if machine not in judged]  # fmt: skip
         return ", ".join(reasons)
 
-    def published(self):
-        """Published systems with figures for machines and sections of these names.
-
-        Returns
-        -------
-        systems : list of PublishedSystem
-            Whether they were of the same clips nobody can tell from the names.
-        """
-        sections = {section for part in self.clips.values() for section in part["section"].tolist()}
-        return published_systems(self.rules.year, self.machines, sections) if sections else []
-
-    def to_frame(self, *, published=False):
+    def to_frame(self):
         """All figures as a pandas DataFrame, one row each.
-
-        Parameters
-        ----------
-        published : bool, default=False
-            Whether to add the published official scores for machines of these names.
 
         Returns
         -------
         frame : pandas.DataFrame
             With the columns ``system``, ``machine`` (empty for all machines), ``section``, ``domain``, ``metric``,
-            ``value``, ``low`` and ``high``, and ``source``: ``measured``, ``failed`` with the error, or ``published``
-            with the place. Besides the figures between 0 and 1 there are the metrics ``training clips``, ``fit
-            seconds``, ``score seconds``, ``peak memory MiB`` and ``peak GPU memory MiB``.
+            ``value``, ``low``, ``high`` and ``error``, which says why a machine that failed has no figures. Besides the
+            figures between 0 and 1 there are the metrics ``training clips``, ``test clips``, ``fit seconds``, ``score
+            seconds``, ``clips scored per second``, ``peak memory MiB`` and ``peak GPU memory MiB``.
 
         Raises
         ------
         ImportError
             If pandas is not installed.
         """
-        try:
-            import pandas
-        except ImportError as error:
-            raise ImportError("Evaluation.to_frame needs pandas: pip install pandas") from error
-        rows = [(self.name, *row, "measured") for row in [*self.figures, *self._costs()]]
+        pandas = load_pandas("Evaluation.to_frame")
+        costs = [(machine, *cost) for machine, run in self.runs.items() for cost in run.costs().items()]
+        figures = [*self.figures, *(Figure(machine, "", "", metric, value) for machine, metric, value in costs)]
         if not self.lacking():
-            rows.append((self.name, *Figure("", "", "", OFFICIAL, *self.official_score), "measured"))
-        rows += [(self.name, *Figure(machine, "", "", OFFICIAL, np.nan), f"failed: {failure.error}")
+            figures.append(Figure("", "", "", OFFICIAL, *self.official_score))
+        rows = [(self.name, *figure, "") for figure in figures]
+        rows += [(self.name, *Figure(machine, "", "", OFFICIAL, np.nan), failure.error)
                  for machine, failure in self.failures.items()]  # fmt: skip
-        for system in self.published() if published else ():
-            source = f"published: {system.source}, {system.subset} set"
-            total = {} if system.total is None else {"": system.total}
-            rows += [(system.name, *Figure(machine, "", "", OFFICIAL, value / 100), source)
-                     for machine, value in {**system.machines, **total}.items()]  # fmt: skip
-        return pandas.DataFrame(rows, columns=["system", *Figure._fields, "source"])
+        return pandas.DataFrame(rows, columns=["system", *Figure._fields, "error"])
 
-    def to_markdown(self, *, published=True):
-        """Tables in Markdown.
+    def tables(self):
+        """The tables of the reports as pandas DataFrames, which pandas writes in many forms, such as ``to_latex``.
 
-        Parameters
-        ----------
-        published : bool, default=True
-            Whether published official scores stand beside, where there are some for machines of these names.
+        Returns
+        -------
+        tables : dict of str to pandas.DataFrame
+            ``"Official score"``, ``"Sections"`` and ``"Time and memory"``, as far as there is something to show; the
+            cells are text, figures in percent with their intervals. For numbers see `to_frame`.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        return tables_of(self, "Evaluation.tables")
+
+    def to_markdown(self):
+        """The tables in Markdown.
 
         Returns
         -------
         text : str
+
+        Raises
+        ------
+        ImportError
+            If pandas or tabulate is not installed.
         """
-        return markdown_report(self, published)
+        return markdown_report(self)
 
-    def to_html(self, *, published=True):
+    def to_html(self):
         """A page with the tables, and for each section the scores and the ROC curve.
-
-        Parameters
-        ----------
-        published : bool, default=True
-            Whether published official scores stand beside, where there are some for machines of these names.
 
         Returns
         -------
@@ -204,9 +190,9 @@ class Evaluation:
         Raises
         ------
         ImportError
-            If matplotlib is not installed.
+            If pandas or matplotlib is not installed.
         """
-        return html_report(self, published)
+        return html_report(self)
 
     def __repr__(self):
         lacking = self.lacking()
@@ -214,19 +200,7 @@ class Evaluation:
         return f"Evaluation of {self.name} on {', '.join(self.machines)}: {score}"
 
     def _repr_html_(self):
-        return html_summary(self)
-
-    def _costs(self):
-        for machine, run in self.runs.items():
-            costs = {
-                "training clips": run.n_train,
-                "fit seconds": run.fit_seconds,
-                "score seconds": run.score_seconds,
-                "peak memory MiB": run.peak_memory / _MEBIBYTE,
-                "peak GPU memory MiB": run.peak_gpu_memory / _MEBIBYTE,
-            }
-            for metric, value in costs.items():
-                yield Figure(machine, "", "", metric, value)
+        return html_summary(self) if find_spec("pandas") else None  # notebooks then show the text
 
 
 def _format(figure):

@@ -1,7 +1,6 @@
 """One machine: train, score, and measure what it takes."""
 
 import sys
-import threading
 import time
 import traceback
 from typing import NamedTuple
@@ -11,10 +10,7 @@ import psutil
 from sklearn.base import clone
 
 from skasd._problems import first_ten
-from skasd.metrics import anomaly_predictions
-from skasd.metrics._scorers import find_threshold
-
-_SAMPLING_PERIOD = 0.02  # seconds between two looks at the memory
+from skasd.metrics import anomaly_predictions, find_threshold
 
 
 class MachineRun(NamedTuple):
@@ -38,7 +34,7 @@ class MachineRun(NamedTuple):
         Time that scoring took.
 
     peak_memory : int
-        Most memory that the process had, in bytes. Other work of the same process counts.
+        Most memory that the process has had until then, in bytes. Other work of the same process counts.
 
     peak_gpu_memory : int
         Most memory that torch had on its current CUDA device, in bytes; 0 without one.
@@ -64,6 +60,24 @@ class MachineRun(NamedTuple):
     score_seconds: float
     peak_memory: int
     peak_gpu_memory: int
+
+    def costs(self):
+        """What training and scoring took.
+
+        Returns
+        -------
+        costs : dict of str to float
+            By what the columns of tables are called.
+        """
+        return {
+            "training clips": self.n_train,
+            "test clips": len(self.anomaly_score),
+            "fit seconds": self.fit_seconds,
+            "score seconds": self.score_seconds,
+            "clips scored per second": len(self.anomaly_score) / max(self.score_seconds, 1e-9),
+            "peak memory MiB": self.peak_memory / 2**20,
+            "peak GPU memory MiB": self.peak_gpu_memory / 2**20,
+        }
 
 
 class Failure(NamedTuple):
@@ -117,15 +131,16 @@ def attempt_machine(machine, system, train, test):
 
 def run_machine(system, train, test):
     """Fit a clone of the system to the training clips, and score the test clips."""
-    with _PeakMemory() as memory:
-        start = time.perf_counter()
-        system = clone(system).fit(train)
-        trained = time.perf_counter()
-        # The metrics' function turns the sign of scores; it asks for labels, which play no part in this.
-        _, anomaly_score = anomaly_predictions(system, test, np.ones(len(test), dtype=int))
-        scored = time.perf_counter()
-        _check_scores(anomaly_score, test)
-        threshold = -find_threshold(system, test, -anomaly_score)
+    if _cuda() is not None:
+        _cuda().reset_peak_memory_stats()
+    start = time.perf_counter()
+    system = clone(system).fit(train)
+    trained = time.perf_counter()
+    # The metrics' function turns the sign of scores; it asks for labels, which play no part in this.
+    _, anomaly_score = anomaly_predictions(system, test, np.ones(len(test), dtype=int))
+    scored = time.perf_counter()
+    _check_scores(anomaly_score, test)
+    threshold = -find_threshold(system, test, -anomaly_score)
     if not np.isfinite(threshold):
         raise ValueError(f"The threshold of the system is {threshold}: its decision_function must give finite numbers.")
     return MachineRun(
@@ -134,8 +149,8 @@ def run_machine(system, train, test):
         n_train=len(train),
         fit_seconds=trained - start,
         score_seconds=scored - trained,
-        peak_memory=memory.peak,
-        peak_gpu_memory=memory.gpu_peak,
+        peak_memory=_peak_memory(),
+        peak_gpu_memory=_cuda().max_memory_allocated() if _cuda() is not None else 0,
     )
 
 
@@ -149,30 +164,18 @@ def _check_scores(scores, test):
                          f"{first_ten(names.tolist(), ', ')}.")  # fmt: skip
 
 
-class _PeakMemory:
-    """Looks at the memory of this process all the while, in a thread."""
+def _peak_memory():
+    """Most memory that this process has ever had, in bytes."""
+    memory = psutil.Process().memory_info()
+    if hasattr(memory, "peak_wset"):  # Windows
+        return memory.peak_wset
+    import resource
 
-    def __enter__(self):
-        self._process, self._stop = psutil.Process(), threading.Event()
-        self.peak, self.gpu_peak = self._process.memory_info().rss, 0
-        if self._cuda() is not None:
-            self._cuda().reset_peak_memory_stats()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
-        return self
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
 
-    def __exit__(self, *_):
-        self._stop.set()
-        self._thread.join()
-        if self._cuda() is not None:
-            self.gpu_peak = self._cuda().max_memory_allocated()
 
-    def _watch(self):
-        while not self._stop.wait(_SAMPLING_PERIOD):
-            self.peak = max(self.peak, self._process.memory_info().rss)
-
-    @staticmethod
-    def _cuda():
-        """torch.cuda where it is in use already; torch is not loaded for this."""
-        torch = sys.modules.get("torch")
-        return torch.cuda if torch is not None and torch.cuda.is_initialized() else None
+def _cuda():
+    """torch.cuda where it is in use already; torch is not loaded for this."""
+    torch = sys.modules.get("torch")
+    return torch.cuda if torch is not None and torch.cuda.is_initialized() else None

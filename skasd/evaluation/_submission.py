@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
+from skasd._docstrings import documented
 from skasd._drafts import check_file_name, draft_folder, move_new, refuse_existing
-from skasd._files import read_csv
 from skasd._problems import first_ten
-from skasd._sklearn import Interval, Options, StrOptions, validate_params
+from skasd._sklearn import Interval, validate_params
+from skasd.audio.files import read_csv
 from skasd.clips import Clips
-from skasd.datasets import parse_dcase_filename
-from skasd.datasets._dcase import _read_evaluation_list, _read_flags, challenge_name
+from skasd.datasets import challenge_name, parse_dcase_filename, read_ground_truth
 from skasd.evaluation._evaluation import Evaluation
-from skasd.evaluation._figures import Rules
+from skasd.metrics import PROTOCOL, YEAR, Rules
 
 _FIELDS = {"anomaly_score": "anomaly_score", "decision_result": "decision"}
 _FILE = re.compile(
@@ -25,10 +25,7 @@ _FILE = re.compile(
 )
 
 
-@validate_params(
-    {"evaluation": [Evaluation], "folder": [str, Path]},
-    prefer_skip_nested_validation=True,
-)
+@validate_params({"evaluation": [Evaluation], "folder": [str, Path]}, prefer_skip_nested_validation=True)
 def write_submission(evaluation, folder):
     """Write the files that the organisers' evaluator reads.
 
@@ -99,14 +96,15 @@ def write_submission(evaluation, folder):
         "folder": [str, Path],
         "ground_truth": [str, Path, None],
         "machines": ["array-like", None],
-        "year": [Options(Integral, set(range(2020, 2026)))],
-        "protocol": [StrOptions({"official", "domain-only"})],
+        "year": [YEAR],
+        "protocol": [PROTOCOL],
         "name": [str, None],
         "n_resamples": [Interval(Integral, 0, None, closed="left")],
         "random_state": ["random_state"],
     },
     prefer_skip_nested_validation=True,
 )
+@documented
 def read_submission(
     folder,
     *,
@@ -136,17 +134,12 @@ def read_submission(
     year : int, default=2022
         Year of the challenge, 2020 to 2025, whose rule counts.
 
-    protocol : {"official", "domain-only"}, default="official"
-        For 2022 and later, see `skasd.metrics.domain_scores`.
+    {protocol}
 
     name : str, default=None
         Name of the system in tables. None takes that of the folder.
 
-    n_resamples : int, default=1000
-        Number of resamples for the 95 % intervals; 0 for none.
-
-    random_state : int, RandomState instance or None, default=None
-        Draws the resamples.
+    {resamples}
 
     Returns
     -------
@@ -308,7 +301,7 @@ def _read_values(path, match):
     for number, row in enumerate(read_csv(path), start=1):
         try:
             name, value = row
-            values[_check_name(name, match, values)] = _NUMBERS[match["kind"]](value)
+            values[_check_name(name, match, values)] = _as_number(value, match["kind"])
         except ValueError as error:
             problems.append(f"row {number} {','.join(row)!r}: {error}")
     if problems or not values:
@@ -328,7 +321,11 @@ def _check_name(name, match, seen):
     return name
 
 
-def _as_score(text):
+def _as_number(text, kind):
+    if kind == "decision_result":
+        if text not in ("0", "1"):
+            raise ValueError("the decision must be 0 (normal) or 1 (anomalous)")
+        return int(text)
     try:
         score = float(text)
     except ValueError:
@@ -336,15 +333,6 @@ def _as_score(text):
     if not np.isfinite(score):
         raise ValueError("the score must be a finite number")
     return score
-
-
-def _as_decision(text):
-    if text not in ("0", "1"):
-        raise ValueError("the decision must be 0 (normal) or 1 (anomalous)")
-    return int(text)
-
-
-_NUMBERS = {"anomaly_score": _as_score, "decision_result": _as_decision}
 
 
 def _check_pairs(machine, fields, folder, *, decided):
@@ -363,8 +351,7 @@ def _read_truth(machine, names, ground_truth, rules):
     """{file name: {"section", "domain", "label"}} of the clips of a machine."""
     records = {name: parse_dcase_filename(name) for name in names}
     if ground_truth is not None:
-        source = Path(ground_truth)
-        truth = _read_evaluation_list(source, machine) if source.is_file() else _read_flags(source, machine)
+        truth = read_ground_truth(Path(ground_truth), machine)
         _check_same_clips(machine, names, truth, ground_truth)
         records = {name: record._replace(**truth[name]) for name, record in records.items()}
     unknown = [name for name, record in records.items() if record.label == 0]

@@ -11,5 +11,6 @@ from skasd.features._field_transformer import FieldTransformer
 from skasd.features._frame_stacker import FrameStacker
 from skasd.features._log_mel_spectrogram import LogMelSpectrogram
 from skasd.features._log_stft import LogSTFT
+from skasd.features._parameters import FRAMES_DOC, MEL_DOC, MelParameters
 
 __all__ = ["FieldTransformer", "FrameStacker", "LogMelSpectrogram", "LogSTFT"]

@@ -3,8 +3,9 @@
 import numpy as np
 from sklearn.base import clone
 from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
 
-from skasd._problems import first_ten, names_of
+from skasd._problems import check_finite
 from skasd._reading import training_rows, validate_data
 from skasd._sklearn import HasMethods
 from skasd._transformer import ClipTransformer
@@ -93,10 +94,14 @@ class FieldTransformer(ClipTransformer):
             if made.dtype.kind == values.dtype.kind == "f":
                 made = made.astype(np.promote_types(values.dtype, np.float32), copy=False)
         made = made.reshape(*values.shape[:-1], made.shape[-1])
-        self._check_finite(X, made)
+        if made.dtype.kind == "f":
+            check_finite(made, f"{self.transformer_} makes", X, " Are their values too large?")
         return made
 
-    @available_if(lambda self: not self._has_windows and hasattr(self.transformer_, "get_feature_names_out"))
+    def _makes_table(self):
+        return not getattr(self, "_has_windows", False) and hasattr(self.transformer, "get_feature_names_out")
+
+    @available_if(lambda self: self._makes_table())
     def get_feature_names_out(self, input_features=None):
         """Names of the columns, as the transformer tells them.
 
@@ -109,12 +114,10 @@ class FieldTransformer(ClipTransformer):
         -------
         names : ndarray of str of shape (n_features_new,)
         """
+        check_is_fitted(self)
         return self.transformer_.get_feature_names_out(input_features)
 
-    def _check_finite(self, X, made):
-        if made.dtype.kind != "f":
-            return
-        clips = np.flatnonzero(~np.isfinite(made).reshape(len(made), -1).all(axis=1))
-        if clips.size:
-            raise ValueError(f"{self.transformer_} makes numbers that are not finite of {clips.size} clips: "
-                             f"{first_ten(names_of(X, clips), ', ')}. Are their values too large?")  # fmt: skip
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags

@@ -1,25 +1,55 @@
 """What transformers from waveforms or files to spectrograms in dB share."""
 
+from dataclasses import dataclass
 from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import clone
 
-from skasd._audio_files import Files, as_paths, run_rows, warn_of_cancelling, warn_of_silence
 from skasd._problems import names_of, raise_problems
-from skasd._samples import precision_of, read_waveforms, what_is_wrong
 from skasd._sklearn import Interval, StrOptions
 from skasd._transformer import ClipTransformer
 from skasd.audio import AudioLoader
+from skasd.audio.rows import Files, as_paths, run_rows, warn_of_cancelling, warn_of_silence
+from skasd.audio.samples import precision_of, read_waveforms, what_is_wrong
 from skasd.features._spectrograph import Spectrograph
 
-__all__ = ["LogSpectrogram"]
+__all__ = ["ATTRIBUTES_DOC", "FILES_DOC", "LogSpectrogram"]
+
+FILES_DOC = """
+loader : AudioLoader or None, default=None
+    How files are read: channel, offset, duration, what to do with other sample rates. Its sample rate must be
+    `sample_rate`. None means ``AudioLoader(sample_rate=sample_rate)``.
+
+n_jobs : int or None, default=None
+    Number of threads. None means 1 unless in a `joblib.parallel_config` context, -1 all processors.
+
+keep : sequence of str, default=()
+    Set it to ``("waveform",)`` if `Clips` should keep their waveforms for a later step."""
+
+ATTRIBUTES_DOC = """
+loader_ : AudioLoader
+    What reads the files.
+
+n_frames_ : int
+    Number of frames of a clip.
+
+n_features_in_ : int
+    Number of samples of a clip.
+
+feature_names_in_ : ndarray of shape (n_features_in_,)
+    Names of the samples, only where `fit` was given a data frame with such names."""
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class LogSpectrogram(ClipTransformer):
-    """Spectrograms in dB; a subclass makes the filter bank, a sparse matrix (n_bands, n_fft // 2 + 1)."""
+    """Spectrograms in dB, of `FrameParameters`; a subclass makes a sparse filter bank (n_bands, n_fft // 2 + 1)."""
 
-    _parameter_constraints: dict = {
+    loader: AudioLoader | None = None
+    n_jobs: int | None = None
+    keep: tuple = ()
+
+    _parameter_constraints = {
         "sample_rate": [Interval(Integral, 1, None, closed="left")],
         "n_fft": [Interval(Integral, 1, None, closed="left")],
         "hop_length": [Interval(Integral, 1, None, closed="left")],
@@ -75,15 +105,11 @@ class LogSpectrogram(ClipTransformer):
         return clone(self.loader)
 
     def _count_frames(self):
-        if self.win_length is not None and self.win_length > self.n_fft:
-            raise ValueError(f"win_length={self.win_length} must be at most n_fft={self.n_fft}.")
-        if self.fmax is not None and self.fmax <= self.fmin:
-            raise ValueError(f"fmax={self.fmax} Hz must be above fmin={self.fmin} Hz.")
+        self._check_frames()
         if self.n_features_in_ < self.n_fft:
             raise ValueError(f"The clips are shorter than one frame: n_features = {self.n_features_in_} samples and "
                              f"n_fft = {self.n_fft}. Take a smaller n_fft or longer clips.")  # fmt: skip
-        margin = self.n_fft // 2 if self.center else 0
-        return 1 + (self.n_features_in_ + 2 * margin - self.n_fft) // self.hop_length
+        return 1 + (self.n_features_in_ + 2 * self._margin() - self.n_fft) // self.hop_length
 
     def _too_loud(self):
         return "its levels are beyond what float32 holds"

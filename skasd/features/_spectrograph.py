@@ -1,14 +1,11 @@
 """How one waveform becomes a log-mel spectrogram, fast."""
 
 import math
-import warnings
-from functools import lru_cache
 
 import numpy as np
 from scipy.fftpack import rfft
-from scipy.sparse import csr_array
 
-from skasd._samples import scale_of
+from skasd.audio.samples import scale_of
 
 _BLOCK_SIZE = 2**19
 
@@ -23,24 +20,19 @@ class Spectrograph:
     """
 
     def __init__(self, model, dtype):
-        import librosa.filters
-
         self.model = model
         self.n_pairs = (model.n_fft - 1) // 2
         n_block = max(1, min(model.n_frames_, _BLOCK_SIZE // model.n_fft))
-        margin = model.n_fft // 2 if model.center else 0
-        self.padded = np.zeros(model.n_features_in_ + 2 * margin, dtype=dtype)
-        self.inside = self.padded[margin : margin + model.n_features_in_]
-        self.margin = margin
+        self.margin = model._margin()
+        self.padded = np.zeros(model.n_features_in_ + 2 * self.margin, dtype=dtype)
+        self.inside = self.padded[self.margin : self.margin + model.n_features_in_]
         self.frames = np.lib.stride_tricks.sliding_window_view(self.padded, model.n_fft)[:: model.hop_length]
         self.power = np.empty((model.n_fft // 2 + 1, n_block), dtype=dtype)
         # Rows that are a power of two apart would push each other out of the cache.
         self.windowed = np.empty((n_block, model.n_fft + 16), dtype=dtype)[:, : model.n_fft]
-        window = librosa.filters.get_window(model.window, model.win_length or model.n_fft)
-        self.window = librosa.util.pad_center(window, size=model.n_fft).astype(dtype)
+        self.window = model._make_window().astype(dtype)
         self.least = np.float32(model.amin)
-        self.decibels = 20 / model.power
-        self.reference = self.decibels * math.log10(max(model.ref, model.amin))
+        self.decibels, self.reference = model._scale()
 
     @np.errstate(invalid="ignore", over="ignore")  # the caller looks for what is not finite
     def __call__(self, waveform, log_mel):
@@ -85,16 +77,3 @@ class Spectrograph:
         if self.model.top_db is not None:
             np.maximum(log_mel, log_mel.max() - self.model.top_db, out=log_mel)
         return peak
-
-
-@lru_cache(maxsize=16)
-def mel_filter_bank(sample_rate, n_fft, n_mels, fmin, fmax, htk, norm):
-    """The mel filter bank of librosa, sparse: (n_mels, n_fft // 2 + 1) with about two bands to a bin."""
-    import librosa.filters
-
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Empty filters", UserWarning)  # fit warns in our words
-        bank = librosa.filters.mel(
-            sr=sample_rate, n_fft=n_fft, n_mels=n_mels, fmin=fmin, fmax=fmax, htk=htk, norm=norm, dtype=np.float32
-        )
-    return csr_array(bank)

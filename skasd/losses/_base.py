@@ -1,24 +1,72 @@
+"""What the losses share: their head, soft targets, and full precision."""
+
 from numbers import Integral
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-__all__ = ["ClassificationLoss", "SoftmaxLoss", "check_at_least_one", "full_precision"]
+from skasd._docstrings import fill
+
+__all__ = ["HEAD_DOC", "ClassificationLoss", "Head", "SoftmaxLoss", "check_at_least_one", "full_precision", "soft"]
+
+HEAD_DOC = """
+embedding_size : int
+    Length of the embedding vectors.
+
+n_classes : int
+    Number of classes, at least 1."""
 
 
-class ClassificationLoss(nn.Module):
+class Head(nn.Module):
+    """What all losses of one target can be asked for."""
+
+    def logits(self, embedding):
+        """Class scores for inference; their softmax is the probability of the classes.
+
+        Parameters
+        ----------
+        embedding : Tensor of shape (batch, embedding_size)
+
+        Returns
+        -------
+        logits : Tensor of shape (batch, n_classes)
+            Higher = more like the class.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define logits(embedding).")
+
+    def forward(self, embedding, target):
+        """Mean loss of a batch.
+
+        Parameters
+        ----------
+        embedding : Tensor of shape (batch, embedding_size)
+
+        target : Tensor of shape (batch,) or (batch, n_classes)
+            Whole numbers, or soft.
+
+        Returns
+        -------
+        loss : Tensor of shape ()
+            Lower = the classes are told apart better.
+
+        Raises
+        ------
+        ValueError
+            If the shape of the embedding or of the target is wrong.
+        """
+        raise NotImplementedError
+
+
+@fill(head=HEAD_DOC)
+class ClassificationLoss(Head):
     """Base of the losses: cross-entropy of the logits that a subclass defines.
 
     A loss of your own inherits from it and defines ``logits``, and ``training_logits`` where training differs.
 
     Parameters
     ----------
-    embedding_size : int
-        Length of the embedding vectors.
-
-    n_classes : int
-        Number of classes, at least 1.
+    {head}
 
     See Also
     --------
@@ -46,20 +94,6 @@ class ClassificationLoss(nn.Module):
         self.embedding_size = embedding_size
         self.n_classes = n_classes
 
-    def logits(self, embedding):
-        """Class scores for inference; their softmax is the probability of the classes.
-
-        Parameters
-        ----------
-        embedding : Tensor of shape (batch, embedding_size)
-
-        Returns
-        -------
-        logits : Tensor of shape (batch, n_classes)
-            Higher = more like the class.
-        """
-        raise NotImplementedError(f"{type(self).__name__} must define logits(embedding).")
-
     def training_logits(self, embedding, target):
         """Class scores that the loss compares with the target, with the margin where there is one.
 
@@ -77,25 +111,6 @@ class ClassificationLoss(nn.Module):
         return self.logits(embedding)
 
     def forward(self, embedding, target):
-        """Mean loss of a batch.
-
-        Parameters
-        ----------
-        embedding : Tensor of shape (batch, embedding_size)
-
-        target : Tensor of shape (batch,) or (batch, n_classes)
-            Whole numbers, or soft.
-
-        Returns
-        -------
-        loss : Tensor of shape ()
-            Lower = the classes are told apart better.
-
-        Raises
-        ------
-        ValueError
-            If the shape of the embedding or of the target is wrong.
-        """
         target = self._soft_target(embedding, target)
         logits = self.training_logits(embedding, target)
         return self._loss(logits, target.to(logits.dtype))
@@ -113,19 +128,16 @@ class ClassificationLoss(nn.Module):
                 f"{type(self).__name__} wants a target of whole numbers, shape ({len(embedding)},), or a soft one, "
                 f"shape ({len(embedding)}, {self.n_classes}); got {target.dtype} of shape {tuple(target.shape)}."
             )
-        return target if target.is_floating_point() else F.one_hot(target.long(), self.n_classes).float()
+        return soft(target, self.n_classes)
 
 
+@fill(head=HEAD_DOC)
 class SoftmaxLoss(ClassificationLoss):
     """Cross-entropy of a linear layer: the loss of the MobileNetV2 baseline.
 
     Parameters
     ----------
-    embedding_size : int
-        Length of the embedding vectors.
-
-    n_classes : int
-        Number of classes, at least 1.
+    {head}
 
     See Also
     --------
@@ -146,6 +158,11 @@ class SoftmaxLoss(ClassificationLoss):
 
     def logits(self, embedding):
         return full_precision(F.linear, embedding, self.linear.weight, self.linear.bias)
+
+
+def soft(target, n_classes):
+    """Whole numbers as rows of zeros and a one; what is soft already stays."""
+    return target if target.is_floating_point() else F.one_hot(target.long(), n_classes).float()
 
 
 def full_precision(function, embedding, *weights):

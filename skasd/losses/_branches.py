@@ -1,40 +1,50 @@
 """Losses for embeddings whose parts come from branches of a network."""
 
+from functools import partial
+
 import torch
 from torch import nn
 
+from skasd._docstrings import fill
 from skasd.augmentation import Batch, FeatureExchange
+from skasd.losses._base import HEAD_DOC, Head, soft
 from skasd.losses._cosine import SubclusterAdaCosLoss
 
 __all__ = ["FeatureExchangeLoss", "SubspaceLoss"]
 
+_BRANCHES_DOC = """
+branch_sizes : sequence of int
+    Length of each branch's part of the embedding, such as ``MultiResolutionNetwork().branch_sizes``.
 
-class _BranchLoss(nn.Module):
+loss : callable, default=SubclusterAdaCosLoss
+    Makes each head: ``loss(embedding_size, n_classes, trainable=..., **loss_params)``, such as `AdaProjLoss`.
+
+loss_params : dict, default=None
+    Further parameters of the heads, such as ``{"dynamic": False}``."""
+
+
+class _BranchLoss(Head):
     """A loss on the whole embedding, with centres that stay where they were drawn, and others beside it."""
 
-    def __init__(self, embedding_size, n_classes, branch_sizes, loss, loss_params):
+    def __init__(self, embedding_size, n_classes, branch_sizes, make):
         super().__init__()
         self.branch_sizes = tuple(branch_sizes)
         if sum(self.branch_sizes) != embedding_size:
             raise ValueError(f"branch_sizes must add up to the length of the embedding, {embedding_size}; got "
                              f"{self.branch_sizes}. A network with branches names theirs as branch_sizes.")  # fmt: skip
-        self.whole = loss(embedding_size, n_classes, trainable=False, **(loss_params or {}))
+        self.whole = make(embedding_size, n_classes, trainable=False)
 
     def logits(self, embedding):
-        """Class scores of the loss on the whole embedding, for inference.
-
-        Parameters
-        ----------
-        embedding : Tensor of shape (batch, embedding_size)
-
-        Returns
-        -------
-        logits : Tensor of shape (batch, n_classes)
-            Higher = more like the class.
-        """
         return self.whole.logits(embedding)
 
+    def forward(self, embedding, target):
+        return self.whole(embedding, target) + self._loss_beside(embedding, target)
 
+    def _loss_beside(self, embedding, target):
+        raise NotImplementedError
+
+
+@fill(head=HEAD_DOC, branches=_BRANCHES_DOC)
 class SubspaceLoss(_BranchLoss):
     """A loss on the whole embedding and one on each branch's part of it, so that no branch leaves the work to others.
 
@@ -43,20 +53,9 @@ class SubspaceLoss(_BranchLoss):
 
     Parameters
     ----------
-    embedding_size : int
-        Length of the embedding vectors.
+    {head}
 
-    n_classes : int
-        Number of classes, at least 1.
-
-    branch_sizes : sequence of int
-        Length of each branch's part of the embedding, such as ``MultiResolutionNetwork().branch_sizes``.
-
-    loss : callable, default=SubclusterAdaCosLoss
-        Makes each head: ``loss(embedding_size, n_classes, trainable=..., **loss_params)``, such as `AdaProjLoss`.
-
-    loss_params : dict, default=None
-        Further parameters of the heads, such as ``{"dynamic": False}``.
+    {branches}
 
     Attributes
     ----------
@@ -93,36 +92,16 @@ class SubspaceLoss(_BranchLoss):
     """
 
     def __init__(self, embedding_size, n_classes, *, branch_sizes, loss=SubclusterAdaCosLoss, loss_params=None):
-        super().__init__(embedding_size, n_classes, branch_sizes, loss, loss_params)
-        self.branches = nn.ModuleList(
-            loss(size, n_classes, trainable=True, **(loss_params or {})) for size in self.branch_sizes
-        )
+        make = partial(loss, **(loss_params or {}))
+        super().__init__(embedding_size, n_classes, branch_sizes, make)
+        self.branches = nn.ModuleList(make(size, n_classes, trainable=True) for size in self.branch_sizes)
 
-    def forward(self, embedding, target):
-        """Sum of the mean losses of a batch, on the whole embedding and on each part.
-
-        Parameters
-        ----------
-        embedding : Tensor of shape (batch, embedding_size)
-
-        target : Tensor of shape (batch,) or (batch, n_classes)
-            Whole numbers, or soft.
-
-        Returns
-        -------
-        loss : Tensor of shape ()
-            Lower = the classes are told apart better.
-
-        Raises
-        ------
-        ValueError
-            If the shape of the embedding or of the target is wrong.
-        """
-        whole = self.whole(embedding, target)
+    def _loss_beside(self, embedding, target):
         parts = embedding.split(self.branch_sizes, dim=1)
-        return whole + sum(branch(part, target) for branch, part in zip(self.branches, parts, strict=True))
+        return sum(branch(part, target) for branch, part in zip(self.branches, parts, strict=True))
 
 
+@fill(branches=_BRANCHES_DOC)
 class FeatureExchangeLoss(_BranchLoss):
     """A loss on embeddings as they are, and one on embeddings whose parts come from several clips.
 
@@ -138,14 +117,7 @@ class FeatureExchangeLoss(_BranchLoss):
     n_classes : int
         Number of classes C, at least 1. With M branches the second head has C (M + 1).
 
-    branch_sizes : sequence of int
-        Length of each branch's part of the embedding, such as ``MultiResolutionNetwork().branch_sizes``.
-
-    loss : callable, default=SubclusterAdaCosLoss
-        Makes each head: ``loss(embedding_size, n_classes, trainable=..., **loss_params)``, such as `AdaProjLoss`.
-
-    loss_params : dict, default=None
-        Further parameters of the heads, such as ``{"dynamic": False}``.
+    {branches}
 
     probability : float, default=0.5
         Probability that a clip's parts are exchanged, in [0, 1].
@@ -197,36 +169,15 @@ class FeatureExchangeLoss(_BranchLoss):
         loss_params=None,
         probability=0.5,
     ):
-        super().__init__(embedding_size, n_classes, branch_sizes, loss, loss_params)
+        make = partial(loss, **(loss_params or {}))
+        super().__init__(embedding_size, n_classes, branch_sizes, make)
         self.exchange = FeatureExchange(branch_sizes=self.branch_sizes, probability=probability)
         (n_exchanged,) = self.exchange.n_classes((n_classes,))
-        self.exchanged = loss(embedding_size, n_exchanged, trainable=True, **(loss_params or {}))
+        self.exchanged = make(embedding_size, n_exchanged, trainable=True)
 
-    def forward(self, embedding, target):
-        """Mean loss of a batch; in training, that of the exchanged batch besides.
-
-        Parameters
-        ----------
-        embedding : Tensor of shape (batch, embedding_size)
-
-        target : Tensor of shape (batch,) or (batch, n_classes)
-            Whole numbers, or soft.
-
-        Returns
-        -------
-        loss : Tensor of shape ()
-            Lower = the classes are told apart better.
-
-        Raises
-        ------
-        ValueError
-            If the shape of the embedding or of the target is wrong.
-        """
-        loss = self.whole(embedding, target)
+    def _loss_beside(self, embedding, target):
         if not self.training:
-            return loss
-        if not target.is_floating_point():
-            target = nn.functional.one_hot(target.long(), self.whole.n_classes).float()
+            return 0
         embedding = embedding.to(torch.promote_types(embedding.dtype, torch.float32))
-        batch = self.exchange(Batch(embedding, (target,)), torch.default_generator)
-        return loss + self.exchanged(batch.x, *batch.targets)
+        batch = self.exchange(Batch(embedding, (soft(target, self.whole.n_classes),)), torch.default_generator)
+        return self.exchanged(batch.x, *batch.targets)

@@ -3,12 +3,14 @@ from numbers import Integral
 import torch
 from torch import nn
 
-from skasd.losses._base import ClassificationLoss
+from skasd._docstrings import fill
+from skasd.losses._base import HEAD_DOC, ClassificationLoss
 from skasd.losses._cosine import AdaCosLoss
 
 __all__ = ["FocalLoss", "MultiTargetLoss"]
 
 
+@fill(head=HEAD_DOC)
 class FocalLoss(ClassificationLoss):
     r"""Another loss, with less weight on what it already tells apart.
 
@@ -20,11 +22,7 @@ class FocalLoss(ClassificationLoss):
 
     Parameters
     ----------
-    embedding_size : int
-        Length of the embedding vectors.
-
-    n_classes : int
-        Number of classes, at least 1.
+    {head}
 
     loss : callable, default=AdaCosLoss
         Makes the other loss: ``loss(embedding_size, n_classes, **loss_params)``, a `ClassificationLoss`.

@@ -1,3 +1,5 @@
+"""Losses on angles."""
+
 import math
 from numbers import Real
 
@@ -5,10 +7,20 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from skasd.losses._base import ClassificationLoss, check_at_least_one, full_precision
+from skasd._docstrings import fill
+from skasd.losses._base import HEAD_DOC, ClassificationLoss, check_at_least_one, full_precision
 
 __all__ = ["AdaCosLoss", "AdaProjLoss", "ArcFaceLoss", "SubclusterAdaCosLoss"]
 
+_ADAPTIVE_DOC = {
+    "head": HEAD_DOC,
+    "dynamic": """
+dynamic : bool, default=True
+    Whether training adapts the scale. Inference and validation never do.""",
+    "scale": """
+scale : Tensor of shape ()
+    The scale, saved with the weights.""",
+}
 _SMALLEST_SCALE = math.sqrt(2) * math.log(2)  # what three classes get: two would get 0, one -inf
 _LARGEST_SCALE = 64.0  # the scale of the ArcFace paper, the largest in common use
 
@@ -25,6 +37,7 @@ class _CosineLoss(ClassificationLoss):
         return full_precision(_cosine_similarity, embedding, self.weight)
 
 
+@fill(head=HEAD_DOC)
 class ArcFaceLoss(_CosineLoss):
     r"""Softmax on scaled cosines, with a margin added to the angle of the target class.
 
@@ -34,11 +47,7 @@ class ArcFaceLoss(_CosineLoss):
 
     Parameters
     ----------
-    embedding_size : int
-        Length of the embedding vectors.
-
-    n_classes : int
-        Number of classes, at least 1.
+    {head}
 
     margin : float, default=0.5
         Margin m in radians, in [0, pi). With 0 the loss is a softmax on scaled cosines.
@@ -139,6 +148,7 @@ class _AdaptiveScaleLoss(_CosineLoss):
         return (logits + others).flatten().logsumexp(dim=0) - math.log(len(logits))
 
 
+@fill(**_ADAPTIVE_DOC)
 class AdaCosLoss(_AdaptiveScaleLoss):
     r"""Softmax on cosines whose scale follows from the number of classes and from training.
 
@@ -152,19 +162,13 @@ class AdaCosLoss(_AdaptiveScaleLoss):
 
     Parameters
     ----------
-    embedding_size : int
-        Length of the embedding vectors.
+    {head}
 
-    n_classes : int
-        Number of classes, at least 1.
-
-    dynamic : bool, default=True
-        Whether training adapts the scale. Inference and validation never do.
+    {dynamic}
 
     Attributes
     ----------
-    scale : Tensor of shape ()
-        The scale, saved with the weights.
+    {scale}
 
     See Also
     --------
@@ -197,6 +201,7 @@ class AdaCosLoss(_AdaptiveScaleLoss):
         super().__init__(embedding_size, n_classes, n_classes, True, dynamic, _fixed_scale(n_classes))
 
 
+@fill(**_ADAPTIVE_DOC)
 class SubclusterAdaCosLoss(_AdaptiveScaleLoss):
     r"""AdaCos with several centres a class, so that a class may fall into clusters.
 
@@ -210,25 +215,19 @@ class SubclusterAdaCosLoss(_AdaptiveScaleLoss):
 
     Parameters
     ----------
-    embedding_size : int
-        Length of the embedding vectors.
-
-    n_classes : int
-        Number of classes, at least 1.
+    {head}
 
     n_subclusters : int, default=16
         Number K of centres a class.
 
-    dynamic : bool, default=True
-        Whether training adapts the scale. Inference and validation never do.
+    {dynamic}
 
     trainable : bool, default=False
         Whether the centres are trained, or stay where they were drawn.
 
     Attributes
     ----------
-    scale : Tensor of shape ()
-        The scale, saved with the weights.
+    {scale}
 
     See Also
     --------
@@ -276,6 +275,7 @@ class SubclusterAdaCosLoss(_AdaptiveScaleLoss):
         return values.unflatten(1, (self.n_classes, self.n_subclusters))
 
 
+@fill(**_ADAPTIVE_DOC)
 class AdaProjLoss(_AdaptiveScaleLoss):
     r"""Softmax on the cosines between the embedding and its projections onto a subspace of each class.
 
@@ -302,16 +302,14 @@ class AdaProjLoss(_AdaptiveScaleLoss):
         The scale s before training: ``"vectors"`` is :math:`\sqrt 2 \ln(C S - 1)`, as the paper has it, ``"classes"``
         :math:`\sqrt 2 \ln(C - 1)`, as code in circulation has it; or a number above 0.
 
-    dynamic : bool, default=True
-        Whether training adapts the scale. Inference and validation never do.
+    {dynamic}
 
     trainable : bool, default=False
         Whether the vectors are trained, or stay where they were drawn.
 
     Attributes
     ----------
-    scale : Tensor of shape ()
-        The scale, saved with the weights.
+    {scale}
 
     Raises
     ------

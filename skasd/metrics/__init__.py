@@ -20,13 +20,23 @@ References
 .. [1] D. K. McClish, "Analyzing a portion of the ROC curve", Medical Decision Making 9(3), 1989.
 """
 
-from skasd.metrics._bootstrap import BootstrapInterval, bootstrap_interval
-from skasd.metrics._scorers import anomaly_predictions, auc_scorer, official_scorer, pauc_scorer
-from skasd.metrics._scores import DomainScores, auc_score, domain_scores, official_score, pauc_score
+from skasd.metrics._bootstrap import (
+    BootstrapInterval,
+    bootstrap_interval,
+    draw_counts,
+    group_numbers,
+    interval_of,
+    resampled_pauc,
+    resampling_units,
+)
+from skasd.metrics._official import PROTOCOL, YEAR, DomainScores, Rules, domain_scores, official_score
+from skasd.metrics._scorers import anomaly_predictions, auc_scorer, find_threshold, official_scorer, pauc_scorer
+from skasd.metrics._scores import MAX_FPR, auc_score, kinds_of, pauc_score
 
 __all__ = [
     "BootstrapInterval",
     "DomainScores",
+    "Rules",
     "anomaly_predictions",
     "auc_score",
     "auc_scorer",

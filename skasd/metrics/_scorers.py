@@ -2,24 +2,20 @@
 
 import numpy as np
 
+from skasd._docstrings import documented
 from skasd._reading import read_verdicts, section_fields
 from skasd.clips import Clips
-from skasd.metrics._scores import auc_score, official_score, pauc_score
+from skasd.metrics._official import official_score
+from skasd.metrics._scores import auc_score, pauc_score
 
 
+@documented
 def anomaly_predictions(estimator, X, y=None):
     """``y_true`` and ``y_score``, as metrics want them, from a fitted detector: the one sign flip of the package.
 
     Parameters
     ----------
-    estimator : estimator instance
-        Fitted, with ``score_samples``, higher = more normal.
-
-    X : Clips or array-like of shape (n_clips, ...)
-        What the estimator scores.
-
-    y : array-like of shape (n_clips,), default=None
-        +1 for normal, -1 for anomalous clips. By default the field ``label`` of ``X``.
+    {judged}
 
     Returns
     -------
@@ -50,20 +46,13 @@ def anomaly_predictions(estimator, X, y=None):
     return y_true, -np.asarray(estimator.score_samples(X))
 
 
+@documented
 def auc_scorer(estimator, X, y=None):
     """AUC of a fitted detector, for ``scoring=`` of `GridSearchCV` and `cross_validate`.
 
     Parameters
     ----------
-    estimator : estimator instance
-        Fitted, with ``score_samples``, higher = more normal.
-
-    X : Clips or array-like of shape (n_clips, ...)
-        Clips to score. Where they have the fields ``section`` or ``machine``, the result is the harmonic mean over the
-        sections of each machine.
-
-    y : array-like of shape (n_clips,), default=None
-        +1 for normal, -1 for anomalous clips. By default the field ``label`` of ``X``.
+    {judged_by_section}
 
     Returns
     -------
@@ -94,20 +83,13 @@ def auc_scorer(estimator, X, y=None):
     return auc_score(y_true, y_score, **section_fields(X))
 
 
+@documented
 def pauc_scorer(estimator, X, y=None, *, max_fpr=0.1):
     """Partial AUC of a fitted detector, for ``scoring=`` of `GridSearchCV` and `cross_validate`.
 
     Parameters
     ----------
-    estimator : estimator instance
-        Fitted, with ``score_samples``, higher = more normal.
-
-    X : Clips or array-like of shape (n_clips, ...)
-        Clips to score. Where they have the fields ``section`` or ``machine``, the result is the harmonic mean over the
-        sections of each machine.
-
-    y : array-like of shape (n_clips,), default=None
-        +1 for normal, -1 for anomalous clips. By default the field ``label`` of ``X``.
+    {judged_by_section}
 
     max_fpr : float, default=0.1
         Highest false positive rate that counts, in (0, 1]. For another value pass
@@ -141,20 +123,19 @@ def pauc_scorer(estimator, X, y=None, *, max_fpr=0.1):
     return pauc_score(y_true, y_score, **section_fields(X), max_fpr=max_fpr)
 
 
+@documented
 def official_scorer(estimator, X, y=None, *, year=2022, protocol="official", max_fpr=0.1):
     """Official DCASE score of a fitted detector, for ``scoring=`` of `GridSearchCV` and `cross_validate`.
 
     Parameters
     ----------
-    estimator : estimator instance
-        Fitted, with ``score_samples``, higher = more normal.
+    {fitted}
 
     X : Clips
         Clips to score, with the fields ``section`` and ``domain`` (2020: ``section`` alone), and ``machine`` where they
         are of several machines.
 
-    y : array-like of shape (n_clips,), default=None
-        +1 for normal, -1 for anomalous clips. By default the field ``label`` of ``X``.
+    {verdicts}
 
     year : int, default=2022
         Year whose rule is used, see `official_score`. For another value pass
@@ -163,8 +144,7 @@ def official_scorer(estimator, X, y=None, *, year=2022, protocol="official", max
     protocol : {"official", "domain-only"}, default="official"
         See `domain_scores`.
 
-    max_fpr : float, default=0.1
-        Highest false positive rate that counts for the partial AUC, in (0, 1].
+    {max_fpr}
 
     Returns
     -------

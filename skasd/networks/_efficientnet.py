@@ -1,10 +1,12 @@
 """EfficientNet, from timm."""
 
-from skasd.networks._timm import TimmNetwork
+from skasd._docstrings import fill
+from skasd.networks._timm import PARAMETERS_DOC, RAISES_DOC, TimmNetwork
 
 __all__ = ["EfficientNet"]
 
 
+@fill(parameters=PARAMETERS_DOC, raises=RAISES_DOC)
 class EfficientNet(TimmNetwork):
     """EfficientNet, pooled over bands and frames, with the output of each of its stages.
 
@@ -16,22 +18,11 @@ class EfficientNet(TimmNetwork):
     variant : str, default="efficientnet_b1"
         Name of a network of EfficientNet's family in timm, such as ``"efficientnet_b0"`` or ``"tf_efficientnet_b1"``.
 
-    in_channels : int, default=1
-        Channels of the input. With 3, as the published weights have it, a spectrogram is repeated; with 1 the weights
-        are summed over the three channels, which gives the same numbers sooner.
-
-    weights : None, "imagenet" or path-like, default=None
-        None starts from random weights. ``"imagenet"`` has timm download its own. A path is a state dict of timm's,
-        ``.pth`` or ``.safetensors``, with or without a classifier.
+    {parameters}
 
     Raises
     ------
-    ImportError
-        If timm, or the torchvision that it needs, cannot be imported.
-    ValueError
-        If there is no such variant, or the file does not hold its weights.
-    OSError
-        If the weights cannot be downloaded or found.
+    {raises}
 
     See Also
     --------

@@ -1,8 +1,7 @@
 """Layers that make spectrograms of waveforms, and networks that begin with them."""
 
-import math
+from dataclasses import dataclass
 
-import librosa
 import numpy as np
 import torch
 from sklearn.utils.metaestimators import available_if
@@ -10,15 +9,28 @@ from torch import nn
 from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.parameter import UninitializedParameter, is_lazy
 
-from skasd.networks._inputs import as_waveforms
+from skasd._docstrings import fill
+from skasd.features import FRAMES_DOC, MEL_DOC, MelParameters
 from skasd.networks._mobilefacenet import MobileFaceNet
+from skasd.networks.inputs import as_waveforms
 
 __all__ = ["DualFeatureNetwork", "FrontEndNetwork", "LogMelLayer", "WavegramLayer", "WithFrontEnd"]
 
+_FILTERS_DOC = """
+n_mels : int, default=128
+    Bands, of which each has a filter.
+
+n_fft : int, default=1024
+    Length of a frame and of a learned filter, in samples.
+
+hop_length : int, default=512
+    Distance between frames, in samples."""
 _PAD_MODES = ("constant", "edge", "reflect", "symmetric", "wrap")
 
 
-class LogMelLayer(nn.Module):
+@fill(frames=FRAMES_DOC, mel=MEL_DOC)
+@dataclass(kw_only=True, eq=False, repr=False)
+class LogMelLayer(MelParameters, nn.Module):
     """Log-mel spectrogram of a batch of waveforms, on the batch's device.
 
     The numbers are those of `skasd.features.LogMelSpectrogram` with the same parameters. It has no weights to learn,
@@ -27,53 +39,12 @@ class LogMelLayer(nn.Module):
 
     Parameters
     ----------
-    sample_rate : float, default=16000
-        Samples a second, in Hz.
+    sample_rate : int, default=16000
+        Sample rate of the waveforms in Hz.
 
-    n_fft : int, default=1024
-        Length of a frame, in samples.
+    {frames}
 
-    hop_length : int, default=512
-        Distance between frames, in samples.
-
-    win_length : int, default=None
-        Length of the window, in samples; shorter ones are padded to ``n_fft``. None stands for ``n_fft``.
-
-    window : str, float or tuple, default="hann"
-        The window, as `scipy.signal.get_window` knows it.
-
-    n_mels : int, default=128
-        Mel bands.
-
-    fmin : float, default=0.0
-        Lowest frequency, in Hz.
-
-    fmax : float, default=None
-        Highest frequency, in Hz. None stands for half of ``sample_rate``.
-
-    power : float, default=2.0
-        Exponent of the magnitudes: 1 for amplitude, 2 for power.
-
-    center : bool, default=True
-        Whether frames are centred on multiples of ``hop_length``, with padding at both ends.
-
-    pad_mode : {"constant", "edge", "reflect", "symmetric", "wrap"}, default="constant"
-        What the padding holds: zeros for ``"constant"``, else as in `numpy.pad`.
-
-    norm : {"slaney"}, float or None, default="slaney"
-        How the filters are scaled, as in `librosa.filters.mel`.
-
-    htk : bool, default=False
-        Whether to use HTK's mel scale in place of Slaney's.
-
-    ref : float, default=1.0
-        The value that stands for 0 dB.
-
-    amin : float, default=2.220446049250313e-16
-        Smaller values count as this one.
-
-    top_db : float, default=None
-        Values further than this below a clip's maximum, in dB, are raised to that level. None raises none.
+    {mel}
 
     Raises
     ------
@@ -98,39 +69,15 @@ class LogMelLayer(nn.Module):
     torch.Size([2, 128, 32])
     """
 
-    def __init__(
-        self,
-        *,
-        sample_rate=16000,
-        n_fft=1024,
-        hop_length=512,
-        win_length=None,
-        window="hann",
-        n_mels=128,
-        fmin=0.0,
-        fmax=None,
-        power=2.0,
-        center=True,
-        pad_mode="constant",
-        norm="slaney",
-        htk=False,
-        ref=1.0,
-        amin=2.220446049250313e-16,
-        top_db=None,
-    ):
-        super().__init__()
-        self.sample_rate, self.n_fft, self.hop_length, self.n_mels = sample_rate, n_fft, hop_length, n_mels
-        self.win_length = win_length or n_fft
-        self.power, self.center, self.pad_mode = power, center, pad_mode
-        self.ref, self.amin, self.top_db = ref, amin, top_db
-        self._check_parameters(fmin, fmax)
-        filters = librosa.filters.mel(
-            sr=sample_rate, n_fft=n_fft, n_mels=n_mels, fmin=fmin, fmax=fmax, htk=htk, norm=norm
-        )
-        window = librosa.filters.get_window(window, self.win_length)
+    def __post_init__(self):
+        nn.Module.__init__(self)
+        if self.pad_mode not in _PAD_MODES:
+            raise ValueError(f"pad_mode must be one of {', '.join(map(repr, _PAD_MODES))}; got {self.pad_mode!r}.")
+        self._check_frames()
         dtype = torch.get_default_dtype()
+        filters = self._make_filter_bank().toarray()
         self.register_buffer("filters", torch.as_tensor(filters, dtype=dtype), persistent=False)
-        self.register_buffer("window", torch.as_tensor(window, dtype=dtype), persistent=False)
+        self.register_buffer("taper", torch.as_tensor(self._make_window(), dtype=dtype), persistent=False)
 
     def forward(self, x):
         """Log-mel spectrograms.
@@ -150,7 +97,7 @@ class LogMelLayer(nn.Module):
         ValueError
             If ``x`` is not a batch of waveforms, or too short for one frame.
         """
-        x = as_waveforms(x, self.window.dtype, "LogMelLayer")
+        x = as_waveforms(x, self.taper.dtype, "LogMelLayer")
         with torch.autocast(x.device.type, enabled=False):
             return self._to_db(self.filters @ self._magnitudes(x))
 
@@ -159,22 +106,21 @@ class LogMelLayer(nn.Module):
         return ", ".join(f"{name}={getattr(self, name)}" for name in ("sample_rate", "n_fft", "hop_length", "n_mels"))
 
     def _magnitudes(self, x):
-        x = self._pad(x)
         spectrum = torch.stft(
-            x, self.n_fft, self.hop_length, self.win_length, self.window, center=False, return_complex=True
+            self._pad(x), self.n_fft, self.hop_length, window=self.taper, center=False, return_complex=True
         )
         squares = torch.view_as_real(spectrum).square().sum(-1)
         return squares if self.power == 2 else squares ** (self.power / 2)
 
     def _to_db(self, mel):
-        log_mel = 20 / self.power * (mel.clamp_min(self.amin).log10() - math.log10(max(self.amin, self.ref)))
+        decibels, reference = self._scale()
+        log_mel = decibels * mel.clamp_min(self.amin).log10() - reference
         if self.top_db is None:
             return log_mel
         return torch.maximum(log_mel, log_mel.amax((1, 2), keepdim=True) - self.top_db)
 
     def _pad(self, x):
-        n_samples, smallest = x.shape[1], 1 if self.center else self.n_fft
-        half = self.n_fft // 2 if self.center else 0
+        n_samples, half, smallest = x.shape[1], self._margin(), 1 if self.center else self.n_fft
         if n_samples < smallest:
             raise ValueError(f"LogMelLayer needs at least {smallest} samples for a frame of n_fft={self.n_fft}; got "
                              f"{n_samples}. Give longer clips or a smaller n_fft.")  # fmt: skip
@@ -183,15 +129,8 @@ class LogMelLayer(nn.Module):
         places = torch.as_tensor(np.pad(np.arange(n_samples), half, self.pad_mode), device=x.device)
         return torch.cat([x[:, places[:half]], x, x[:, places[half + n_samples :]]], dim=1)
 
-    def _check_parameters(self, fmin, fmax):
-        if self.pad_mode not in _PAD_MODES:
-            raise ValueError(f"pad_mode must be one of {', '.join(map(repr, _PAD_MODES))}; got {self.pad_mode!r}.")
-        if self.win_length > self.n_fft:
-            raise ValueError(f"win_length={self.win_length} must be at most n_fft={self.n_fft}.")
-        if fmax is not None and fmax <= fmin:
-            raise ValueError(f"fmax={fmax} Hz must be above fmin={fmin} Hz.")
 
-
+@fill(filters=_FILTERS_DOC)
 class WavegramLayer(nn.Module):
     """A spectrogram with learned filters: as many bands and frames as the log-mel spectrogram beside it.
 
@@ -201,14 +140,7 @@ class WavegramLayer(nn.Module):
 
     Parameters
     ----------
-    n_mels : int, default=128
-        Bands, that is filters.
-
-    n_fft : int, default=1024
-        Length of a filter, in samples.
-
-    hop_length : int, default=512
-        Distance between frames, in samples.
+    {filters}
 
     n_layers : int, default=3
         Convolutions along time after the filters.
@@ -428,6 +360,7 @@ def _build(make, name):
     return make()
 
 
+@fill(filters=_FILTERS_DOC)
 class DualFeatureNetwork(WithFrontEnd):
     """Log-mel spectrogram and learned wavegram of a waveform, as two channels in front of one network.
 
@@ -438,14 +371,7 @@ class DualFeatureNetwork(WithFrontEnd):
     sample_rate : float, default=16000
         Samples a second, in Hz.
 
-    n_fft : int, default=1024
-        Length of a frame and of a learned filter, in samples.
-
-    hop_length : int, default=512
-        Distance between frames, in samples.
-
-    n_mels : int, default=128
-        Mel bands, and learned filters.
+    {filters}
 
     fmin : float, default=0.0
         Lowest frequency of the mel bands, in Hz.
@@ -479,9 +405,9 @@ class DualFeatureNetwork(WithFrontEnd):
         self,
         *,
         sample_rate=16000,
+        n_mels=128,
         n_fft=1024,
         hop_length=512,
-        n_mels=128,
         fmin=0.0,
         fmax=None,
         backbone=MobileFaceNet,

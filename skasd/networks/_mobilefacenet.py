@@ -7,7 +7,8 @@ from torch import nn
 from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.parameter import UninitializedParameter, is_lazy
 
-from skasd.networks._inputs import as_images
+from skasd.networks._staged import StagedNetwork
+from skasd.networks.inputs import as_images
 
 __all__ = ["MobileFaceNet"]
 
@@ -18,7 +19,7 @@ _LAYOUTS = {
 _STEM, _LAST = 64, 512
 
 
-class MobileFaceNet(nn.Module):
+class MobileFaceNet(StagedNetwork):
     """MobileFaceNet, a small network whose pooling has a weight for every place of the last map.
 
     A 3 x 3 convolution that halves the map, a depthwise one, inverted bottlenecks, a 1 x 1 convolution, and then, where
@@ -81,43 +82,14 @@ class MobileFaceNet(nn.Module):
         self.global_conv = _GlobalDepthwiseConv(_LAST)
         self.head = nn.Sequential(nn.BatchNorm2d(_LAST), *_linear_conv(_LAST, embedding_size), nn.Flatten())
 
-    def forward(self, x):
-        """Embed spectrograms.
-
-        Parameters
-        ----------
-        x : Tensor of shape (batch, n_mels, n_frames) or (batch, in_channels, n_mels, n_frames)
-
-        Returns
-        -------
-        embedding : Tensor of shape (batch, embedding_size)
-
-        Raises
-        ------
-        ValueError
-            If the number of channels, mel bands or frames is not what the network is built for.
-        """
+    def _maps(self, x):
         x = self._images(x)
         for stage in self.stages:
             x = stage(x)
-        return self.head(self.global_conv(x))
+            yield x
 
-    def forward_stages(self, x):
-        """The mean of each stage's map, and the embedding.
-
-        Parameters
-        ----------
-        x : Tensor of shape (batch, n_mels, n_frames) or (batch, in_channels, n_mels, n_frames)
-
-        Returns
-        -------
-        stages : list of Tensor of shape (batch, channels)
-        """
-        x, means = self._images(x), []
-        for stage in self.stages:
-            x = stage(x)
-            means.append(x.mean((2, 3)))
-        return [*means, self.head(self.global_conv(x))]
+    def _embed(self, last):
+        return self.head(self.global_conv(last))
 
     def _images(self, x):
         x = as_images(x, channels=(self.in_channels,), smallest=self.stride, owner="MobileFaceNet")

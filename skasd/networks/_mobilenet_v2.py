@@ -1,6 +1,7 @@
 """MobileNetV2, from timm."""
 
-from skasd.networks._timm import TimmNetwork
+from skasd._docstrings import fill
+from skasd.networks._timm import PARAMETERS_DOC, RAISES_DOC, TimmNetwork
 
 __all__ = ["MobileNetV2"]
 
@@ -8,6 +9,7 @@ _NAMES = {0.35: "mobilenetv2_035", 0.5: "mobilenetv2_050", 0.75: "mobilenetv2_07
           1.4: "mobilenetv2_140"}  # fmt: skip
 
 
+@fill(parameters=PARAMETERS_DOC, raises=RAISES_DOC)
 class MobileNetV2(TimmNetwork):
     """MobileNetV2, pooled over bands and frames: with half width, the network of the DCASE 2022 baseline.
 
@@ -16,21 +18,11 @@ class MobileNetV2(TimmNetwork):
     width : {0.35, 0.5, 0.75, 1.0, 1.4}, default=0.5
         Factor on the number of channels. The embedding has 1280 numbers, or 1792 at 1.4.
 
-    in_channels : int, default=1
-        Channels of the input. With 3, as the baseline has it, a spectrogram is repeated.
-
-    weights : None, "imagenet" or path-like, default=None
-        None starts from random weights, as the baseline does. ``"imagenet"`` has timm download its own. A path is a
-        state dict of timm's, ``.pth`` or ``.safetensors``, with or without a classifier.
+    {parameters}
 
     Raises
     ------
-    ImportError
-        If timm, or the torchvision that it needs, cannot be imported.
-    ValueError
-        If there is no such width, or the file does not hold its weights.
-    OSError
-        If the weights cannot be downloaded or found.
+    {raises}
 
     See Also
     --------

@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
-from skasd.networks._inputs import as_waveforms
 from skasd.networks._residual import ResidualTrunk, SqueezeExcitation, batch_norm, flat_head, pad_to
+from skasd.networks.inputs import as_waveforms
 
 __all__ = ["MultiResolutionNetwork"]
 

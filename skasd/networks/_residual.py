@@ -1,5 +1,6 @@
 """What the residual networks share: a trunk that keeps bands and frames apart, and a head without biases."""
 
+from collections import deque
 from itertools import pairwise
 
 from torch import nn
@@ -33,14 +34,14 @@ class ResidualTrunk(nn.Module):
         self.stages = nn.ModuleList(stages)
 
     def forward(self, x):
-        return self.forward_stages(x)[-1]
+        return deque(self.maps(x), maxlen=1).pop()
 
-    def forward_stages(self, x):
-        """The map of every stage, of (batch, in_channels, n_bands, n_frames)."""
-        maps = [pad_to(x, self.smallest, self.smallest)]
+    def maps(self, x):
+        """The map of every stage in turn, of (batch, in_channels, n_bands, n_frames)."""
+        x = pad_to(x, self.smallest, self.smallest)
         for stage in self.stages:
-            maps.append(stage(maps[-1]))
-        return maps[1:]
+            x = stage(x)
+            yield x
 
 
 class _Block(nn.Module):

@@ -1,16 +1,16 @@
 """A residual network that keeps the bands of a spectrogram apart to the end."""
 
 import torch
-from torch import nn
 
-from skasd.networks._inputs import as_images
 from skasd.networks._residual import ResidualTrunk, flat_head
+from skasd.networks._staged import StagedNetwork
 from skasd.networks._standardizer import BandStandardizer
+from skasd.networks.inputs import as_images
 
 __all__ = ["SpectrogramResNet"]
 
 
-class SpectrogramResNet(nn.Module):
+class SpectrogramResNet(StagedNetwork):
     """A small residual network whose embedding knows in which band something is loud.
 
     Where networks for images average over the whole last map, this one takes the mean and the maximum over time of each
@@ -69,41 +69,9 @@ class SpectrogramResNet(nn.Module):
         self.trunk = ResidualTrunk(channels, in_channels, stem_stride)
         self.head = flat_head(embedding_size)
 
-    def forward(self, x):
-        """Embed spectrograms.
-
-        Parameters
-        ----------
-        x : Tensor of shape (batch, n_bands, n_frames) or (batch, in_channels, n_bands, n_frames)
-
-        Returns
-        -------
-        embedding : Tensor of shape (batch, embedding_size)
-
-        Raises
-        ------
-        ValueError
-            If the number of channels or bands is not what the network is built for.
-        """
-        return self._embed(self._maps(x)[-1])
-
-    def forward_stages(self, x):
-        """The mean of each stage's map, and the embedding.
-
-        Parameters
-        ----------
-        x : Tensor of shape (batch, n_bands, n_frames) or (batch, in_channels, n_bands, n_frames)
-
-        Returns
-        -------
-        stages : list of Tensor of shape (batch, channels)
-        """
-        maps = self._maps(x)
-        return [*(each.mean((2, 3)) for each in maps), self._embed(maps[-1])]
-
     def _maps(self, x):
         x = as_images(x, channels=(self.in_channels,), smallest=1, owner="SpectrogramResNet")
-        return self.trunk.forward_stages(self.standardizer(x))
+        return self.trunk.maps(self.standardizer(x))
 
-    def _embed(self, x):
-        return self.head(torch.cat([x.mean(3), x.amax(3)], dim=1))
+    def _embed(self, last):
+        return self.head(torch.cat([last.mean(3), last.amax(3)], dim=1))

@@ -5,9 +5,27 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from skasd.networks._inputs import as_images
+from skasd.networks._staged import StagedNetwork
+from skasd.networks.inputs import as_images
 
-__all__ = ["TimmNetwork"]
+__all__ = ["PARAMETERS_DOC", "RAISES_DOC", "TimmNetwork"]
+
+PARAMETERS_DOC = """
+in_channels : int, default=1
+    Channels of the input. With 3, as the published weights and the DCASE baseline have it, a spectrogram is repeated;
+    with 1 published weights are summed over the three channels, which gives the same numbers sooner.
+
+weights : None, "imagenet" or path-like, default=None
+    None starts from random weights. ``"imagenet"`` has timm download its own. A path is a state dict of timm's,
+    ``.pth`` or ``.safetensors``, with or without a classifier."""
+
+RAISES_DOC = """
+ImportError
+    If timm, or the torchvision that it needs, cannot be imported.
+ValueError
+    If there is no such network, or the file does not hold its weights.
+OSError
+    If the weights cannot be downloaded or found."""
 
 
 def _import_timm():
@@ -24,8 +42,8 @@ def _import_timm():
 timm = _import_timm()
 
 
-class TimmNetwork(nn.Module):
-    """A network of timm's EfficientNet family without its classifier, and with its stages."""
+class TimmNetwork(StagedNetwork):
+    """A network of timm's EfficientNet family without its classifier; the mean of its last map is the embedding."""
 
     def __init__(self, name, in_channels, weights):
         super().__init__()
@@ -35,42 +53,17 @@ class TimmNetwork(nn.Module):
             _load(self.model, weights, name)
 
     def forward(self, x):
-        """Embed spectrograms.
-
-        Parameters
-        ----------
-        x : Tensor of shape (batch, n_mels, n_frames) or (batch, channels, n_mels, n_frames)
-            With one channel, or as many as ``in_channels``.
-
-        Returns
-        -------
-        embedding : Tensor of shape (batch, embedding_size)
-
-        Raises
-        ------
-        ValueError
-            If the number of channels is another, or there are fewer than 32 mel bands or frames.
-        """
         return self.model(self._images(x))
 
     def forward_stages(self, x):
-        """The mean of each stage's map; the last one is the embedding.
+        return [each.mean((2, 3)) for each in self._maps(x)]
 
-        Parameters
-        ----------
-        x : Tensor of shape (batch, n_mels, n_frames) or (batch, channels, n_mels, n_frames)
-            With one channel, or as many as ``in_channels``.
-
-        Returns
-        -------
-        stages : list of Tensor of shape (batch, channels)
-        """
-        model, x, means = self.model, self._images(x), []
+    def _maps(self, x):
+        model, x = self.model, self._images(x)
         stem, head = nn.Sequential(model.conv_stem, model.bn1), nn.Sequential(model.conv_head, model.bn2)
         for stage in (stem, *model.blocks, head):
             x = stage(x)
-            means.append(x.mean((2, 3)))
-        return means
+            yield x
 
     def _images(self, x):
         x = as_images(x, channels=(1, self.in_channels), smallest=32, owner=type(self).__name__)

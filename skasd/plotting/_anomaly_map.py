@@ -1,16 +1,18 @@
 """Maps of what is unusual in a clip."""
 
+from dataclasses import dataclass
 from numbers import Integral
 
 import numpy as np
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
-from skasd._audio_files import as_paths
+from skasd._docstrings import documented
+from skasd.audio.rows import as_paths
 from skasd.clips import Clips
 from skasd.plotting._masking import SpectrogramScores, WaveformScores, masked_rises
-from skasd.plotting._spectrogram import SpectrogramDisplay
-from skasd.plotting._style import add_colorbar, axes_for
+from skasd.plotting._spectrogram import SpectrogramDisplay, mel_scale
+from skasd.plotting._style import Display, show_image
 
 _LABELS = {
     "reconstruction": "squared error of the reconstruction (dB²)",
@@ -26,7 +28,9 @@ _NEEDS = {
 _COLOURS = ["#E69F0000", "#E69F00B0", "#D55E00D0", "#661100E0"]  # ever darker, for whoever sees no hues
 
 
-class AnomalyMapDisplay:
+@documented
+@dataclass(kw_only=True, eq=False, repr=False)
+class AnomalyMapDisplay(Display):
     """Where in time and frequency a clip is unusual to a detector, in colour over its log-mel spectrogram in grey.
 
     Make it with `from_estimator`. The darker the colour, the more unusual is the place; where nothing is unusual there
@@ -44,23 +48,9 @@ class AnomalyMapDisplay:
     method : {'reconstruction', 'likelihood', 'masking', 'filtering'}
         How the map was made, see `from_estimator`.
 
-    sample_rate : int, default=16000
-        Sample rate of the waveform in Hz.
+    {mel}
 
-    hop_length : int, default=512
-        Samples from one frame to the next.
-
-    fmin : float, default=0.0
-        Lower edge of the lowest band in Hz.
-
-    fmax : float, default=None
-        Upper edge of the highest band in Hz; half the sample rate by default.
-
-    htk : bool, default=False
-        Whether the mel scale is HTK's, not Slaney's.
-
-    name : str, default=None
-        Title of the picture.
+    {title}
 
     Attributes
     ----------
@@ -73,11 +63,7 @@ class AnomalyMapDisplay:
     spectrogram_ : SpectrogramDisplay
         The spectrogram below.
 
-    ax_ : matplotlib.axes.Axes
-        Where it was drawn.
-
-    figure_ : matplotlib.figure.Figure
-        The figure of ``ax_``.
+    {drawn}
 
     See Also
     --------
@@ -101,21 +87,18 @@ class AnomalyMapDisplay:
     0.7 s, 2 kHz
     """
 
-    def __init__(
-        self, *, anomaly_map, log_mel, method, sample_rate=16000, hop_length=512, fmin=0.0, fmax=None, htk=False,
-        name=None,
-    ):  # fmt: skip
-        self.anomaly_map = anomaly_map
-        self.log_mel = log_mel
-        self.method = method
-        self.sample_rate = sample_rate
-        self.hop_length = hop_length
-        self.fmin = fmin
-        self.fmax = fmax
-        self.htk = htk
-        self.name = name
+    anomaly_map: np.ndarray
+    log_mel: np.ndarray
+    method: str
+    sample_rate: int = 16000
+    hop_length: int = 512
+    fmin: float = 0.0
+    fmax: float | None = None
+    htk: bool = False
+    name: str | None = None
 
     @classmethod
+    @documented
     def from_estimator(
         cls, estimator, X, row=0, *, method="auto", patch_shape=(16, 16), patch_hop=None, reference=None,
         spectrogram=None, name=None, ax=None, **kwargs,
@@ -166,11 +149,7 @@ class AnomalyMapDisplay:
             For filtering: what is drawn, and whose bands and frames the patches have. None takes that of the pipeline,
             or else ``LogMelSpectrogram()``, at the sample rate that `Clips` know, or 16 kHz.
 
-        name : str, default=None
-            Title of the picture.
-
-        ax : matplotlib.axes.Axes, default=None
-            Where to draw; a new figure by default.
+        {title_and_ax}
 
         **kwargs : dict
             For `matplotlib.axes.Axes.imshow`, such as ``vmin`` and ``vmax``, which make two clips comparable.
@@ -198,7 +177,7 @@ class AnomalyMapDisplay:
         else:
             compute = {"reconstruction": _reconstruction, "likelihood": _likelihood}[method]
             anomaly_map = compute(rest, scores.clip, scores.log_mel)
-        numbers = {key: getattr(scores.front, key) for key in ("sample_rate", "hop_length", "fmin", "fmax", "htk")}
+        numbers = mel_scale(scores.front)
         display = cls(anomaly_map=anomaly_map, log_mel=scores.log_mel, method=method, **numbers, name=name)
         return display.plot(ax=ax, **kwargs)
 
@@ -209,13 +188,13 @@ class AnomalyMapDisplay:
         frequency = float(self._spectrogram().frequencies[band]) if len(self.anomaly_map) > 1 else None
         return float((frame + 0.5) * self.hop_length / self.sample_rate), frequency
 
+    @documented
     def plot(self, ax=None, **kwargs):
         """Draw the map over the spectrogram.
 
         Parameters
         ----------
-        ax : matplotlib.axes.Axes, default=None
-            Where to draw; a new figure by default.
+        {ax}
 
         **kwargs : dict
             For `matplotlib.axes.Axes.imshow`. By default the colours go from 0, or for a likelihood from the most usual
@@ -226,32 +205,28 @@ class AnomalyMapDisplay:
         display : AnomalyMapDisplay
             This object.
         """
-        ax = axes_for(ax, "AnomalyMapDisplay")
+        self._open(ax)
         from matplotlib.colors import LinearSegmentedColormap
 
         greys = LinearSegmentedColormap.from_list("background", ["1.0", "0.4"])  # opaque, for dark styles
-        self.spectrogram_ = self._spectrogram().plot(ax=ax, cmap=greys)
+        self.spectrogram_ = self._spectrogram().plot(ax=self.ax_, cmap=greys)
         self.spectrogram_.colorbar_.remove()  # grey is the background, two bars would squeeze it
-        self.ax_, self.figure_ = ax, ax.figure
         lowest = np.nanmin(self.anomaly_map) if self.method == "likelihood" else 0.0
         highest = np.nanmax(self.anomaly_map)
         style = {
             "cmap": LinearSegmentedColormap.from_list("anomaly", _COLOURS),
             "vmin": lowest,
             "vmax": highest if highest > lowest else lowest + 1,
-            "extent": self.spectrogram_.image_.get_extent(),
-            "aspect": "auto",
-            "origin": "lower",
-            "interpolation": "nearest",
         }
-        self.image_ = ax.imshow(self.anomaly_map, **style | kwargs)
-        self.colorbar_ = add_colorbar(self.image_, ax, _LABELS[self.method])
+        extent = self.spectrogram_.image_.get_extent()
+        self.image_, self.colorbar_ = show_image(
+            self.anomaly_map, self.ax_, extent, _LABELS[self.method], style | kwargs
+        )
         self.colorbar_.ax.set_facecolor("white")
         return self
 
     def _spectrogram(self):
-        numbers = {key: getattr(self, key) for key in ("log_mel", "sample_rate", "hop_length", "fmin", "fmax", "htk")}
-        return SpectrogramDisplay(**numbers, name=self.name)
+        return SpectrogramDisplay(log_mel=self.log_mel, **mel_scale(self), name=self.name)
 
 
 def _split(estimator):

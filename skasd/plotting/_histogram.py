@@ -1,13 +1,18 @@
 """Histograms of scores."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
+from skasd._docstrings import documented
 from skasd._reading import read_verdicts
-from skasd.metrics._scorers import find_threshold
-from skasd.plotting._style import ANOMALOUS, NORMAL, axes_for, plain
+from skasd.metrics import find_threshold
+from skasd.plotting._style import ANOMALOUS, NORMAL, Display, plain
 
 
-class ScoreHistogramDisplay:
+@documented
+@dataclass(kw_only=True, eq=False, repr=False)
+class ScoreHistogramDisplay(Display):
     """The scores of normal and of anomalous clips, with the threshold between them.
 
     Make it with `from_estimator` or `from_predictions`.
@@ -23,8 +28,7 @@ class ScoreHistogramDisplay:
     threshold : float, default=None
         Scores below it are alarms.
 
-    name : str, default=None
-        Title of the picture.
+    {title}
 
     Attributes
     ----------
@@ -37,11 +41,7 @@ class ScoreHistogramDisplay:
     line_ : matplotlib.lines.Line2D or None
         The threshold, if there is one.
 
-    ax_ : matplotlib.axes.Axes
-        Where it was drawn.
-
-    figure_ : matplotlib.figure.Figure
-        The figure of ``ax_``.
+    {drawn}
 
     See Also
     --------
@@ -55,13 +55,13 @@ class ScoreHistogramDisplay:
     'score (higher = more normal)'
     """
 
-    def __init__(self, *, scores, label, threshold=None, name=None):
-        self.scores = scores
-        self.label = label
-        self.threshold = threshold
-        self.name = name
+    scores: np.ndarray
+    label: np.ndarray
+    threshold: float | None = None
+    name: str | None = None
 
     @classmethod
+    @documented
     def from_estimator(cls, estimator, X, y=None, *, name=None, ax=None, **kwargs):
         """Draw what a fitted detector says of clips.
 
@@ -71,17 +71,11 @@ class ScoreHistogramDisplay:
             Fitted, with ``score_samples``, higher = more normal. Where it has a ``decision_function``, its threshold
             ``offset_`` is drawn.
 
-        X : Clips or array-like of shape (n_clips, ...)
-            Clips to score.
+        {scored}
 
-        y : array-like of shape (n_clips,), default=None
-            +1 for normal, -1 for anomalous clips. By default the field ``label`` of ``X``.
+        {verdicts}
 
-        name : str, default=None
-            Title of the picture.
-
-        ax : matplotlib.axes.Axes, default=None
-            Where to draw; a new figure by default.
+        {title_and_ax}
 
         **kwargs : dict
             For `matplotlib.axes.Axes.hist`, such as ``bins``.
@@ -96,6 +90,7 @@ class ScoreHistogramDisplay:
         return cls.from_predictions(label, scores, threshold=threshold, name=name, ax=ax, **kwargs)
 
     @classmethod
+    @documented
     def from_predictions(cls, label, scores, *, threshold=None, name=None, ax=None, **kwargs):
         """Draw scores that are there already.
 
@@ -110,11 +105,7 @@ class ScoreHistogramDisplay:
         threshold : float, default=None
             Scores below it are alarms.
 
-        name : str, default=None
-            Title of the picture.
-
-        ax : matplotlib.axes.Axes, default=None
-            Where to draw; a new figure by default.
+        {title_and_ax}
 
         **kwargs : dict
             For `matplotlib.axes.Axes.hist`, such as ``bins``.
@@ -138,13 +129,13 @@ class ScoreHistogramDisplay:
         display = cls(scores=scores, label=read_verdicts(scores, label), threshold=threshold, name=name)
         return display.plot(ax=ax, **kwargs)
 
+    @documented
     def plot(self, ax=None, **kwargs):
         """Draw the two histograms, each as shares of its group, and the threshold.
 
         Parameters
         ----------
-        ax : matplotlib.axes.Axes, default=None
-            Where to draw; a new figure by default.
+        {ax}
 
         **kwargs : dict
             For `matplotlib.axes.Axes.hist`, such as ``bins``, 30 by default.
@@ -154,10 +145,9 @@ class ScoreHistogramDisplay:
         display : ScoreHistogramDisplay
             This object.
         """
-        self.ax_ = axes_for(ax, "ScoreHistogramDisplay")
+        self._open(ax)
         from matplotlib.ticker import PercentFormatter
 
-        self.figure_ = self.ax_.figure
         edges = np.histogram_bin_edges(self.scores, kwargs.pop("bins", 30), range=self._range())
         self.normal_ = self._histogram(1, "normal", edges, color=NORMAL, **kwargs)
         self.anomalous_ = self._histogram(-1, "anomalous", edges, color=ANOMALOUS, **kwargs)

@@ -5,9 +5,9 @@ from numbers import Integral
 
 import numpy as np
 
-from skasd._audio_files import as_paths
 from skasd._reading import read_field
-from skasd._samples import as_dtype, precision_of
+from skasd.audio.rows import as_paths
+from skasd.audio.samples import as_dtype, precision_of
 from skasd.clips import Clips
 
 _BATCH_SIZE = 64

@@ -1,13 +1,18 @@
 """ROC curves with their partial region."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from sklearn.metrics import roc_curve
 
+from skasd._docstrings import documented
 from skasd.metrics import anomaly_predictions, auc_score, pauc_score
-from skasd.plotting._style import NEUTRAL, NORMAL, axes_for, plain
+from skasd.plotting._style import NEUTRAL, NORMAL, Display, plain
 
 
-class PartialROCDisplay:
+@documented
+@dataclass(kw_only=True, eq=False, repr=False)
+class PartialROCDisplay(Display):
     """The ROC curve, with the part of few false alarms shaded that the partial AUC counts.
 
     Make it with `from_estimator` or `from_predictions`.
@@ -29,8 +34,7 @@ class PartialROCDisplay:
     pauc : float, default=None
         Standardised area under the shaded part.
 
-    name : str, default=None
-        Name of the curve in the legend.
+    {curve}
 
     Attributes
     ----------
@@ -43,11 +47,7 @@ class PartialROCDisplay:
     chance_ : matplotlib.lines.Line2D
         The curve of chance.
 
-    ax_ : matplotlib.axes.Axes
-        Where it was drawn.
-
-    figure_ : matplotlib.figure.Figure
-        The figure of ``ax_``.
+    {drawn}
 
     See Also
     --------
@@ -68,37 +68,26 @@ class PartialROCDisplay:
     pAUC 0.667 (FPR ≤ 50%)
     """
 
-    def __init__(self, *, fpr, tpr, max_fpr=0.1, auc=None, pauc=None, name=None):
-        self.fpr = fpr
-        self.tpr = tpr
-        self.max_fpr = max_fpr
-        self.auc = auc
-        self.pauc = pauc
-        self.name = name
+    fpr: np.ndarray
+    tpr: np.ndarray
+    max_fpr: float = 0.1
+    auc: float | None = None
+    pauc: float | None = None
+    name: str | None = None
 
     @classmethod
+    @documented
     def from_estimator(cls, estimator, X, y=None, *, max_fpr=0.1, name=None, ax=None, **kwargs):
         """Draw how a fitted detector ranks clips.
 
         Parameters
         ----------
-        estimator : estimator instance
-            Fitted, with ``score_samples``, higher = more normal.
-
-        X : Clips or array-like of shape (n_clips, ...)
-            Clips to score.
-
-        y : array-like of shape (n_clips,), default=None
-            +1 for normal, -1 for anomalous clips. By default the field ``label`` of ``X``.
+        {judged}
 
         max_fpr : float, default=0.1
             Highest false positive rate of the partial AUC, in (0, 1].
 
-        name : str, default=None
-            Name of the curve in the legend.
-
-        ax : matplotlib.axes.Axes, default=None
-            Where to draw; a new figure by default.
+        {curve_and_ax}
 
         **kwargs : dict
             For `matplotlib.axes.Axes.plot`.
@@ -111,25 +100,18 @@ class PartialROCDisplay:
         return cls.from_predictions(y_true, y_score, max_fpr=max_fpr, name=name, ax=ax, **kwargs)
 
     @classmethod
+    @documented
     def from_predictions(cls, y_true, y_score, *, max_fpr=0.1, name=None, ax=None, **kwargs):
         """Draw how scores rank clips.
 
         Parameters
         ----------
-        y_true : array-like of shape (n_clips,)
-            1 for anomalous, 0 for normal clips.
-
-        y_score : array-like of shape (n_clips,)
-            Anomaly scores, higher = more anomalous.
+        {truth}
 
         max_fpr : float, default=0.1
             Highest false positive rate of the partial AUC, in (0, 1].
 
-        name : str, default=None
-            Name of the curve in the legend.
-
-        ax : matplotlib.axes.Axes, default=None
-            Where to draw; a new figure by default.
+        {curve_and_ax}
 
         **kwargs : dict
             For `matplotlib.axes.Axes.plot`.
@@ -148,6 +130,7 @@ class PartialROCDisplay:
         fpr, tpr, _ = roc_curve(np.asarray(y_true, dtype=int), ranks)
         return cls(fpr=fpr, tpr=tpr, max_fpr=max_fpr, auc=auc, pauc=pauc, name=name).plot(ax=ax, **kwargs)
 
+    @documented
     def plot(self, ax=None, **kwargs):
         """Draw the curve, the shaded part and chance.
 
@@ -164,8 +147,7 @@ class PartialROCDisplay:
         display : PartialROCDisplay
             This object.
         """
-        self.ax_ = axes_for(ax, "PartialROCDisplay")
-        self.figure_ = self.ax_.figure
+        self._open(ax)
         style = {"color": NORMAL, "linewidth": 2, "label": self._legend()}
         (self.line_,) = self.ax_.plot(self.fpr, self.tpr, **style | kwargs)
         within = self.fpr <= self.max_fpr

@@ -1,11 +1,16 @@
 """Log-mel spectrograms."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from skasd.plotting._style import add_colorbar, axes_for, plain
+from skasd._docstrings import documented
+from skasd.plotting._style import Display, plain, show_image
 
 
-class SpectrogramDisplay:
+@documented
+@dataclass(kw_only=True, eq=False, repr=False)
+class SpectrogramDisplay(Display):
     """A log-mel spectrogram over time in seconds and frequency in Hz, with its levels in dB.
 
     Make it with `from_log_mel` or `from_waveform`.
@@ -15,23 +20,9 @@ class SpectrogramDisplay:
     log_mel : ndarray of shape (n_mels, n_frames)
         Levels of one clip in dB.
 
-    sample_rate : int, default=16000
-        Sample rate of the waveform in Hz.
+    {mel}
 
-    hop_length : int, default=512
-        Samples from one frame to the next.
-
-    fmin : float, default=0.0
-        Lower edge of the lowest band in Hz.
-
-    fmax : float, default=None
-        Upper edge of the highest band in Hz; half the sample rate by default.
-
-    htk : bool, default=False
-        Whether the mel scale is HTK's, not Slaney's.
-
-    name : str, default=None
-        Title of the picture.
+    {title}
 
     Attributes
     ----------
@@ -41,11 +32,7 @@ class SpectrogramDisplay:
     colorbar_ : matplotlib.colorbar.Colorbar
         What shows which colour is which level.
 
-    ax_ : matplotlib.axes.Axes
-        Where it was drawn.
-
-    figure_ : matplotlib.figure.Figure
-        The figure of ``ax_``.
+    {drawn}
 
     See Also
     --------
@@ -61,16 +48,16 @@ class SpectrogramDisplay:
     'frequency (Hz)'
     """
 
-    def __init__(self, *, log_mel, sample_rate=16000, hop_length=512, fmin=0.0, fmax=None, htk=False, name=None):
-        self.log_mel = log_mel
-        self.sample_rate = sample_rate
-        self.hop_length = hop_length
-        self.fmin = fmin
-        self.fmax = fmax
-        self.htk = htk
-        self.name = name
+    log_mel: np.ndarray
+    sample_rate: int = 16000
+    hop_length: int = 512
+    fmin: float = 0.0
+    fmax: float | None = None
+    htk: bool = False
+    name: str | None = None
 
     @classmethod
+    @documented
     def from_log_mel(
         cls, log_mel, *, sample_rate=16000, hop_length=512, fmin=0.0, fmax=None, htk=False, name=None, ax=None, **kwargs
     ):
@@ -81,26 +68,9 @@ class SpectrogramDisplay:
         log_mel : array-like of shape (n_mels, n_frames)
             Levels of one clip in dB, bands from low to high.
 
-        sample_rate : int, default=16000
-            Sample rate of the waveform in Hz.
+        {mel}
 
-        hop_length : int, default=512
-            Samples from one frame to the next.
-
-        fmin : float, default=0.0
-            Lower edge of the lowest band in Hz.
-
-        fmax : float, default=None
-            Upper edge of the highest band in Hz; half the sample rate by default.
-
-        htk : bool, default=False
-            Whether the mel scale is HTK's, not Slaney's.
-
-        name : str, default=None
-            Title of the picture.
-
-        ax : matplotlib.axes.Axes, default=None
-            Where to draw; a new figure by default.
+        {title_and_ax}
 
         **kwargs : dict
             For `matplotlib.axes.Axes.imshow`, such as ``vmin`` and ``vmax`` in dB, which make two clips comparable.
@@ -124,6 +94,7 @@ class SpectrogramDisplay:
         return cls(log_mel=log_mel, **numbers, name=name).plot(ax=ax, **kwargs)
 
     @classmethod
+    @documented
     def from_waveform(
         cls,
         waveform,
@@ -167,11 +138,7 @@ class SpectrogramDisplay:
         htk : bool, default=False
             Whether the mel scale is HTK's, not Slaney's.
 
-        name : str, default=None
-            Title of the picture.
-
-        ax : matplotlib.axes.Axes, default=None
-            Where to draw; a new figure by default.
+        {title_and_ax}
 
         **kwargs : dict
             For `matplotlib.axes.Axes.imshow`.
@@ -207,13 +174,13 @@ class SpectrogramDisplay:
         """Length of the picture in seconds."""
         return self.log_mel.shape[1] * self.hop_length / self.sample_rate
 
+    @documented
     def plot(self, ax=None, **kwargs):
         """Draw the spectrogram.
 
         Parameters
         ----------
-        ax : matplotlib.axes.Axes, default=None
-            Where to draw; a new figure by default.
+        {ax}
 
         **kwargs : dict
             For `matplotlib.axes.Axes.imshow`. By default the lowest colour is 80 dB below the highest level.
@@ -223,13 +190,11 @@ class SpectrogramDisplay:
         display : SpectrogramDisplay
             This object.
         """
-        self.ax_ = axes_for(ax, "SpectrogramDisplay")
-        self.figure_ = self.ax_.figure
+        self._open(ax)
         lowest = max(self.log_mel.min(), self.log_mel.max() - 80)
         extent = (0, self.duration, -0.5, len(self.log_mel) - 0.5)
-        style = {"cmap": "magma", "vmin": lowest, "aspect": "auto", "origin": "lower", "interpolation": "nearest"}
-        self.image_ = self.ax_.imshow(self.log_mel, extent=extent, **style | kwargs)
-        self.colorbar_ = add_colorbar(self.image_, self.ax_, "level (dB)")
+        style = {"cmap": "magma", "vmin": lowest} | kwargs
+        self.image_, self.colorbar_ = show_image(self.log_mel, self.ax_, extent, "level (dB)", style)
         positions, labels = self._ticks()
         self.ax_.set_yticks(positions, labels)
         self.ax_.set(xlabel="time (s)", ylabel="frequency (Hz)", title=plain(self.name))
@@ -253,3 +218,8 @@ class SpectrogramDisplay:
             if not chosen or chosen[-1][0] - place > 0.07 * n_mels:
                 chosen.append((place, str(octave)))
         return zip(*chosen, strict=True) if chosen else ([], [])
+
+
+def mel_scale(owner):
+    """Where the bands and frames of a spectrogram lie, as parameters of a display or of what made it."""
+    return {key: getattr(owner, key) for key in ("sample_rate", "hop_length", "fmin", "fmax", "htk")}

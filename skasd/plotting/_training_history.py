@@ -1,11 +1,16 @@
 """Losses over the epochs of training."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from skasd.plotting._style import ANOMALOUS, NORMAL, axes_for, plain
+from skasd._docstrings import documented
+from skasd.plotting._style import ANOMALOUS, NORMAL, Display, plain
 
 
-class TrainingHistoryDisplay:
+@documented
+@dataclass(kw_only=True, eq=False, repr=False)
+class TrainingHistoryDisplay(Display):
     """The training loss of each epoch and, where clips were set aside, the validation loss.
 
     A validation loss that rises while the training loss falls tells of too many epochs or too few clips; two flat lines
@@ -23,8 +28,7 @@ class TrainingHistoryDisplay:
     valid_loss : ndarray of shape (n_epochs,), default=None
         Mean loss of the clips that were set aside, after each epoch, without augmentation and dropout.
 
-    name : str, default=None
-        Title of the picture.
+    {title}
 
     Attributes
     ----------
@@ -37,11 +41,7 @@ class TrainingHistoryDisplay:
     best_ : matplotlib.lines.Line2D or None
         A dot at the epoch with the least validation loss, if there is one.
 
-    ax_ : matplotlib.axes.Axes
-        Where it was drawn.
-
-    figure_ : matplotlib.figure.Figure
-        The figure of ``ax_``.
+    {drawn}
 
     See Also
     --------
@@ -61,13 +61,13 @@ class TrainingHistoryDisplay:
     >>> display.ax_.set_yscale("log")
     """
 
-    def __init__(self, *, epoch, train_loss, valid_loss=None, name=None):
-        self.epoch = epoch
-        self.train_loss = train_loss
-        self.valid_loss = valid_loss
-        self.name = name
+    epoch: np.ndarray
+    train_loss: np.ndarray
+    valid_loss: np.ndarray | None = None
+    name: str | None = None
 
     @classmethod
+    @documented
     def from_estimator(cls, estimator, *, name=None, ax=None, **kwargs):
         """Draw how a fitted embedder learnt.
 
@@ -76,11 +76,7 @@ class TrainingHistoryDisplay:
         estimator : estimator instance
             Fitted `skasd.embedders.ClassificationEmbedder`, or a pipeline or search that holds one.
 
-        name : str, default=None
-            Title of the picture.
-
-        ax : matplotlib.axes.Axes, default=None
-            Where to draw; a new figure by default.
+        {title_and_ax}
 
         **kwargs : dict
             For `matplotlib.axes.Axes.plot`.
@@ -97,6 +93,7 @@ class TrainingHistoryDisplay:
         return cls.from_history(_find_history(estimator), name=name, ax=ax, **kwargs)
 
     @classmethod
+    @documented
     def from_history(cls, history, *, name=None, ax=None, **kwargs):
         """Draw a history of training.
 
@@ -106,11 +103,7 @@ class TrainingHistoryDisplay:
             For each epoch ``epoch``, ``train_loss`` and, where there is one, ``valid_loss``, as in the ``history_`` of
             an embedder or the ``history`` of a skorch net.
 
-        name : str, default=None
-            Title of the picture.
-
-        ax : matplotlib.axes.Axes, default=None
-            Where to draw; a new figure by default.
+        {title_and_ax}
 
         **kwargs : dict
             For `matplotlib.axes.Axes.plot`.
@@ -135,6 +128,7 @@ class TrainingHistoryDisplay:
         }
         return cls(**columns, name=name).plot(ax=ax, **kwargs)
 
+    @documented
     def plot(self, ax=None, **kwargs):
         """Draw the losses over the epochs.
 
@@ -151,10 +145,9 @@ class TrainingHistoryDisplay:
         display : TrainingHistoryDisplay
             This object.
         """
-        self.ax_ = axes_for(ax, "TrainingHistoryDisplay")
+        self._open(ax)
         from matplotlib.ticker import MaxNLocator
 
-        self.figure_ = self.ax_.figure
         self.train_line_ = self._line(self.train_loss, "training", color=NORMAL, **kwargs)
         self.valid_line_ = self.best_ = None
         if self.valid_loss is not None:

@@ -24,6 +24,7 @@ from skasd.systems._baselines import autoencoder_baseline, mobilenet_v2_baseline
 from skasd.systems._liu import masked_autoregressive_flow, mobilefacenet_arcface
 from skasd.systems._narita import cnn_global, cnn_local, cnn_oe, narita_ensemble
 from skasd.systems._rank_pooling import rank_pooled_gmm
+from skasd.systems._statistics import statistics_ensemble
 
 __all__ = [
     "autoencoder_baseline",
@@ -35,4 +36,5 @@ __all__ = [
     "mobilenet_v2_baseline",
     "narita_ensemble",
     "rank_pooled_gmm",
+    "statistics_ensemble",
 ]

@@ -4,14 +4,14 @@ import copy
 
 from skorch.callbacks import BatchScoring, Callback, EarlyStopping, EpochScoring
 
-from skasd._progress import Progress
+from skasd._progress import progress_bar
 from skasd._sklearn import InvalidParameterError
 
 __all__ = ["LossOfBestEpoch", "TrainingProgress", "copies_of_callbacks"]
 
 
 class TrainingProgress(Callback):
-    """Epochs with their losses and the time left, see `skasd._progress.Progress`."""
+    """Epochs with their losses and the time left, see `skasd._progress.progress_bar`."""
 
     def __init__(self, verbose):
         self.verbose = verbose
@@ -20,14 +20,15 @@ class TrainingProgress(Callback):
     def on_epoch_begin(self, net, **kwargs):
         if self.progress is None:
             done = len(net.history) - 1  # before it was killed
-            self.progress = Progress(
+            self.progress = progress_bar(
                 net.max_epochs, desc="Training", unit=" epochs", initial=done, verbose=bool(self.verbose)
             )
 
     def on_epoch_end(self, net, **kwargs):
         last = net.history[-1]
         losses = [f"{name} {last[name]:.4g}" for name in ("train_loss", "valid_loss") if name in last]
-        self.progress.update(note=", ".join(losses))
+        self.progress.set_postfix_str(", ".join(losses), refresh=False)
+        self.progress.update()
 
     def close(self):
         """Leave the bar, wherever training has ended."""

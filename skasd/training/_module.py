@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from skasd._samples import as_floats
+from skasd.audio.samples import as_floats
 from skasd.networks import FrontEndNetwork
 
 __all__ = ["SplitNetwork", "settle_batch_norms"]

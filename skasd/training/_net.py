@@ -9,7 +9,7 @@ from skorch.callbacks import EarlyStopping
 from skorch.dataset import unpack_data
 from skorch.utils import to_numpy
 
-from skasd._samples import as_floats
+from skasd.audio.samples import as_floats
 from skasd.augmentation import Batch
 
 __all__ = ["EmbeddingNet", "TrainingNet", "autocast"]

@@ -69,28 +69,10 @@ def what_is_wrong(samples):
 
 
 def read_waveforms(estimator, X, values, *, reset, check=True):
-    """Waveforms (n_clips, n_samples) for an estimator, in the type that they have.
+    """Waveforms (n_clips, n_samples) in the type that they have, for an estimator that was given X with these values.
 
-    Parameters
-    ----------
-    estimator : estimator instance
-        Its ``n_features_in_`` is set or compared.
-
-    X : Clips or array-like
-        What it was given, for the names of the clips.
-
-    values : array-like
-        The waveforms in it.
-
-    reset : bool
-        Whether ``n_features_in_`` is set.
-
-    check : bool, default=True
-        Whether samples must be numbers that can be computed with; an estimator that looks itself says no.
-
-    Returns
-    -------
-    waveforms : ndarray of shape (n_clips, n_samples)
+    Its ``n_features_in_`` is set (`reset`) or compared. Samples must be numbers that can be computed with, unless the
+    estimator looks itself (`check=False`); X names the clips in which they are not.
     """
     owner = type(estimator).__name__
     check_plain(values, owner)

@@ -9,6 +9,7 @@ import io
 import os
 import re
 import struct
+from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
@@ -37,20 +38,8 @@ class Extent(NamedTuple):
 def sound_view(file):
     """The bytes that libsndfile should see in place of the file, or None where it may see the file itself.
 
-    Parameters
-    ----------
-    file : io.BufferedReader
-        The file, open for reading bytes.
-
-    Returns
-    -------
-    content : io.BytesIO or None
-        The file without what follows the audio, or with a length where the header has none.
-
-    Raises
-    ------
-    ValueError
-        If the header promises more audio than there is, or less.
+    They are those of the file, which is open for reading bytes, without what follows the audio, or with a length where
+    the header has none. A header that promises more audio than there is, or less, is a ValueError.
     """
     origin = _end_of_tag(file)
     magic = _read(file, origin, 16)
@@ -155,28 +144,12 @@ def _riff(file, origin, order="<"):
     return None
 
 
-def _rifx(file, origin):
-    return _riff(file, origin, ">")
-
-
-def _iff(file, origin):
-    for name, start, size in _chunks(file, origin + 12, ">4sI", align=2):
-        if name in (b"SSND", b"BODY"):
-            return Extent(start, size, (start - 4, ">I"), reads_on=name == b"BODY")
-    return None
-
-
-def _caf(file, origin):
-    for name, start, size in _chunks(file, origin + 8, ">4sq"):
-        if name == b"data":
-            return Extent(start, size, (start - 8, ">q"))
-    return None
-
-
-def _w64(file, origin):
-    for name, start, size in _chunks(file, origin + 40, "<16sq", align=8, with_head=True):
-        if name.startswith(b"data"):
-            return Extent(start, size, (start - 8, "<q"), reads_on=True)
+def _in_chunk(file, origin, skip, head, names, **options):
+    """The first chunk of one of these names, each with whether libsndfile reads on behind it."""
+    for name, start, size in _chunks(file, origin + skip, head, **options):
+        if name[:4] in names:
+            field = (start - struct.calcsize(head[-1]), head[0] + head[-1])
+            return Extent(start, size, field, reads_on=names[name[:4]])
     return None
 
 
@@ -207,10 +180,6 @@ def _mat5(file, origin):
 def _au(file, origin, order=">"):
     start, size = _unpack(file, origin + 4, f"{order}2I")
     return Extent(origin + start, size, (origin + 8, f"{order}I"), reads_on=True)
-
-
-def _au_little(file, origin):
-    return _au(file, origin, "<")
 
 
 def _avr(file, origin):
@@ -317,26 +286,7 @@ def mp3_of_any_length(file, sample_rate, n_channels):
     """The bytes of an MP3 file that does not tell its length, behind a silent frame; and the samples in that frame.
 
     Without a length libsndfile takes all frames to be as large as the first one, and reads no further. The silent frame
-    has the least size, so that it reads to the end.
-
-    Parameters
-    ----------
-    file : io.BufferedReader
-        The file, open for reading bytes.
-
-    sample_rate : int
-        In Hz.
-
-    n_channels : {1, 2}
-        Number of channels.
-
-    Returns
-    -------
-    content : io.BytesIO or None
-        None where the file tells its length.
-
-    n_silent : int
-        How many samples the silent frame puts before those of the file.
+    has the least size, so that it reads to the end. Where the file tells its length, there are none: None and 0.
     """
     origin = _end_of_tag(file)
     if _tells_its_length(file, origin):
@@ -367,13 +317,13 @@ def _silent_frame(sample_rate, n_channels):
 
 _PARSERS = {
     b"RIFF": _riff,
-    b"RIFX": _rifx,
+    b"RIFX": partial(_riff, order=">"),
     b"RF64": _riff,
-    b"FORM": _iff,
-    b"caff": _caf,
-    b"riff": _w64,
+    b"FORM": partial(_in_chunk, skip=12, head=">4sI", names={b"SSND": False, b"BODY": True}, align=2),
+    b"caff": partial(_in_chunk, skip=8, head=">4sq", names={b"data": False}),
+    b"riff": partial(_in_chunk, skip=40, head="<16sq", names={b"data": True}, align=8, with_head=True),
     b".snd": _au,
-    b"dns.": _au_little,
+    b"dns.": partial(_au, order="<"),
     b"2BIT": _avr,
     b"\1\4": _mpc2k,
     b"\xf0\x7e": _sds,

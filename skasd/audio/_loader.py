@@ -1,12 +1,4 @@
-"""From audio files to waveforms of one length: `load_audio`, `AudioLoader` and `LevelNormalizer`.
-
-Conventions
------------
-- A waveform is mono: (n_clips, n_samples), float32 with full scale at -1 and +1, or int16 with full scale at 32768.
-  Given arrays may have other types that tell their full scale: floats, and integers of 8, 16 or 32 bits.
-- Sample rates are in Hz, durations and offsets in seconds, levels in dB relative to full scale (dBFS).
-- What is wrong with one file never hides what is wrong with the others: the error counts them and shows the first ten.
-"""
+"""From audio files to waveforms of one length."""
 
 import os
 from numbers import Integral, Real
@@ -14,25 +6,15 @@ from statistics import mode
 
 import numpy as np
 
-from skasd._audio_files import (
-    Files,
-    as_paths,
-    count_samples,
-    crop_or_pad,
-    length_at,
-    load_file,
-    open_audio,
-    run_rows,
-    warn_of_cancelling,
-    warn_of_silence,
-    wrong_length,
-)
-from skasd._problems import first_ten, names_of, raise_problems
-from skasd._samples import as_dtype, read_waveforms
+from skasd._docstrings import fill
+from skasd._problems import raise_problems
 from skasd._sklearn import Interval, StrOptions, validate_params
 from skasd._transformer import ClipTransformer
+from skasd.audio._decoding import count_samples, crop_or_pad, length_at, load_file, open_audio
+from skasd.audio.rows import Files, as_paths, run_rows, warn_of_cancelling, warn_of_silence, wrong_length
+from skasd.audio.samples import as_dtype, read_waveforms
 
-__all__ = ["AudioLoader", "LevelNormalizer", "load_audio"]
+__all__ = ["AudioLoader", "load_audio"]
 
 _CONSTRAINTS = {
     "sample_rate": [Interval(Integral, 1, 2**31 - 1, closed="both")],
@@ -44,11 +26,30 @@ _CONSTRAINTS = {
     "dtype": [StrOptions({"float32", "int16"})],
 }
 
+_READING_DOC = """
+offset : float, default=0.0
+    Where to begin, in seconds from the beginning of the clip.
+
+channel : {"mix", "mono"} or int, default="mix"
+    "mix" takes the mean of all channels, a number one of them (counted from 0), and "mono" promises that there is
+    only one: a file with more is then an error.
+
+resample : bool, default=True
+    Whether files with another sample rate are resampled (by soxr, high quality). If not, they are an error.
+
+pad_mode : {"constant", "wrap", "error"}, default="constant"
+    How a clip that is too short gets its `duration`: zeros at its end, itself once more, or not at all: an error.
+    Zeros are a silence, by which a detector may tell lengths apart; "wrap" all but keeps the spectrum.
+
+dtype : {"float32", "int16"}, default="float32"
+    float32 has its full scale at -1 and +1, int16 at 32768; int16 halves the memory and clips what lies beyond."""
+
 
 @validate_params(
     _CONSTRAINTS | {"path": [str, bytes, os.PathLike], "sample_rate": [*_CONSTRAINTS["sample_rate"], None]},
     prefer_skip_nested_validation=True,
 )
+@fill(reading=_READING_DOC)
 def load_audio(
     path,
     *,
@@ -75,22 +76,7 @@ def load_audio(
     duration : float or None, default=None
         Length in seconds to which the waveform is cropped or padded. None reads to the end of the file.
 
-    offset : float, default=0.0
-        Where to begin, in seconds from the beginning of the file.
-
-    channel : {"mix", "mono"} or int, default="mix"
-        "mix" takes the mean of all channels, a number one of them (counted from 0), and "mono" promises that there is
-        only one: a file with more is then an error.
-
-    resample : bool, default=True
-        Whether a file with another sample rate is resampled (by soxr, high quality). If not, it is an error.
-
-    pad_mode : {"constant", "wrap", "error"}, default="constant"
-        How a file that is too short gets its `duration`: zeros at its end, itself once more, or not at all: an error.
-        Zeros are a silence, by which a detector may tell lengths apart; "wrap" all but keeps the spectrum.
-
-    dtype : {"float32", "int16"}, default="float32"
-        float32 has its full scale at -1 and +1, int16 at 32768; int16 halves the memory and clips what lies beyond.
+    {reading}
 
     Returns
     -------
@@ -155,6 +141,7 @@ def load_audio(
     return waveform
 
 
+@fill(reading=_READING_DOC)
 class AudioLoader(ClipTransformer):
     """Read audio files as waveforms of one length, in parallel.
 
@@ -173,22 +160,7 @@ class AudioLoader(ClipTransformer):
         Length in seconds to which the clips are cropped or padded. None keeps their length, and then all must have the
         same.
 
-    offset : float, default=0.0
-        Where to begin, in seconds from the beginning of each clip.
-
-    channel : {"mix", "mono"} or int, default="mix"
-        "mix" takes the mean of all channels, a number one of them (counted from 0), and "mono" promises that there is
-        only one: a file with more is then an error.
-
-    resample : bool, default=True
-        Whether files with another sample rate are resampled (by soxr, high quality). If not, they are an error.
-
-    pad_mode : {"constant", "wrap", "error"}, default="constant"
-        How a clip that is too short gets its `duration`: zeros at its end, itself once more, or not at all: an error.
-        Zeros are a silence, by which a detector may tell lengths apart; "wrap" all but keeps the spectrum.
-
-    dtype : {"float32", "int16"}, default="float32"
-        float32 has its full scale at -1 and +1, int16 at 32768; int16 halves the memory and clips what lies beyond.
+    {reading}
 
     n_jobs : int or None, default=None
         Number of threads that read. None means 1 unless in a `joblib.parallel_config` context, -1 all processors.
@@ -276,6 +248,9 @@ class AudioLoader(ClipTransformer):
     def _attrs(self, made):
         return {"sample_rate": self.sample_rate}
 
+    def _makes_table(self):
+        return True
+
     def _n_columns(self):
         return self.n_samples_
 
@@ -341,74 +316,3 @@ class AudioLoader(ClipTransformer):
         warn_of_silence(paths, silent)
         warn_of_cancelling(paths, files.cancelled)
         return waveforms
-
-
-class LevelNormalizer(ClipTransformer):
-    """Bring every clip to the same level.
-
-    Some faults are simply louder, and some recordings too. After this step the loudness of a clip cannot be what a
-    detector goes by; with and without it, the scores tell how much of the result was loudness.
-
-    Parameters
-    ----------
-    level : float, default=-20.0
-        Root mean square of every clip in dBFS, from -200 to 100: 0 is that of a square wave at full scale. Peaks may go
-        past full scale; they are not clipped.
-
-    Attributes
-    ----------
-    n_features_in_ : int
-        Length of the waveforms seen in `fit`, in samples.
-
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the samples, only where `fit` was given a data frame with such names.
-
-    See Also
-    --------
-    AudioLoader : Reads the waveforms.
-
-    Examples
-    --------
-    >>> from skasd.audio import LevelNormalizer
-    >>> LevelNormalizer(level=0.0).fit_transform([[0.5, -0.5, 0.5], [0.0, 0.0, 0.75**0.5]]).round(3)
-    array([[ 1.   , -1.   ,  1.   ],
-           [ 0.   ,  0.   ,  1.732]], dtype=float32)
-    """
-
-    _parameter_constraints: dict = {"level": [Interval(Real, -200, 100, closed="both")]}
-
-    def __init__(self, *, level=-20.0):
-        self.level = level
-
-    _reads = ("waveform",)
-    _makes = "waveform"
-
-    def _check(self, X, values, *, reset):
-        return read_waveforms(self, X, values, reset=reset)
-
-    def _transform(self, waveforms, X):
-        levelled = np.empty(waveforms.shape, dtype=np.float32)
-        for samples, place in zip(waveforms, levelled, strict=True):
-            place[:] = _at_level(as_dtype(samples, "float64"), 10 ** (self.level / 20))
-        _refuse_silence(X, np.flatnonzero(~levelled.any(axis=1)), len(waveforms))
-        return levelled
-
-    def _n_columns(self):
-        return self.n_features_in_
-
-
-def _at_level(samples, level):
-    """Samples with another root mean square, by way of their peak, whose square would overflow; silence stays."""
-    peak = np.abs(samples).max()
-    if peak == 0:
-        return samples
-    samples = samples / peak
-    return samples * (level / np.sqrt(np.mean(np.square(samples))))
-
-
-def _refuse_silence(X, silent, n_clips):
-    if silent.size:
-        raise ValueError(
-            f"{len(silent)} of {n_clips} clips have no level, all their samples are zero: "
-            f"{first_ten(names_of(X, silent), ', ')}. Leave these clips out, or leave out the LevelNormalizer."
-        )

@@ -1,6 +1,6 @@
 """What the networks ask of their input."""
 
-from skasd._samples import as_floats
+from skasd.audio.samples import as_floats
 
 __all__ = ["as_images", "as_waveforms"]
 

@@ -21,21 +21,9 @@ _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def open_regular(path):
-    """Open a regular file for reading bytes.
+    """Open a regular file, or a link to one, for reading bytes.
 
-    Parameters
-    ----------
-    path : str, bytes or path-like
-        The file, or a link to it.
-
-    Returns
-    -------
-    file : io.BufferedReader
-
-    Raises
-    ------
-    ValueError
-        If there is no such file, if it is something else, or must not be read. The message begins with the path.
+    No such file, something else, or what must not be read is a ValueError that begins with the path.
     """
     try:
         _check_regular(path, _status(path))
@@ -72,19 +60,8 @@ def _check_regular(path, status):
 def read_csv(path):
     """Rows of a CSV file, as lists of cells without the spaces around them; empty rows are left out.
 
-    Parameters
-    ----------
-    path : str or path-like
-        A file in UTF-8, or in UTF-16 where it begins with a byte order mark.
-
-    Returns
-    -------
-    rows : list of list of str
-
-    Raises
-    ------
-    ValueError
-        If the file cannot be opened, is in another encoding, or is no CSV. The message begins with the path.
+    It is in UTF-8, or in UTF-16 where it begins with a byte order mark. A file that cannot be opened, is in another
+    encoding, or is no CSV, is a ValueError that begins with the path.
     """
     with open_regular(path) as file:
         content = file.read()

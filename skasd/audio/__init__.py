@@ -1,0 +1,14 @@
+"""From audio files to waveforms of one length: `load_audio`, `AudioLoader` and `LevelNormalizer`.
+
+Conventions
+-----------
+- A waveform is mono: (n_clips, n_samples), float32 with full scale at -1 and +1, or int16 with full scale at 32768.
+  Given arrays may have other types that tell their full scale: floats, and integers of 8, 16 or 32 bits.
+- Sample rates are in Hz, durations and offsets in seconds, levels in dB relative to full scale (dBFS).
+- What is wrong with one file never hides what is wrong with the others: the error counts them and shows the first ten.
+"""
+
+from skasd.audio._level import LevelNormalizer
+from skasd.audio._loader import AudioLoader, load_audio
+
+__all__ = ["AudioLoader", "LevelNormalizer", "load_audio"]
