@@ -545,4 +545,4 @@ def test_stages_of_a_network_that_has_none_are_refused():
 
 def test_a_training_without_one_batch_is_refused():
     with pytest.raises(ValueError, match=r"48 clips.*drop_last"):
-        make_embedder(batch_size=64, net_params={"iterator_train__drop_last": True}).fit(make_clips())
+        make_embedder(batch_size=64, iterator_train__drop_last=True).fit(make_clips())
