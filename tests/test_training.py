@@ -215,9 +215,9 @@ MISSPELT = [
 @each_estimator
 @pytest.mark.parametrize("name", MISSPELT)
 def test_names_that_do_not_exist_are_told_with_those_that_do(make, clips, name):
-    for call in (make, make().set_params):
+    for estimator in (make(**{name: 1}), make().set_params(**{name: 1})):
         with pytest.raises(ValueError, match=rf"{name}'.* batch_size,.* optimizer__\.\.\."):
-            call(**{name: 1})
+            estimator.fit(clips())
 
 
 @pytest.mark.parametrize("targets", [("section",), ("section", "attribute")])
@@ -248,7 +248,7 @@ def test_a_search_goes_over_arguments_of_network_and_loss(network):
     grid = {"embedder__network__size": [2, 3], "embedder__loss__margin": [0.1], "embedder__callbacks": [None]}
     search = GridSearchCV(system, grid, scoring=lambda system, X, y: system["embedder"].stage_sizes_[0], cv=2)
     assert search.fit(clips, np.ones(48)).best_params_["embedder__network__size"] == 3
-    with pytest.raises(ValueError, match=r"network__sise.*'sise'.*network__size|'sise'.* network__size"):
+    with pytest.raises(ValueError, match=r"'sise'.* network__size"):
         embedder(network__sise=3).set_params(network=network).fit(clips)
     with pytest.raises(ValueError, match=r"'mragin'.* loss__margin"):
         embedder(loss__mragin=0.1).fit(clips)

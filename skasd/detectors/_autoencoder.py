@@ -147,7 +147,7 @@ class AutoencoderDetector(NetworkDetector):
         self.random_state = random_state
         self.contamination = contamination
         self.threshold = threshold
-        self._net_params = self._check_names(kwargs)
+        self._net_params = kwargs
 
     def reconstruct(self, X):
         """Reconstruct the windows of clips.

@@ -153,7 +153,7 @@ class FlowDetector(NetworkDetector):
         self.random_state = random_state
         self.contamination = contamination
         self.threshold = threshold
-        self._net_params = self._check_names(kwargs)
+        self._net_params = kwargs
 
     def _make_network(self, X, rows, n_sections):
         if not all(isinstance(width, Integral) and width > 0 for width in self.hidden_features):

@@ -251,7 +251,7 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
         self.device = device
         self.verbose = verbose
         self.random_state = random_state
-        self._net_params = self._check_names(kwargs)
+        self._net_params = kwargs
 
     def fit(self, X, y=None):
         """Train the network on the normal clips.

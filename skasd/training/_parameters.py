@@ -19,8 +19,8 @@ _OF_THE_NET = {*inspect.signature(NeuralNet).parameters} - {"module", "criterion
 class NetParametersMixin(BaseEstimator):
     """Keyword arguments of an estimator that go to the skorch net, or as ``part__name`` to what makes a part.
 
-    The constructor ends with ``self._net_params = self._check_names(kwargs)``. They are parameters like the others to
-    `get_params`, `set_params`, `clone` and searches.
+    The constructor ends with ``self._net_params = kwargs``. They are parameters like the others to `get_params`,
+    `set_params`, `clone` and searches, and `fit` looks whether there are such, as it looks at the values of others.
     """
 
     _parts = ("network",)  # parameters that make a module each
@@ -31,18 +31,17 @@ class NetParametersMixin(BaseEstimator):
     def set_params(self, **params):
         own = self._get_param_names()
         of_net = {name: value for name, value in params.items() if self._is_of_part(name) or _prefix(name) not in own}
-        self._net_params = self._net_params | self._check_names(of_net)
+        self._net_params = self._net_params | of_net
         return super().set_params(**{name: value for name, value in params.items() if name not in of_net})
 
-    def _check_names(self, params):
-        """These keyword arguments, if the net or a part can be given each."""
+    def _validate_params(self):
         prefixes = [*self._parts, "optimizer", *NeuralNet.prefixes_]
-        for name in params:
+        for name in self._net_params:
             if name not in _OF_THE_NET and not any(name.startswith(f"{one}__") for one in prefixes):
                 there = sorted({*self._get_param_names(), *_OF_THE_NET, *(f"{one}__..." for one in prefixes)})
                 raise InvalidParameterError(f"{type(self).__name__} has no parameter {name!r}. There are "
                                             f"{', '.join(there)}.")  # fmt: skip
-        return params
+        super()._validate_params()
 
     def _is_of_part(self, name):
         return "__" in name and _prefix(name) in self._parts
