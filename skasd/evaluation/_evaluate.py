@@ -171,7 +171,7 @@ def evaluate(
     ...               domain=np.tile(["source", "target"], 50))
     >>> evaluation = evaluate(MahalanobisDetector(), {"fan": clips}, random_state=0, verbose=0)
     >>> evaluation
-    Evaluation of MahalanobisDetector on fan: official score 0.8526 [0.6784, 0.9799]
+    Evaluation of MahalanobisDetector on fan: official score 0.8509 [0.6729, 0.9755]
     """
     rules = Rules(year, protocol, max_fpr)
     data = _by_machine(data) if isinstance(data, Clips) else data

@@ -74,8 +74,8 @@ def write_submission(evaluation, folder):
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     for path in write_submission(evaluation, Path(folder, "team")):
     ...         print(path.name, path.read_text().strip())
-    anomaly_score_fan_section_00_test.csv section_00_0000.wav,2.857...
-    decision_result_fan_section_00_test.csv section_00_0000.wav,1
+    anomaly_score_fan_section_00_test.csv section_00_0000.wav,2.862...
+    decision_result_fan_section_00_test.csv section_00_0000.wav,0
     """
     _check_complete(evaluation)
     files = _files_of(evaluation)

@@ -83,8 +83,8 @@ class AnomalyMapDisplay(Display):
     >>> system = system.fit(waveforms[:20])
     >>> display = AnomalyMapDisplay.from_estimator(system, waveforms, 20, patch_shape=(8, 8))
     >>> time, frequency = display.peak
-    >>> print(f"{time:.1f} s, {frequency / 1000:.0f} kHz")
-    0.7 s, 2 kHz
+    >>> print(f"{time:.2f} s, {frequency / 1000:.0f} kHz")
+    0.53 s, 2 kHz
     """
 
     anomaly_map: np.ndarray
