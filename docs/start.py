@@ -5,7 +5,7 @@ from skasd import audio, datasets, detectors, embedders, features, plotting
 train, test = datasets.load_motors(split="train"), datasets.load_motors(split="test")
 detector = make_pipeline(
     audio.LevelNormalizer(),
-    features.LogMelSpectrogram(),
+    features.LogMelSpectrogram(n_mels=64),
     embedders.StatisticsEmbedder(),
     detectors.MahalanobisDetector(),
 )

@@ -1,4 +1,4 @@
-"""Published systems, each as a short function that returns an unfitted pipeline.
+"""Whole systems, most of them published, each as a short function that returns an unfitted pipeline.
 
 Conventions
 -----------
@@ -6,7 +6,8 @@ Conventions
   it uses in `fit` (``domain``, ``attribute``) stands in its notes. Scores are higher for more normal clips.
 - The steps are called ``log_mel``, ``frames``, ``embedder`` and ``detector``, as far as a system has them:
   ``system.set_params(detector__contamination=0.05)``, and the same names in `GridSearchCV`.
-- ``preset="full"`` is the published size, ``"small"`` one for a laptop's CPU.
+- ``preset="full"`` is the full size, as published, ``"small"`` one for a laptop's CPU.
+- `statistics_ensemble` is the one to begin with: it trains no network and needs no choices.
 - Neither report gives all that is needed to build its systems. What is open in them, and what was chosen here, is said
   for each system.
 

@@ -7,7 +7,7 @@ weights : {'imagenet'}, path-like or None, default='imagenet'
 """,
     "preset": """
 preset : {'full', 'small'}, default='full'
-    The size: as published, or one that a laptop's CPU trains in minutes. The notes say what 'small' changes.
+    The full size, as published, or one that a laptop's CPU trains in minutes. The notes say what 'small' changes.
 
 device : str, default='auto'
     Device to train on; 'auto' takes a GPU where there is one.
