@@ -40,9 +40,9 @@ for name, embedding in normal.items():
 
 # %%
 # The last row is real: clips of motor M2, healthy and with a damaged propeller, at speeds
-# that training has not heard. Their spectra are summed up by mean and deviation of each
-# band, and of these 128 features the two directions are kept in which the training clips
-# vary most.
+# that training has not heard. Their spectra are summed up by mean, maximum and roughness
+# of each band, and of these 192 features the two directions are kept in which the
+# training clips vary most.
 
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
@@ -147,7 +147,7 @@ plt.show()
 # Two features are not enough
 # ---------------------------
 # On the motor no detector does well: the two directions in which healthy clips vary most
-# tell the speeds apart, not the fault. With all 128 features it is another matter, and so
+# tell the speeds apart, not the fault. With all 192 features it is another matter, and so
 # is the choice of the detector:
 
 from skasd.metrics import auc_scorer, pauc_scorer

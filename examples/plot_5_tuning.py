@@ -63,7 +63,7 @@ system = Pipeline(
         ("detector", MahalanobisDetector()),
     ]
 )
-choices = [("mean",), ("std",), ("mean", "std"), ("rank",)]
+choices = [("mean",), ("mean", "std"), ("mean", "max", "diff"), ("rank",)]
 statistics = {"embedder__statistics": choices}
 grid = [
     {
@@ -78,7 +78,7 @@ grid = [
     },
     {
         **statistics,
-        "detector": [NearestNeighborsDetector(metric="euclidean")],
+        "detector": [NearestNeighborsDetector()],
         "detector__n_local": [None, 4, 16],
     },
 ]

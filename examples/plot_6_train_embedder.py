@@ -63,8 +63,8 @@ plt.show()
 # %%
 # What it makes of clips
 # ----------------------
-# The embeddings of the network and of the control, mean and deviation of each band, in
-# the two directions in which the training clips vary most. The test has other speeds than
+# The embeddings of the network and of the control, mean, maximum and roughness of each
+# band, in the two directions in which the training clips vary most. The test has other speeds than
 # training, healthy and with a damaged propeller.
 
 from sklearn.decomposition import PCA
@@ -72,7 +72,7 @@ from sklearn.decomposition import PCA
 from skasd.features import FieldTransformer
 
 embedders = {
-    "mean and deviation": StatisticsEmbedder().fit(train),
+    "statistics": StatisticsEmbedder().fit(train),
     "MobileFaceNet": network,
 }
 embedded = {name: [embedder.transform(clips) for clips in (train, test)] for name, embedder in embedders.items()}
@@ -88,7 +88,7 @@ for ax, (name, (known, tested)) in zip(axes, embedded.items(), strict=True):
     for label, (clips, color, marker) in groups.items():
         points = reduce.transform(clips)["embedding"]
         ax.scatter(*points.T, s=30, color=color, marker=marker, alpha=0.7, label=label)
-    unit = "dB" if name == "mean and deviation" else "no unit"
+    unit = "dB" if name == "statistics" else "no unit"
     ax.set(
         title=name,
         xlabel=f"principal component 1 ({unit})",

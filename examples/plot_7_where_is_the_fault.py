@@ -110,7 +110,8 @@ plt.show()
 
 # %%
 # The damaged bearing sounds all the time in a narrow band, the loose part for a while and
-# again: the maps show both, as finely as their patches allow. Imbalance changes a little
+# again: the maps show both, as finely as their patches allow, and darkest where the fault
+# is loudest, since the pipeline goes by the maximum of a band as well. Imbalance changes a little
 # everywhere. The score notices, but there is no place to show, and where the map is
 # darkest means nothing. A pipeline that ends in :class:`~skasd.features.FrameStacker` and
 # :class:`~skasd.detectors.AutoencoderDetector` gets another map, of what it fails to

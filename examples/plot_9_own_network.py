@@ -142,9 +142,9 @@ axes[0].legend()
 plt.show()
 
 # %%
-# Neither network reaches the control: so small a one, trained on so few clips, seldom
-# does (see :doc:`plot_6_train_embedder`). The idea helps before one of the detectors and
-# harms before the other.
+# The control before the Mahalanobis detector is ahead of all: so small a network, trained
+# on so few clips, seldom does better (see :doc:`plot_6_train_embedder`). The idea helps
+# before one of the detectors and harms before the other.
 #
 # To go on: a network with the method ``forward_stages`` offers all its stages to a
 # detector (``output="stages"``); :class:`~skasd.networks.WithFrontEnd` puts a spectrogram
