@@ -156,7 +156,7 @@ ax.set(
     ylabel="partial AUC, evaluation machines",
     aspect="equal",
 )
-ax.set(xlim=(0.47, 0.77), ylim=(0.47, 0.77))
+ax.set(xlim=(0.47, 0.87), ylim=(0.47, 0.87))
 ax.set_title("One mark a setting")
 ax.legend()
 plt.show()

@@ -32,14 +32,14 @@ from skasd.metrics import anomaly_predictions, auc_score, bootstrap_interval, pa
 from skasd.model_selection import DevelopmentSplit
 from skasd.plotting import PartialROCDisplay, ScoreHistogramDisplay, SpectrogramDisplay
 
-STATISTICS = [("mean",), ("mean", "std"), ("rank",)]
+STATISTICS = [("mean", "max", "diff"), ("mean",), ("rank",)]
 GRID = [
     {"embedder__statistics": STATISTICS, "detector": [detector], **choices}
     for detector, choices in [
         (MahalanobisDetector(), {"detector__covariance": ["ledoit_wolf", "oas"]}),
         (GaussianMixtureDetector(covariance_type="diag", random_state=0), {"detector__n_components": [1, 2, 4]}),
         (LocalOutlierFactorDetector(), {"detector__n_neighbors": [5, 10, 20]}),
-        (NearestNeighborsDetector(metric="euclidean"), {"detector__n_neighbors": [1, 4]}),
+        (NearestNeighborsDetector(), {"detector__n_neighbors": [1, 4]}),
     ]
 ]
 MEASURED = [
