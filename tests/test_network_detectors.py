@@ -137,7 +137,7 @@ def test_a_fresh_process_scores_bit_for_bit_the_same(tmp_path):
 
 @pytest.mark.parametrize(
     "make",
-    [partial(autoencoder, network__n_hidden=(100, 100)), partial(flow, hidden_features=(3000,))],
+    [partial(autoencoder, network__n_hidden=(100, 100)), partial(flow, hidden_features=(3000,), lr=1e-4)],
     ids=["autoencoder", "flow"],
 )
 def test_the_saved_file_is_about_as_large_as_the_weights(make, tmp_path):

@@ -27,10 +27,11 @@ class TrainingUnits(NamedTuple):
         """Number of the part of each clip; every section and domain has its share in every part."""
         part = deal_out(self.group, n_parts, self.domain, self.section)
         for section in np.unique(self.section):
-            if len(np.unique(part[self.section == section])) < 2:
-                raise ValueError(f"All clips of {named(section)} are of one recording, or copies: nothing can score "
-                                 "them that has not learned from them. Add clips of other recordings, or leave the "
-                                 "section out.")  # fmt: skip
+            of_section = part[self.section == section]
+            if len(np.unique(of_section)) < 2:
+                raise ValueError(f"All clips of {named(section)} (n_samples={len(of_section)}) are of one recording, "
+                                 "or copies: nothing can score them that has not learned from them. Add clips of "
+                                 "other recordings, or leave the section out.")  # fmt: skip
         return part
 
 
