@@ -71,7 +71,7 @@ class Case(Sparing):
         """What no message may say."""
         given = _numbers(self, TAKERS[self.taker][0])[0]
         finite = given.dtype.kind not in "fc" or np.isfinite(given).all()
-        return ("contains NaN", "NaN or inf") if finite and self.layout != "half masked" else ()
+        return ("contains NaN", "are NaN or inf", "holds NaN or inf") if finite and self.layout != "half masked" else ()
 
 
 def cases():
