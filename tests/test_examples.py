@@ -48,7 +48,7 @@ def example():
 def test_prints_tables_writes_files_and_goes_on_where_it_was(example, dev_data, tmp_path, capsys):
     options = [str(dev_data), "--results", str(tmp_path / "results")]
     one = run("dcase2022.py", *options, "--machines", "fan", "--html", tmp_path / "report.html")
-    assert "rank_pooled_gmm" in one.stdout and "| fan |" in one.stdout and "valve" not in one.stdout
+    assert "rank_pooled_gmm" in one.stdout and re.search(r"\| fan +\|", one.stdout) and "valve" not in one.stdout
     assert "<img" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
     example.main([*options, "--submission", str(tmp_path / "team")])
@@ -96,7 +96,7 @@ def test_a_machine_that_fails_keeps_the_table_and_not_the_files(example, dev_dat
     with pytest.raises(SystemExit, match="valve"):
         example.main([str(tmp_path / "data"), "--submission", str(tmp_path / "team")])
     table = capsys.readouterr().out
-    assert "valve failed" in table and "| fan | 00 |" in table
+    assert "valve failed" in table and re.search(r"\| fan +\| 00 +\|", table)
     assert not (tmp_path / "team").exists()
 
 
