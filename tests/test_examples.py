@@ -54,7 +54,7 @@ def test_prints_tables_writes_files_and_goes_on_where_it_was(example, dev_data, 
     example.main([*options, "--submission", str(tmp_path / "team")])
     both = capsys.readouterr()
     assert "1 of 2 machines are in the results folder already" in both.err
-    assert "[1/1] valve" in both.err and "fan:" not in both.err
+    assert "1/1 machines, valve" in both.err and "fan trained" not in both.err
 
     example.main([*options, "--submission", str(tmp_path / "again")])
     again = capsys.readouterr()
