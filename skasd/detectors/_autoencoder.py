@@ -38,19 +38,7 @@ class AutoencoderDetector(NetworkDetector):
         Number of frames that a vector stacks, as in `FrameStacker`. With ``error='mahalanobis'`` the errors of the
         frames are vectors of their own, whose covariance is smaller and better known. Otherwise it has no effect.
 
-    {epochs}
-
-    {lr}
-
-    {batch_size}
-
-    {lr_schedule}
-
-    {validation_fraction}
-
-    {checkpoint}
-
-    {device}
+    {training}
 
     contamination : float, default=0.1
         Share of new normal clips, in (0, 0.5), that the threshold is to call anomalous, on average.

@@ -75,14 +75,7 @@ class LocalOutlierFactorDetector(BaseDetector):
     }
 
     def __init__(
-        self,
-        n_neighbors=20,
-        *,
-        metric="minkowski",
-        p=2,
-        contamination=0.1,
-        threshold="quantile",
-        n_jobs=None,
+        self, n_neighbors=20, *, metric="minkowski", p=2, contamination=0.1, threshold="quantile", n_jobs=None
     ):
         self.n_neighbors = n_neighbors
         self.metric = metric

@@ -4,6 +4,41 @@ import warnings
 
 import numpy as np
 from scipy.stats import gamma
+from sklearn.base import OutlierMixin
+
+
+class ThresholdMixin(OutlierMixin):
+    """What follows from `score_samples` and the threshold ``offset_``."""
+
+    def decision_function(self, X):
+        """Score relative to the threshold: ``score_samples(X) - offset_``; negative = anomalous.
+
+        Parameters
+        ----------
+        X : Clips or array-like of shape (n_clips, ...)
+            Clips as `score_samples` takes them.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_clips,)
+            Higher = more normal; below 0 = anomalous.
+        """
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X):
+        """Call each clip normal (+1) or anomalous (-1).
+
+        Parameters
+        ----------
+        X : Clips or array-like of shape (n_clips, ...)
+            Clips as `score_samples` takes them.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_clips,)
+            +1 for normal, -1 for anomalous clips.
+        """
+        return np.where(self.decision_function(X) >= 0, 1, -1)
 
 
 class NoThresholdError(ValueError, AttributeError):

@@ -5,7 +5,7 @@ from numbers import Integral, Real
 
 import numpy as np
 from joblib import Parallel, delayed
-from sklearn.base import BaseEstimator, OutlierMixin, clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import PredefinedSplit
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
@@ -15,14 +15,14 @@ from skasd._reading import detector_rows, read_text
 from skasd._sklearn import Interval, StrOptions, VisualBlock, fit_context, num_samples
 from skasd._versions import VersionsMixin
 from skasd.clips import Clips
-from skasd.detectors import score_held_out
+from skasd.detectors import ThresholdMixin, score_held_out
 from skasd.ensemble._errors import named_errors
 from skasd.ensemble._training_units import training_units
 
 _ROUNDING = 1e-12  # what is less in scores near one, such as cosines, is rounding
 
 
-class ScoreEnsemble(VersionsMixin, OutlierMixin, BaseEstimator):
+class ScoreEnsemble(VersionsMixin, ThresholdMixin, BaseEstimator):
     """Score clips with several systems at once.
 
     Every member learns from the same clips. Their scores, which may be distances, log-likelihoods or log-odds, are
@@ -240,36 +240,6 @@ class ScoreEnsemble(VersionsMixin, OutlierMixin, BaseEstimator):
         )
         self._check_scores(scores)
         return self._merge(scores, read_text(X, "section", len(scores)))
-
-    def decision_function(self, X):
-        """Score relative to the threshold: ``score_samples(X) - offset_``; negative = anomalous.
-
-        Parameters
-        ----------
-        X : Clips or array-like of shape (n_clips, ...)
-            What the members take.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_clips,)
-            Higher = more normal; below 0 = anomalous.
-        """
-        return self.score_samples(X) - self.offset_
-
-    def predict(self, X):
-        """Call each clip normal (+1) or anomalous (-1).
-
-        Parameters
-        ----------
-        X : Clips or array-like of shape (n_clips, ...)
-            What the members take.
-
-        Returns
-        -------
-        labels : ndarray of shape (n_clips,)
-            +1 for normal, -1 for anomalous clips.
-        """
-        return np.where(self.decision_function(X) >= 0, 1, -1)
 
     def _sk_visual_block_(self):
         """The members side by side, in scikit-learn's drawings of pipelines."""

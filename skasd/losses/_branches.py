@@ -160,14 +160,7 @@ class FeatureExchangeLoss(_BranchLoss):
     """
 
     def __init__(
-        self,
-        embedding_size,
-        n_classes,
-        *,
-        branch_sizes,
-        loss=SubclusterAdaCosLoss,
-        loss_params=None,
-        probability=0.5,
+        self, embedding_size, n_classes, *, branch_sizes, loss=SubclusterAdaCosLoss, loss_params=None, probability=0.5
     ):
         make = partial(loss, **(loss_params or {}))
         super().__init__(embedding_size, n_classes, branch_sizes, make)
