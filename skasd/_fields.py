@@ -8,8 +8,6 @@ import numpy as np
 
 from skasd._labels import LABELS, as_label_field, has_no_value
 
-__all__ = ["as_attrs", "as_field", "check_lengths", "contents"]
-
 _UNKNOWN_IS_EMPTY = ("domain", "attribute", "recording")  # values that are not there become ""
 _TEXT_FIELDS = frozenset({"path", "machine", "section", "split", *_UNKNOWN_IS_EMPTY})
 _DIMENSIONS = {"waveform": (2,), "log_mel": (3,), "embedding": (2, 3), "logits": (2, 3), "label": (1,)}

@@ -6,8 +6,6 @@ import numpy as np
 
 from skasd.clips import Clips
 
-__all__ = ["check_finite", "encodable", "first_ten", "named", "names_of", "printable", "raise_problems"]
-
 _N_SHOWN = 10
 
 

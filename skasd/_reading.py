@@ -7,19 +7,6 @@ from skasd._labels import as_labels, check_words, doubt_zeros_and_ones, normal_r
 from skasd._sklearn import num_samples
 from skasd.clips import Clips
 
-__all__ = [
-    "check_plain",
-    "check_sample_rate",
-    "class_rows",
-    "read_field",
-    "read_text",
-    "read_verdicts",
-    "recording_numbers",
-    "section_fields",
-    "training_rows",
-    "validate_data",
-]
-
 _MADE_BY = {
     "waveform": "an AudioLoader",
     "log_mel": "a LogMelSpectrogram",

@@ -10,11 +10,13 @@ from sklearn.utils._param_validation import (
     validate_params,
 )
 from sklearn.utils._repr_html.estimator import _VisualBlock as VisualBlock
+from sklearn.utils.metaestimators import _BaseComposition as BaseComposition
 from sklearn.utils.validation import _num_samples as num_samples
 
 fit_context = _fit_context
 
 __all__ = [
+    "BaseComposition",
     "HasMethods",
     "Interval",
     "InvalidParameterError",

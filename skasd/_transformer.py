@@ -13,8 +13,6 @@ from skasd._sklearn import fit_context
 from skasd._versions import VersionsMixin
 from skasd.clips import Clips
 
-__all__ = ["ClipTransformer", "SpectrogramTransformer"]
-
 
 def _of_arrays_alone(method):
     """A method as scikit-learn has wrapped it for ``set_output``, by which `Clips` would become a data frame."""

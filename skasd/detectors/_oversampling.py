@@ -6,8 +6,6 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import check_random_state
 
-__all__ = ["as_seed", "oversample_target"]
-
 
 def as_seed(random_state):
     """A number from which the same is drawn again later."""

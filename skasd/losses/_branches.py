@@ -10,8 +10,6 @@ from skasd.augmentation import Batch, FeatureExchange
 from skasd.losses._base import HEAD_DOC, Head, soft
 from skasd.losses._cosine import SubclusterAdaCosLoss
 
-__all__ = ["FeatureExchangeLoss", "SubspaceLoss"]
-
 _BRANCHES_DOC = """
 branch_sizes : sequence of int
     Length of each branch's part of the embedding, such as ``MultiResolutionNetwork().branch_sizes``.

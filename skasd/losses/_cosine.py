@@ -10,8 +10,6 @@ from torch.nn import functional as F
 from skasd._docstrings import fill
 from skasd.losses._base import HEAD_DOC, ClassificationLoss, check_at_least_one, full_precision
 
-__all__ = ["AdaCosLoss", "AdaProjLoss", "ArcFaceLoss", "SubclusterAdaCosLoss"]
-
 _ADAPTIVE_DOC = {
     "head": HEAD_DOC,
     "dynamic": """

@@ -7,8 +7,6 @@ from skorch.callbacks import BatchScoring, Callback, EarlyStopping, EpochScoring
 from skasd._progress import progress_bar
 from skasd._sklearn import InvalidParameterError
 
-__all__ = ["LossOfBestEpoch", "TrainingProgress", "copies_of_callbacks"]
-
 
 class TrainingProgress(Callback):
     """Epochs with their losses and the time left, see `skasd._progress.progress_bar`."""

@@ -4,8 +4,6 @@ import numpy as np
 import torch
 from torch.utils.data import default_collate
 
-__all__ = ["RowDataset", "read_rows", "whole_batches"]
-
 
 class RowDataset(torch.utils.data.Dataset):
     """Some rows of clips or windows, as ``{"x": values, ...}`` with what else the module takes, and their targets.

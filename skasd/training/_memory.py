@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from functools import cache
 from threading import Lock
 
-__all__ = ["keeping_memory"]
-
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # of glibc's malloc.h
 _USUAL = {_TRIM_THRESHOLD: 128 * 1024, _MMAP_MAX: 65536}
 _KEEPING = {_TRIM_THRESHOLD: 2**31 - 1, _MMAP_MAX: 0}

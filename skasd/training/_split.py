@@ -4,8 +4,6 @@ from collections import Counter
 
 import numpy as np
 
-__all__ = ["set_aside"]
-
 
 def set_aside(groups, labels, n_aside, seed):
     """Mask (n_clips,) of the clips of some groups, alike the others in their labels (n_labels, n_clips).
