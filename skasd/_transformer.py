@@ -60,6 +60,9 @@ class ClipTransformer(VersionsMixin, TransformerMixin, BaseEstimator):
         """Whether a plain array becomes one of two dimensions, whose columns have names."""
         return False
 
+    def _column_names(self):
+        return [f"{type(self).__name__.lower()}{column}" for column in range(self._n_columns())]
+
     def _n_columns(self):
         """How many columns, once fitted."""
         raise NotImplementedError
@@ -116,7 +119,7 @@ class ClipTransformer(VersionsMixin, TransformerMixin, BaseEstimator):
         names : ndarray of str of shape (n_columns,)
         """
         check_is_fitted(self)
-        return np.array([f"{type(self).__name__.lower()}{column}" for column in range(self._n_columns())], dtype=object)
+        return np.array(self._column_names(), dtype=object)
 
     def _read(self, X, *, reset):
         owner = type(self).__name__

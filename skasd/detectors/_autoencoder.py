@@ -120,6 +120,7 @@ class AutoencoderDetector(NetworkDetector):
         threshold="gamma",
         **kwargs,
     ):
+        super().__init__(contamination=contamination, threshold=threshold)
         self.network = network
         self.error = error
         self.n_frames = n_frames
@@ -133,8 +134,6 @@ class AutoencoderDetector(NetworkDetector):
         self.device = device
         self.verbose = verbose
         self.random_state = random_state
-        self.contamination = contamination
-        self.threshold = threshold
         self._net_params = kwargs
 
     def reconstruct(self, X):

@@ -33,6 +33,15 @@ threshold : {'quantile', 'gamma'}, default='quantile'
     How `offset_` is set from the training scores: their quantile or, where clips or recordings are too few for it, an
     exponential tail; or a gamma distribution fitted to them, as the DCASE baselines do.
 """,
+    "target_ratio": """
+target_ratio : float, default=None
+    Number of target clips after oversampling by SMOTE, as a fraction of the source clips, in (0, 1]. None leaves
+    the clips as they are. The domain is read from the field ``domain`` in `fit`, and never needed to score.
+""",
+    "n_jobs": """
+n_jobs : int, default=None
+    Number of jobs for the neighbour search; None means 1 unless in a `joblib.parallel_config` context.
+""",
     "fitted": """
 offset_ : float
     Threshold on `score_samples`.

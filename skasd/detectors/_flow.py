@@ -127,6 +127,7 @@ class FlowDetector(NetworkDetector):
         threshold="quantile",
         **kwargs,
     ):
+        super().__init__(contamination=contamination, threshold=threshold)
         self.transforms = transforms
         self.hidden_features = hidden_features
         self.augmentation = augmentation
@@ -139,8 +140,6 @@ class FlowDetector(NetworkDetector):
         self.device = device
         self.verbose = verbose
         self.random_state = random_state
-        self.contamination = contamination
-        self.threshold = threshold
         self._net_params = kwargs
 
     def _make_network(self, X, rows, n_sections):

@@ -1,10 +1,8 @@
 """Gaussian mixture detector."""
 
-from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
-from scipy.linalg import solve_triangular
 from scipy.special import softmax
 from sklearn.mixture import GaussianMixture
 
@@ -12,7 +10,7 @@ from skasd._docstrings import fill
 from skasd._groups import first_copies
 from skasd._sklearn import Interval, StrOptions
 from skasd.detectors._base import DETECTOR_TEXTS, BaseDetector
-from skasd.detectors._gaussian import cholesky_factor, moments, pooled, products, squares
+from skasd.detectors._gaussian import moments, pooled, products, squares, whitening
 from skasd.detectors._numbers import RowError
 from skasd.detectors._oversampling import as_seed, oversample_target
 
@@ -39,9 +37,7 @@ class GaussianMixtureDetector(BaseDetector):
         What the score is: the log density of the whole mixture, or that of the most likely component with its
         weight left out, as rank-pooled systems use it [1]_.
 
-    target_ratio : float, default=None
-        Number of target clips after oversampling by SMOTE, as a fraction of the source clips, in (0, 1]. None leaves
-        the clips as they are. The domain is read from the field ``domain`` in `fit`, and never needed to score.
+    {target_ratio}
 
     reg_covar : float, default=1e-3
         Added to the diagonal of the covariances, in squared units of the embedding.
@@ -127,6 +123,7 @@ class GaussianMixtureDetector(BaseDetector):
         threshold="quantile",
         random_state=None,
     ):
+        super().__init__(contamination=contamination, threshold=threshold)
         self.n_components = n_components
         self.covariance_type = covariance_type
         self.density = density
@@ -134,8 +131,6 @@ class GaussianMixtureDetector(BaseDetector):
         self.reg_covar = reg_covar
         self.max_iter = max_iter
         self.n_init = n_init
-        self.contamination = contamination
-        self.threshold = threshold
         self.random_state = random_state
 
     @property
@@ -181,7 +176,7 @@ class GaussianMixtureDetector(BaseDetector):
     def _log_densities(self, model, X):
         factors = model.precisions_cholesky_
         factors = [factors] * len(model.means_) if self.covariance_type == "tied" else factors
-        return _log_densities(X, model.means_, [_multiply(factor, X.shape[1]) for factor in factors])
+        return _log_densities(X, model.means_, factors)
 
     def _shares(self, model, X):
         """Share (n, n_components) of each row in each component."""
@@ -217,52 +212,35 @@ class GaussianMixtureDetector(BaseDetector):
         if not components:
             raise ValueError("No component keeps a training row.")
         n, means, _ = zip(*components, strict=True)
-        whiteners = _whiteners(components, self.covariance_type, self.reg_covar)
-        return self._density(np.array(n) / sum(n), _log_densities(X, means, whiteners))
+        factors = _factors(components, self.covariance_type, self.reg_covar)
+        return self._density(np.array(n) / sum(n), _log_densities(X, means, factors))
 
 
-def _log_densities(X, means, whiteners):
-    """Log density (n, n_components) of each component."""
+def _log_densities(X, means, factors):
+    """Log density (n, n_components) of each component, by what whitens rows: a matrix, a vector or a number."""
     columns = []
-    for mean, (whiten, log_scale) in zip(means, whiteners, strict=True):
-        white = whiten(X - mean)
+    for mean, factor in zip(means, factors, strict=True):
+        is_matrix = np.ndim(factor) == 2
+        white = (X - mean) @ factor if is_matrix else (X - mean) * factor
+        log_scale = np.log(np.diag(factor) if is_matrix else np.broadcast_to(factor, X.shape[1])).sum()
         squared = np.einsum("ij,ij->i", white, white)
         columns.append(log_scale - (squared + X.shape[1] * np.log(2 * np.pi)) / 2)
     return np.column_stack(columns)
 
 
-def _multiply(factor, n_features):
-    """What whitens rows, and its log determinant: a product with a matrix, a vector or a number."""
-    if np.ndim(factor) == 2:
-        return lambda rows: rows @ factor, np.log(np.diag(factor)).sum()
-    return lambda rows: rows * factor, np.log(np.broadcast_to(factor, n_features)).sum()
-
-
-def _solve(covariance):
-    """What whitens rows, and its log determinant, without the inverse that takes as long as the factor."""
-    factor = cholesky_factor(covariance)
-    return partial(_solve_rows, factor), -np.log(np.diag(factor)).sum()
-
-
-def _solve_rows(factor, rows):
-    return solve_triangular(factor, rows.T, lower=True, check_finite=False).T
-
-
-def _whiteners(components, covariance_type, reg_covar):
-    """What whitens the rows of each component, and its log determinant."""
-    n, means, scatters = zip(*components, strict=True)
+def _factors(components, covariance_type, reg_covar):
+    """What whitens the rows of each component."""
+    n, _, scatters = zip(*components, strict=True)
     if covariance_type == "tied":
-        return [_solve(_raised(sum(scatters) / sum(n), reg_covar))] * len(n)
+        return [_whitening_of(sum(scatters) / sum(n), reg_covar)] * len(n)
+    covariances = [scatter / weight for scatter, weight in zip(scatters, n, strict=True)]
     if covariance_type == "full":
-        return [_solve(_raised(scatter / weight, reg_covar)) for scatter, weight in zip(scatters, n, strict=True)]
-    variances = [scatter / weight + reg_covar for scatter, weight in zip(scatters, n, strict=True)]
+        return [_whitening_of(covariance, reg_covar) for covariance in covariances]
+    variances = [variance + reg_covar for variance in covariances]
     if not np.all(variances):
         raise ValueError("A feature of a component is constant. Raise reg_covar.")
-    if covariance_type == "spherical":
-        variances = [variance.mean() for variance in variances]
-    return [_multiply(1 / np.sqrt(variance), len(means[0])) for variance in variances]
+    return [1 / np.sqrt(one.mean() if covariance_type == "spherical" else one) for one in variances]
 
 
-def _raised(covariance, reg_covar):
-    covariance.flat[:: len(covariance) + 1] += reg_covar
-    return covariance
+def _whitening_of(covariance, reg_covar):
+    return whitening(covariance + reg_covar * np.eye(len(covariance))).T

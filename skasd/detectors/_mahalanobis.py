@@ -90,11 +90,10 @@ class MahalanobisDetector(BaseDetector):
         contamination=0.1,
         threshold="quantile",
     ):
+        super().__init__(contamination=contamination, threshold=threshold)
         self.covariance = covariance
         self.per_domain = per_domain
         self.feature_groups = feature_groups
-        self.contamination = contamination
-        self.threshold = threshold
 
     def _fit(self, X, domain, section):
         sums = self._sums(X, domain, np.zeros(len(X), dtype=int))
@@ -181,10 +180,8 @@ class _Sums:
             raise ValueError("The embeddings span more than float64 can hold. Scale them down.")
         self.units = np.where(largest > 0, largest, 1.0)
         self.rows = rows / self.units
-        self.moments = [self._moments(part == number) for number in range(n_parts)]
-
-    def _moments(self, chosen):
-        return moments(self.rows[chosen], np.ones(np.count_nonzero(chosen)), products)
+        parts = [self.rows[part == number] for number in range(n_parts)]
+        self.moments = [moments(rows, np.ones(len(rows)), products) for rows in parts]
 
     def without(self, out):
         """Moments of the rows of all parts but one, or of all."""

@@ -10,13 +10,12 @@ from sklearn.model_selection import PredefinedSplit
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
-from skasd._problems import named
+from skasd._problems import named, named_errors
 from skasd._reading import detector_rows, read_text
 from skasd._sklearn import BaseComposition, Interval, StrOptions, VisualBlock, fit_context, num_samples
 from skasd._versions import VersionsMixin
 from skasd.clips import Clips
 from skasd.detectors import ThresholdMixin, score_held_out
-from skasd.ensemble._errors import named_errors
 from skasd.ensemble._training_units import training_units
 
 _ROUNDING = 1e-12  # what is less in scores near one, such as cosines, is rounding

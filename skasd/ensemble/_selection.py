@@ -9,9 +9,9 @@ from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.model_selection import cross_val_score
 
+from skasd._problems import named_errors
 from skasd._sklearn import validate_params
 from skasd.clips import Clips
-from skasd.ensemble._errors import named_errors
 
 
 class SystemSelection:

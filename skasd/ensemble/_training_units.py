@@ -31,10 +31,11 @@ def training_units(X, n_clips, n_parts):
     group = joined(recording_numbers(X, n_clips), copy)
     part = deal_out(group, n_parts, read_text(X, "domain", n_clips), section)
     for name in np.unique(section):
-        if len(np.unique(part[section == name])) < 2:
-            raise ValueError(f"All clips of {named(name)} are of one recording, or copies: nothing can score them that "
-                             "has not learned from them. Add clips of other recordings, or leave the section "
-                             "out.")  # fmt: skip
+        own = part[section == name]
+        if len(np.unique(own)) < 2:
+            raise ValueError(f"All clips of {named(name)} (n_samples={len(own)}) are of one recording, or copies: "
+                             "nothing can score them that has not learned from them. Add clips of other recordings, or "
+                             "leave the section out.")  # fmt: skip
     return TrainingUnits(section, group, part, first_in_domain(copy, section) == np.arange(n_clips))
 
 
