@@ -155,7 +155,10 @@ class AutoencoderDetector(NetworkDetector):
         return np.concatenate(list(made)).reshape(windows.shape).astype(windows.dtype)
 
     def _make_network(self, X, rows, n_sections):
-        _check_single_precision(X)
+        largest = max(X.max(), -X.min())
+        if largest > np.finfo(np.float32).max:
+            raise ValueError(f"The embedding has values up to {largest:.3g}, with which no network can train in single "
+                             "precision. Bring it to other units.")  # fmt: skip
         network = self._make_part("network").eval()
         x = torch.from_numpy(X[rows[:2]].astype(np.float32))
         with torch.no_grad():
@@ -211,13 +214,6 @@ class AutoencoderDetector(NetworkDetector):
         """Squared distance (n, n_domains), the mean over the frames of each vector."""
         frames = error.reshape(len(error), -1, precisions.shape[-1])
         return np.stack([((frames @ one) * frames).sum(axis=2).mean(axis=1) for one in precisions], axis=1)
-
-
-def _check_single_precision(X):
-    largest = max(X.max(), -X.min())
-    if largest > np.finfo(np.float32).max:
-        raise ValueError(f"The embedding has values up to {largest:.3g}, with which no network can train in single "
-                         "precision. Bring it to other units.")  # fmt: skip
 
 
 _SHRINKAGE = 1e-6  # bands that are always the same would make a covariance singular

@@ -86,26 +86,17 @@ def gamma_point(scores, share, otherwise):
     if np.ptp(scores) == 0:
         raise ValueError("threshold='gamma' needs training scores that differ; all of them are the same. "
                          "Use threshold='quantile'.")  # fmt: skip
-    offset = _gamma_point(scores, share)
+    try:
+        with np.errstate(all="ignore"):
+            offset = -float(gamma.ppf(1 - share, *gamma.fit(-scores)))
+    except (ArithmeticError, RuntimeError, ValueError):  # scipy's FitError and others, by the scores
+        offset = np.nan
     below = np.mean(scores < offset) if np.isfinite(offset) else np.nan
-    if _is_plausible(below, share, len(scores)):
+    chance = 3 * np.sqrt(share * (1 - share) / len(scores))  # three standard deviations
+    if abs(below - share) <= max(chance, 0.9 * share):
         return offset
     found = "cannot be fitted to" if np.isnan(below) else "does not fit"
     alarms = "" if np.isnan(below) else f": {below:.1%} of the clips would be anomalous, and {share:.1%} should be"
     warnings.warn(f"The gamma distribution {found} the training scores{alarms}. "
                   "offset_ is their quantile instead; set threshold='quantile'.", stacklevel=3)  # fmt: skip
     return otherwise
-
-
-def _gamma_point(scores, contamination):
-    try:
-        with np.errstate(all="ignore"):
-            return -float(gamma.ppf(1 - contamination, *gamma.fit(-scores)))
-    except (ArithmeticError, RuntimeError, ValueError):  # scipy's FitError and others, by the scores
-        return np.nan
-
-
-def _is_plausible(share, wanted, n_clips):
-    """Whether a share of clips is near the wanted one, as far as the number of clips can tell."""
-    chance = 3 * np.sqrt(wanted * (1 - wanted) / n_clips)  # three standard deviations
-    return abs(share - wanted) <= max(chance, 0.9 * wanted)

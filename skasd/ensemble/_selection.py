@@ -78,13 +78,7 @@ class SystemSelection:
 
 
 @validate_params(
-    {
-        "systems": [Mapping],
-        "clips": [Clips],
-        "scorer": [callable],
-        "cv": ["cv_object"],
-        "n_jobs": [Integral, None],
-    },
+    {"systems": [Mapping], "clips": [Clips], "scorer": [callable], "cv": ["cv_object"], "n_jobs": [Integral, None]},
     prefer_skip_nested_validation=True,
 )
 def select_systems(systems, clips, *, scorer, cv, n_jobs=None):
