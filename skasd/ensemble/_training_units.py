@@ -33,7 +33,7 @@ def training_units(X, n_clips, n_parts):
     for name in np.unique(section):
         own = part[section == name]
         if len(np.unique(own)) < 2:
-            raise ValueError(f"All clips of {named(name)} (n_samples={len(own)}) are of one recording, or copies: "
+            raise ValueError(f"All clips of {named(name)} are of one recording, or copies (n_samples={len(own)}): "
                              "nothing can score them that has not learned from them. Add clips of other recordings, or "
                              "leave the section out.")  # fmt: skip
     return TrainingUnits(section, group, part, first_in_domain(copy, section) == np.arange(n_clips))
