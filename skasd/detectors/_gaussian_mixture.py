@@ -150,7 +150,7 @@ class GaussianMixtureDetector(BaseDetector):
         if too_large.any():
             raise RowError(np.argmax(too_large), f"the embedding has values above {_LARGEST:g}, the squares of which "
                            "float64 cannot hold. Scale embeddings down.")  # fmt: skip
-        X, _ = self._oversampled(X, domain)
+        X, _, _ = oversample_target(X, domain, ratio=self.target_ratio, random_state=self._seed)
         center = X.mean(axis=0)
         mixture = GaussianMixture(
             self.n_components,
@@ -162,13 +162,6 @@ class GaussianMixtureDetector(BaseDetector):
         ).fit(X - center)  # squares of large offsets would cancel
         mixture.means_ += center
         return mixture
-
-    def _oversampled(self, X, domain):
-        """The rows with those that are made up, and the numbers (n, 2) of the rows that each comes from."""
-        if self.target_ratio is None:
-            return X, np.repeat(np.arange(len(X))[:, np.newaxis], 2, axis=1)
-        X, _, parents = oversample_target(X, domain, ratio=self.target_ratio, random_state=self._seed)
-        return X, parents
 
     def _score(self, model, X):
         return self._density(model.weights_, self._log_densities(model, X))
@@ -188,7 +181,7 @@ class GaussianMixtureDetector(BaseDetector):
         return log_densities.max(axis=1)
 
     def _score_parts(self, model, rows, part):
-        X, parents = self._oversampled(rows.X, rows.domain)
+        X, _, parents = oversample_target(rows.X, rows.domain, ratio=self.target_ratio, random_state=self._seed)
         shares = np.ones((len(X), 1)) if self.n_components == 1 else self._shares(model, X)
         sums = squares if self.covariance_type in ("diag", "spherical") else products
 

@@ -115,9 +115,9 @@ class NearestNeighborsDetector(BaseDetector):
         space(rows.X)  # which names a row that the metric cannot measure
         kept, owner = _owners(rows)
         check_enough_neighbors(max(self.n_neighbors, self.n_local or 0), len(kept))
-        X, domain, parents = rows.X[kept], rows.domain[kept], np.repeat(np.arange(len(kept))[:, np.newaxis], 2, axis=1)
-        if self.target_ratio is not None:
-            X, domain, parents = oversample_target(X, domain, ratio=self.target_ratio, random_state=self._seed)
+        X, domain, parents = oversample_target(
+            rows.X[kept], rows.domain[kept], ratio=self.target_ratio, random_state=self._seed
+        )
         whole = self._memory(space, space(X), parents)
         with numbered(kept[parents[:, 0]]):
             scale = None if self.n_local is None else self._local_scale(whole, owner)
