@@ -3,8 +3,6 @@
 import re
 from textwrap import dedent, indent
 
-__all__ = ["documented", "fill"]
-
 _LINE = re.compile(r"^( *)\{(\w+)\}$", re.MULTILINE)
 
 

@@ -9,8 +9,6 @@ from contextlib import contextmanager
 
 from filelock import FileLock
 
-__all__ = ["check_file_name", "draft_folder", "locked", "move_new", "refuse_existing", "remove_abandoned"]
-
 _DRAFT = r"[a-z0-9_]{8}"  # what follows the prefix in the name of a draft
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 _MAX_BYTES = 255  # of a file name, on all usual file systems

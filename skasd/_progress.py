@@ -7,8 +7,6 @@ import warnings
 
 from tqdm import TqdmWarning, std
 
-__all__ = ["progress_bar"]
-
 _LINE = "{desc}: {n_fmt}/{total_fmt}{unit}{postfix}, {elapsed} gone, {remaining} left"
 
 

@@ -9,8 +9,6 @@ from skasd._sklearn import Interval
 from skasd._transformer import ClipTransformer
 from skasd.audio.samples import as_dtype, read_waveforms
 
-__all__ = ["LevelNormalizer"]
-
 
 class LevelNormalizer(ClipTransformer):
     """Bring every clip to the same level.

@@ -14,8 +14,6 @@ from skasd.audio._decoding import count_samples, crop_or_pad, length_at, load_fi
 from skasd.audio.rows import Files, as_paths, run_rows, warn_of_cancelling, warn_of_silence, wrong_length
 from skasd.audio.samples import as_dtype, read_waveforms
 
-__all__ = ["AudioLoader", "load_audio"]
-
 _CONSTRAINTS = {
     "sample_rate": [Interval(Integral, 1, 2**31 - 1, closed="both")],
     "duration": [Interval(Real, 0, 1e9, closed="right"), None],

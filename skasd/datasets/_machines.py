@@ -15,8 +15,6 @@ from skasd.clips import Clips
 from skasd.datasets._machine_models import KINDS, Condition, Kind, Unit, draw_unit, machine_sound
 from skasd.datasets._synthesis import draw_factory, factory_noise, unit_rms
 
-__all__ = ["make_machine_sounds"]
-
 _SHIFTS = ("speed", "load", "noise")
 _DOMAINS = ("source", "target")
 _N_SOURCE = 3  # of the five values below, the first three are those of the source domain

@@ -10,8 +10,6 @@ import soundfile
 from skasd._sklearn import Interval, StrOptions, validate_params
 from skasd.clips import Clips
 
-__all__ = ["load_motors"]
-
 _FOLDER = Path(__file__).parent / "data" / "bldc_a2212"
 _NAME = re.compile(r"(?P<motor>M\d)_rpm(?P<speed>\d+)_(?P<fault>[a-z]+)")
 _SAMPLE_RATE = 16000

@@ -17,8 +17,6 @@ from skasd.audio.samples import as_dtype, scale_of
 from skasd.clips import Clips
 from skasd.datasets._dcase import DcaseFilename, parse_dcase_filename
 
-__all__ = ["write_dcase"]
-
 _LABELS = {1: "normal", -1: "anomaly", 0: "unknown"}
 
 

@@ -14,8 +14,6 @@ from skasd.audio.rows import Files, as_paths, run_rows, warn_of_cancelling, warn
 from skasd.audio.samples import precision_of, read_waveforms, what_is_wrong
 from skasd.features._spectrograph import Spectrograph
 
-__all__ = ["ATTRIBUTES_DOC", "FILES_DOC", "LogSpectrogram"]
-
 FILES_DOC = """
 loader : AudioLoader or None, default=None
     How files are read: channel, offset, duration, what to do with other sample rates. Its sample rate must be

@@ -9,8 +9,6 @@ from skasd._docstrings import fill
 from skasd.features._log_spectrogram import ATTRIBUTES_DOC, FILES_DOC, LogSpectrogram
 from skasd.features._parameters import FRAMES_DOC, FrameParameters
 
-__all__ = ["LogSTFT"]
-
 
 @fill(frames=FRAMES_DOC, files=FILES_DOC, attributes=ATTRIBUTES_DOC)
 @dataclass(kw_only=True, eq=False, repr=False)

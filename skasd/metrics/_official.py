@@ -11,8 +11,6 @@ from skasd._docstrings import documented
 from skasd._sklearn import Options, StrOptions, validate_params
 from skasd.metrics._scores import MAX_FPR, check_clips, parts_of, roc_auc
 
-__all__ = ["DomainScores", "PROTOCOL", "Rules", "Term", "YEAR", "domain_scores", "official_score"]
-
 YEAR = Options(Integral, set(range(2020, 2026)))
 PROTOCOL = StrOptions({"official", "domain-only"})
 

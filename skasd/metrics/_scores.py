@@ -10,8 +10,6 @@ from skasd._docstrings import documented
 from skasd._fields import as_field
 from skasd._sklearn import Interval, validate_params
 
-__all__ = ["MAX_FPR", "auc_score", "check_clips", "kinds_of", "parts_of", "pauc_score", "roc_auc"]
-
 MAX_FPR = Interval(Real, 0, 1, closed="right")
 
 

@@ -34,8 +34,8 @@ def multi_resolution(*, preset="full", device="auto", verbose=0, random_state=No
     Notes
     -----
     The published system trains one network on all machines, and 16 epochs of batches of 64 clips at 1e-3; here there is
-    one network for each machine, and at least 400 steps. The preset 'small' has half the channels, the short frames side
-    by side instead of overlapping, batches of 16, and at least 300 steps along one cycle.
+    one network for each machine, and at least 400 steps. The preset 'small' has half the channels, short frames side by
+    side instead of overlapping, batches of 16, and at least 300 steps along one cycle.
 
     References
     ----------
