@@ -9,7 +9,11 @@ _LINE = re.compile(r"^( *)\{(\w+)\}$", re.MULTILINE)
 
 
 def fill(**texts):
-    """Decorator that puts a text in the place of the line ``{its name}`` of the docstring, indented alike."""
+    """Decorator that puts a text in the place of the line ``{its name}`` of the docstring, indented alike.
+
+    The texts below are there for all docstrings.
+    """
+    texts = _SHARED | texts
 
     def filled(owner):
         doc = owner.__doc__
@@ -102,6 +106,21 @@ drawn:
     figure_ : matplotlib.figure.Figure
         The figure of ``ax_``.
 
+named_samples:
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the samples, only where `fit` was given a data frame with such names.
+
+named_bands:
+    n_features_in_ : int
+        Number of mel bands.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the bands, only where `fit` was given a data frame with such names.
+
+keep_log_mel:
+    keep : sequence of str, default=()
+        Set it to ``("log_mel",)`` if `Clips` should keep their spectrograms for a later step.
+
 unused:
     X : object, default=None
         Not used, here for scikit-learn's sake.
@@ -120,5 +139,6 @@ _TOGETHER = {
     "curve_and_ax": ("curve", "ax"),
 }
 _BY_NAME = {name: dedent(text) for name, text in re.findall(r"^(\w+):\n((?:    .*\n|\n)+)", _TEXTS, re.MULTILINE)}
+_SHARED = _BY_NAME | {name: "".join(map(_BY_NAME.get, parts)) for name, parts in _TOGETHER.items()}
 
-documented = fill(**_BY_NAME | {name: "".join(map(_BY_NAME.get, parts)) for name, parts in _TOGETHER.items()})
+documented = fill()

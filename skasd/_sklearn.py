@@ -14,6 +14,12 @@ from sklearn.utils.validation import _num_samples as num_samples
 
 fit_context = _fit_context
 
+
+def check_params(**constraints):
+    """Decorator that checks the parameters of a function by such constraints, as scikit-learn's own functions do."""
+    return validate_params(constraints, prefer_skip_nested_validation=True)
+
+
 __all__ = [
     "HasMethods",
     "Interval",
@@ -21,7 +27,7 @@ __all__ = [
     "Options",
     "StrOptions",
     "VisualBlock",
+    "check_params",
     "fit_context",
     "num_samples",
-    "validate_params",
 ]

@@ -22,7 +22,7 @@ _SEEKABLE = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW")  # subtypes without a me
 _IN_BLOCKS = ("PAF", "SDS")  # formats of whose last block libsndfile reads no part
 
 
-def load_file(path, *, sample_rate, duration, offset, channel, resample, pad_mode, dtype):
+def load_file(path, sample_rate, duration, offset, channel, resample, pad_mode, dtype):
     """The waveform of one file, and whether its channels cancel each other.
 
     The parameters are those of `skasd.audio.load_audio`; with None for ``dtype`` samples stay int16 or float32.

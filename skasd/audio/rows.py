@@ -10,8 +10,11 @@ from skasd._fields import check_lengths
 from skasd._problems import first_ten, printable
 from skasd.audio._decoding import load_file
 
-__all__ = ["Files", "as_paths", "run_rows", "warn_of_cancelling", "warn_of_silence", "wrong_length"]
+__all__ = ["Files", "as_paths", "run_rows", "warn_of_quiet", "wrong_length"]
 
+_SILENT = "silent, all their samples are zero. They may be real recordings, or a recorder that was off"
+_CANCELLED = "nearly silent as the mean of their channels, which cancel each other: they have opposite phase. Take " \
+             "one of them, by channel=0"  # fmt: skip
 _SETTINGS = ("sample_rate", "duration", "offset", "channel", "resample", "pad_mode")
 
 
@@ -84,22 +87,12 @@ def _take_rows(work, rows, results):
             results[row] = error
 
 
-def warn_of_silence(paths, silent):
-    """Warn of the files of which it is true that all samples are zero."""
-    _warn_of_some(paths, silent, "silent, all their samples are zero. They may be real recordings, or a recorder that "
-                                 "was off")  # fmt: skip
-
-
-def warn_of_cancelling(paths, cancelled):
-    """Warn of the files of which it is true that their channels cancel each other."""
-    _warn_of_some(paths, cancelled, "nearly silent as the mean of their channels, which cancel each other: they have "
-                                    "opposite phase. Take one of them, by channel=0")  # fmt: skip
-
-
-def _warn_of_some(paths, concerned, what):
-    names = [printable(path) for path, is_concerned in zip(paths, concerned, strict=True) if is_concerned]
-    if names:
-        warnings.warn(f"{len(names)} of {len(paths)} files are {what}:\n{first_ten(names)}", stacklevel=5)
+def warn_of_quiet(paths, silent, cancelled):
+    """Warn of the files all samples of which are zero, and of those whose channels cancel each other."""
+    for concerned, what in ((silent, _SILENT), (cancelled, _CANCELLED)):
+        names = [printable(path) for path, is_concerned in zip(paths, concerned, strict=True) if is_concerned]
+        if names:
+            warnings.warn(f"{len(names)} of {len(paths)} files are {what}:\n{first_ten(names)}", stacklevel=4)
 
 
 def wrong_length(path, n_samples, n_wanted):

@@ -22,8 +22,6 @@ from skasd._problems import first_ten, printable
 from skasd.audio.files import read_csv
 from skasd.clips import Clips
 
-__all__ = ["DcaseFilename", "challenge_name", "load_dcase", "parse_dcase_filename", "read_ground_truth"]
-
 _SUFFIXES = (".wav", ".flac")
 _FOLDERS = {"train": ("train",), "test": ("test", "source_test", "target_test"), "supplemental": ("supplemental",)}
 _LABELS = {"normal": 1, "anomaly": -1, None: 0}

@@ -21,8 +21,6 @@ from urllib3.util import Retry
 from skasd._drafts import draft_folder, locked, move_new, remove_abandoned
 from skasd._progress import progress_bar
 
-__all__ = ["fetch_dcase"]
-
 _PARTS = ("development", "additional", "evaluation")
 _RECORDS = {
     2020: (3678171, 3727685, 3841772),

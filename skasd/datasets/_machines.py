@@ -10,12 +10,10 @@ from joblib import Parallel, delayed
 from scipy.fft import rfftfreq
 from sklearn.utils import check_random_state
 
-from skasd._sklearn import Interval, StrOptions, validate_params
+from skasd._sklearn import Interval, StrOptions, check_params
 from skasd.clips import Clips
 from skasd.datasets._machine_models import KINDS, Condition, Kind, Unit, draw_unit, machine_sound
 from skasd.datasets._synthesis import draw_factory, factory_noise, unit_rms
-
-__all__ = ["make_machine_sounds"]
 
 _SHIFTS = ("speed", "load", "noise")
 _DOMAINS = ("source", "target")
@@ -70,22 +68,19 @@ class _Section:
         return fault
 
 
-@validate_params(
-    {
-        "machine": [StrOptions(set(KINDS))],
-        "n_sections": [Interval(Integral, 1, 100, closed="both")],
-        "n_train_source": [Interval(Integral, 0, 10000, closed="both")],
-        "n_train_target": [Interval(Integral, 0, 10000, closed="both")],
-        "n_test": [Interval(Integral, 0, 10000, closed="both")],
-        "duration": [Interval(Real, 0.5, 600, closed="both")],
-        "sample_rate": [Interval(Integral, 8000, 192000, closed="both")],
-        "snr": [Interval(Real, -60, 60, closed="both")],
-        "severity": [Interval(Real, 0, 100, closed="both")],
-        "domain_shift": [StrOptions(set(_SHIFTS)), list, tuple],
-        "random_state": ["random_state"],
-        "n_jobs": [Integral, None],
-    },
-    prefer_skip_nested_validation=True,
+@check_params(
+    machine=[StrOptions(set(KINDS))],
+    n_sections=[Interval(Integral, 1, 100, closed="both")],
+    n_train_source=[Interval(Integral, 0, 10000, closed="both")],
+    n_train_target=[Interval(Integral, 0, 10000, closed="both")],
+    n_test=[Interval(Integral, 0, 10000, closed="both")],
+    duration=[Interval(Real, 0.5, 600, closed="both")],
+    sample_rate=[Interval(Integral, 8000, 192000, closed="both")],
+    snr=[Interval(Real, -60, 60, closed="both")],
+    severity=[Interval(Real, 0, 100, closed="both")],
+    domain_shift=[StrOptions(set(_SHIFTS)), list, tuple],
+    random_state=["random_state"],
+    n_jobs=[Integral, None],
 )
 def make_machine_sounds(
     machine="fan",

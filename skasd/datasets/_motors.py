@@ -7,10 +7,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from skasd._sklearn import Interval, StrOptions, validate_params
+from skasd._sklearn import Interval, StrOptions, check_params
 from skasd.clips import Clips
-
-__all__ = ["load_motors"]
 
 _FOLDER = Path(__file__).parent / "data" / "bldc_a2212"
 _NAME = re.compile(r"(?P<motor>M\d)_rpm(?P<speed>\d+)_(?P<fault>[a-z]+)")
@@ -19,17 +17,14 @@ _SHORTEST = 10.13  # seconds, of all recordings
 _SPEEDS = {1400, 1450, 1550, 1650, 1750, 1850, 1950, 2000}  # of M1 and M2
 
 
-@validate_params(
-    {
-        "fault": [StrOptions({"propeller", "bearing"})],
-        "split": [StrOptions({"train", "test"}), None],
-        "motor": [StrOptions({"M1", "M2", "M3", "M4"}), None],
-        "held_out": [StrOptions({"M1", "M2", "M3"})],
-        "training_speeds": ["array-like"],
-        "duration": [Interval(Real, 0, _SHORTEST, closed="right")],
-        "hop_duration": [Interval(Real, 0, None, closed="neither"), None],
-    },
-    prefer_skip_nested_validation=True,
+@check_params(
+    fault=[StrOptions({"propeller", "bearing"})],
+    split=[StrOptions({"train", "test"}), None],
+    motor=[StrOptions({"M1", "M2", "M3", "M4"}), None],
+    held_out=[StrOptions({"M1", "M2", "M3"})],
+    training_speeds=["array-like"],
+    duration=[Interval(Real, 0, _SHORTEST, closed="right")],
+    hop_duration=[Interval(Real, 0, None, closed="neither"), None],
 )
 def load_motors(
     fault="propeller",

@@ -12,20 +12,15 @@ import soundfile
 from skasd._drafts import check_file_name, draft_folder, move_new, refuse_existing
 from skasd._problems import first_ten
 from skasd._reading import check_sample_rate
-from skasd._sklearn import Interval, validate_params
+from skasd._sklearn import Interval, check_params
 from skasd.audio.samples import as_dtype, scale_of
 from skasd.clips import Clips
 from skasd.datasets._dcase import DcaseFilename, parse_dcase_filename
 
-__all__ = ["write_dcase"]
-
 _LABELS = {1: "normal", -1: "anomaly", 0: "unknown"}
 
 
-@validate_params(
-    {"clips": [Clips], "folder": [str, Path], "sample_rate": [Interval(Integral, 1, None, closed="left")]},
-    prefer_skip_nested_validation=True,
-)
+@check_params(clips=[Clips], folder=[str, Path], sample_rate=[Interval(Integral, 1, None, closed="left")])
 def write_dcase(clips, folder, *, sample_rate=16000):
     """Write clips of one machine as a folder of WAV files, named as in DCASE Task 2 of 2022.
 

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_is_fitted
 
+from skasd._docstrings import documented
 from skasd._sklearn import Interval
 from skasd._transformer import SpectrogramTransformer
 
@@ -39,6 +40,7 @@ def _rank(log_mel, decay):
 _STATISTICS = {"mean": _mean, "std": _std, "max": _max, "diff": _diff, "rank": _rank}
 
 
+@documented
 class StatisticsEmbedder(SpectrogramTransformer):
     """One vector a clip: statistics of each mel band over time.
 
@@ -58,16 +60,11 @@ class StatisticsEmbedder(SpectrogramTransformer):
     decay : float, default=0.9
         Ratio of two successive weights of rank pooling, in [0, 1]: 1 gives the mean, 0 the maximum.
 
-    keep : sequence of str, default=()
-        Set it to ``("log_mel",)`` if `Clips` should keep their spectrograms for a later step.
+    {keep_log_mel}
 
     Attributes
     ----------
-    n_features_in_ : int
-        Number of mel bands.
-
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the bands, only where `fit` was given a data frame with such names.
+    {named_bands}
 
     See Also
     --------

@@ -15,7 +15,7 @@ from sklearn.pipeline import Pipeline
 
 from skasd._docstrings import documented
 from skasd._progress import progress_bar
-from skasd._sklearn import Interval, StrOptions, validate_params
+from skasd._sklearn import Interval, StrOptions, check_params
 from skasd.clips import Clips
 from skasd.datasets import load_dcase
 from skasd.evaluation._evaluation import Evaluation
@@ -27,23 +27,20 @@ from skasd.metrics import MAX_FPR, PROTOCOL, YEAR, Rules
 _HIDDEN = ("label", "domain", "attribute")  # what no system is told of the clips that it scores
 
 
-@validate_params(
-    {
-        "data": [str, Path, Mapping, Clips],
-        "machines": ["array-like", None],
-        "year": [YEAR],
-        "protocol": [PROTOCOL],
-        "max_fpr": [MAX_FPR],
-        "ground_truth": [str, Path, None],
-        "results": [str, Path, None],
-        "name": [str, None],
-        "n_jobs": [Integral, None],
-        "n_resamples": [Interval(Integral, 0, None, closed="left")],
-        "random_state": ["random_state"],
-        "on_error": [StrOptions({"record", "raise"})],
-        "verbose": [Integral, "boolean"],
-    },
-    prefer_skip_nested_validation=True,
+@check_params(
+    data=[str, Path, Mapping, Clips],
+    machines=["array-like", None],
+    year=[YEAR],
+    protocol=[PROTOCOL],
+    max_fpr=[MAX_FPR],
+    ground_truth=[str, Path, None],
+    results=[str, Path, None],
+    name=[str, None],
+    n_jobs=[Integral, None],
+    n_resamples=[Interval(Integral, 0, None, closed="left")],
+    random_state=["random_state"],
+    on_error=[StrOptions({"record", "raise"})],
+    verbose=[Integral, "boolean"],
 )
 @documented
 def evaluate(

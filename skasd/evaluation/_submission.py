@@ -11,7 +11,7 @@ import numpy as np
 from skasd._docstrings import documented
 from skasd._drafts import check_file_name, draft_folder, move_new, refuse_existing
 from skasd._problems import first_ten
-from skasd._sklearn import Interval, validate_params
+from skasd._sklearn import Interval, check_params
 from skasd.audio.files import read_csv
 from skasd.clips import Clips
 from skasd.datasets import challenge_name, parse_dcase_filename, read_ground_truth
@@ -25,7 +25,7 @@ _FILE = re.compile(
 )
 
 
-@validate_params({"evaluation": [Evaluation], "folder": [str, Path]}, prefer_skip_nested_validation=True)
+@check_params(evaluation=[Evaluation], folder=[str, Path])
 def write_submission(evaluation, folder):
     """Write the files that the organisers' evaluator reads.
 
@@ -91,18 +91,15 @@ def write_submission(evaluation, folder):
     return [folder / name for name in files]
 
 
-@validate_params(
-    {
-        "folder": [str, Path],
-        "ground_truth": [str, Path, None],
-        "machines": ["array-like", None],
-        "year": [YEAR],
-        "protocol": [PROTOCOL],
-        "name": [str, None],
-        "n_resamples": [Interval(Integral, 0, None, closed="left")],
-        "random_state": ["random_state"],
-    },
-    prefer_skip_nested_validation=True,
+@check_params(
+    folder=[str, Path],
+    ground_truth=[str, Path, None],
+    machines=["array-like", None],
+    year=[YEAR],
+    protocol=[PROTOCOL],
+    name=[str, None],
+    n_resamples=[Interval(Integral, 0, None, closed="left")],
+    random_state=["random_state"],
 )
 @documented
 def read_submission(

@@ -8,8 +8,6 @@ from functools import lru_cache
 import numpy as np
 from scipy.sparse import csr_array
 
-__all__ = ["FRAMES_DOC", "MEL_DOC", "FrameParameters", "MelParameters"]
-
 FRAMES_DOC = """
 n_fft : int, default=1024
     Length of a frame in samples.

@@ -8,10 +8,8 @@ import numpy as np
 from scipy.stats import hmean
 
 from skasd._docstrings import documented
-from skasd._sklearn import Options, StrOptions, validate_params
+from skasd._sklearn import Options, StrOptions, check_params
 from skasd.metrics._scores import MAX_FPR, check_clips, parts_of, roc_auc
-
-__all__ = ["DomainScores", "PROTOCOL", "Rules", "Term", "YEAR", "domain_scores", "official_score"]
 
 YEAR = Options(Integral, set(range(2020, 2026)))
 PROTOCOL = StrOptions({"official", "domain-only"})
@@ -153,7 +151,7 @@ class DomainScores(NamedTuple):
     pauc: float
 
 
-@validate_params({"protocol": [PROTOCOL], "max_fpr": [MAX_FPR]}, prefer_skip_nested_validation=True)
+@check_params(protocol=[PROTOCOL], max_fpr=[MAX_FPR])
 @documented
 def domain_scores(y_true, y_score, domain, *, section=None, protocol="official", max_fpr=0.1):
     """AUC per domain and partial AUC of each section, as DCASE Task 2 counts them since 2022.
@@ -207,7 +205,7 @@ def domain_scores(y_true, y_score, domain, *, section=None, protocol="official",
     ]
 
 
-@validate_params({"year": [YEAR], "protocol": [PROTOCOL], "max_fpr": [MAX_FPR]}, prefer_skip_nested_validation=True)
+@check_params(year=[YEAR], protocol=[PROTOCOL], max_fpr=[MAX_FPR])
 @documented
 def official_score(
     y_true, y_score, *, section=None, domain=None, machine=None, year=2022, protocol="official", max_fpr=0.1

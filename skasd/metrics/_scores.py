@@ -8,9 +8,7 @@ from sklearn.metrics import roc_auc_score
 
 from skasd._docstrings import documented
 from skasd._fields import as_field
-from skasd._sklearn import Interval, validate_params
-
-__all__ = ["MAX_FPR", "auc_score", "check_clips", "kinds_of", "parts_of", "pauc_score", "roc_auc"]
+from skasd._sklearn import Interval, check_params
 
 MAX_FPR = Interval(Real, 0, 1, closed="right")
 
@@ -45,7 +43,7 @@ def auc_score(y_true, y_score, *, section=None, machine=None):
     return pauc_score(y_true, y_score, section=section, machine=machine, max_fpr=1.0)
 
 
-@validate_params({"max_fpr": [MAX_FPR]}, prefer_skip_nested_validation=True)
+@check_params(max_fpr=[MAX_FPR])
 @documented
 def pauc_score(y_true, y_score, *, section=None, machine=None, max_fpr=0.1):
     """Area under the part of the ROC curve with few false alarms, standardised so that chance is 0.5.
