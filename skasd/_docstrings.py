@@ -87,6 +87,14 @@ mel:
     htk : bool, default=False
         Whether the mel scale is HTK's, not Slaney's.
 
+line_style:
+    **kwargs : dict
+        For `matplotlib.axes.Axes.plot`.
+
+bar_style:
+    **kwargs : dict
+        For `matplotlib.axes.Axes.hist`, such as ``bins``, 30 by default.
+
 title:
     name : str, default=None
         Title of the picture.
@@ -121,10 +129,13 @@ keep_log_mel:
     keep : sequence of str, default=()
         Set it to ``("log_mel",)`` if `Clips` should keep their spectrograms for a later step.
 
-unused:
-    X : object, default=None
-        Not used, here for scikit-learn's sake.
+returned:
+    Returns
+    -------
+    display : object of this class
+        What was drawn is in its attributes. `plot` returns the object itself.
 
+unused:
     y : object, default=None
         Not used, here for scikit-learn's sake.
 
@@ -136,7 +147,9 @@ _TOGETHER = {
     "judged_by_section": ("fitted", "scored_by_section", "verdicts"),
     "rule": ("protocol", "max_fpr"),
     "title_and_ax": ("title", "ax"),
-    "curve_and_ax": ("curve", "ax"),
+    "curve_ax_style": ("max_fpr", "curve", "ax", "line_style"),
+    "title_ax_bars": ("title", "ax", "bar_style"),
+    "title_ax_style": ("title", "ax", "line_style"),
 }
 _BY_NAME = {name: dedent(text) for name, text in re.findall(r"^(\w+):\n((?:    .*\n|\n)+)", _TEXTS, re.MULTILINE)}
 _SHARED = _BY_NAME | {name: "".join(map(_BY_NAME.get, parts)) for name, parts in _TOGETHER.items()}

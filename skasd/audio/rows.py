@@ -21,13 +21,11 @@ _SETTINGS = ("sample_rate", "duration", "offset", "channel", "resample", "pad_mo
 def as_paths(values):
     """The paths in a 1-D sequence of paths, or None where `values` is something else, such as waveforms."""
     if isinstance(values, (str, bytes, os.PathLike)):
-        raise ValueError(
-            f"Expected a sequence of paths, got the single path {os.fsdecode(values)!r}; put it into a list."
-        )
+        path = os.fsdecode(values)
+        raise ValueError(f"Expected a sequence of paths, got the single path {path!r}; put it into a list.")
     if "path" in getattr(values, "columns", ()):
-        raise ValueError(
-            "Expected Clips, paths or waveforms, got a data frame with the column 'path'; give Clips(frame)."
-        )
+        raise ValueError("Expected Clips, paths or waveforms, got a data frame with the column 'path'; give "
+                         "Clips(frame).")  # fmt: skip
     if not isinstance(values, (list, tuple)) and getattr(values, "ndim", None) != 1:
         return None
     paths = list(values)
@@ -97,8 +95,6 @@ def warn_of_quiet(paths, silent, cancelled):
 
 def wrong_length(path, n_samples, n_wanted):
     """The error of a clip with another number of samples than the others."""
-    return ValueError(
-        f"{printable(path)}: {n_samples} samples where {n_wanted} are wanted, as the other clips have; set "
-        "duration=... (seconds) in AudioLoader to crop or pad all clips to one length, with pad_mode='wrap' where "
-        "added silence would be heard"
-    )
+    return ValueError(f"{printable(path)}: {n_samples} samples where {n_wanted} are wanted, as the other clips have; "
+                      "set duration=... (seconds) in AudioLoader to crop or pad all clips to one length, with "
+                      "pad_mode='wrap' where added silence would be heard")  # fmt: skip

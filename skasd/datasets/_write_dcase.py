@@ -90,9 +90,8 @@ def _check_writable(clips):
     needed = ("waveform", "machine", "section", "domain", "attribute", "split", "label")
     missing = [name for name in needed if name not in clips]
     if missing:
-        raise ValueError(
-            f"write_dcase needs the fields {', '.join(missing)} as well; the clips have {', '.join(clips)}."
-        )
+        raise ValueError(f"write_dcase needs the fields {', '.join(missing)} as well; the clips have "
+                         f"{', '.join(clips)}.")  # fmt: skip
     machines = np.unique(clips["machine"]).tolist()
     if len(machines) != 1:
         raise ValueError(f"write_dcase writes clips of one machine; got {machines}.")
@@ -101,9 +100,8 @@ def _check_writable(clips):
         raise ValueError("write_dcase needs waveforms with at least one sample; the clips have none.")
     scale_of(clips["waveform"].dtype, "write_dcase")
     if clips["waveform"].dtype.kind == "f":
-        _report(
-            clips, ~(np.abs(clips["waveform"]).max(axis=1) <= 1), "have samples that are not finite or exceed [-1, 1]"
-        )
+        loud = ~(np.abs(clips["waveform"]).max(axis=1) <= 1)
+        _report(clips, loud, "have samples that are not finite or exceed [-1, 1]")
 
 
 def _report(clips, bad, problem):
@@ -120,8 +118,7 @@ def _name_files(clips):
         group = (section, domain, split, label)
         number = f"{counts[group]:04d}"
         counts[group] += 1
-        parts = ["section", section, domain, split, _LABELS[label], number, attribute]
-        name = "_".join(part for part in parts if part) + ".wav"
+        name = "_".join(filter(None, ["section", section, domain, split, _LABELS[label], number, attribute])) + ".wav"
         wrong[row] = not _fits(name, DcaseFilename(*group, number, attribute))
         names.append(f"{split}/{name}")
     _report(clips, wrong, "have a section, domain, split, label or attribute that does not fit into a file name "

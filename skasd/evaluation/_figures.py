@@ -127,8 +127,7 @@ def _decision_figures(y_true, clips, rules):
     """Precision, recall and F1, in each domain by itself, as the organisers' evaluators have them."""
     for domain in ("source", "target") if rules.has_domains else ("",):
         rows = (clips["domain"] == domain) | (domain == "")
-        values = precision_recall_fscore_support(
-            y_true[rows], clips["decision"][rows], average="binary", zero_division=0.0
-        )
-        for metric, value in zip(("precision", "recall", "F1"), values[:3], strict=True):
+        decision = clips["decision"][rows]
+        values = precision_recall_fscore_support(y_true[rows], decision, average="binary", zero_division=0.0)[:3]
+        for metric, value in zip(("precision", "recall", "F1"), values, strict=True):
             yield domain, metric, float(value)
