@@ -167,9 +167,11 @@ class NormalOnlyKFold(_Splitter):
             check_consistent_length(normal, groups)
         groups = group_numbers(X, groups, len(normal))
         kinds, names = self._kinds(X, normal, groups)
-        splitter = StratifiedKFold if len(np.unique(groups)) == len(groups) else StratifiedGroupKFold
+        splitter, together = StratifiedGroupKFold, groups
+        if len(np.unique(groups)) == len(groups):
+            splitter, together = StratifiedKFold, None
         folds = splitter(self.n_splits, shuffle=self.shuffle, random_state=self.random_state)
-        for train, test in folds.split(np.zeros(len(kinds)), kinds, groups):
+        for train, test in folds.split(np.zeros(len(kinds)), kinds, together):
             absent = [names[kind] for kind in np.setdiff1d(kinds, kinds[test])]
             if absent:
                 raise ValueError(f"With these groups or recordings a fold is left without the clips {absent[:5]}. One "
