@@ -77,13 +77,7 @@ class SystemSelection:
         return f"{reached[0]}  ({', '.join(reached[1:]) or 'no other'})"
 
 
-@check_params(
-    systems=[Mapping],
-    clips=[Clips],
-    scorer=[callable],
-    cv=["cv_object"],
-    n_jobs=[Integral, None],
-)
+@check_params(systems=[Mapping], clips=[Clips], scorer=[callable], cv=["cv_object"], n_jobs=[Integral, None])
 def select_systems(systems, clips, *, scorer, cv, n_jobs=None):
     """Choose one of several systems for each machine, on labelled development clips.
 
