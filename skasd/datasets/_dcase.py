@@ -313,7 +313,7 @@ def _fill_ground_truth(records, source, machine):
     truth = read_ground_truth(source, machine)
     tests = {challenge_name(path): record for path, record in records.items() if record.split == "test"}
     sections = {record.section for record in tests.values()}
-    asked = {path: challenge_name(path) for path, record in records.items() if record[2:4] == ("test", 0)}
+    asked = {path: challenge_name(path) for path, r in records.items() if (r.split, r.label) == ("test", 0)}
     untold = [name for name in asked.values() if name not in truth]
     if untold:
         raise ValueError(f"The ground truth in {str(source)!r} lacks {len(untold)} of {len(tests)} test clips of "
