@@ -5,7 +5,7 @@ import os
 import re
 import secrets
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from filelock import FileLock
 
@@ -33,7 +33,8 @@ def locked(path, *, timeout=-1):
         yield lock.is_locked
     finally:
         if lock.is_locked:  # whoever waits notices that the file is gone, and makes another
-            _remove(lock.lock_file)
+            with suppress(OSError):  # Windows does not remove a file that is open; it removes the lock file by itself
+                os.unlink(lock.lock_file)
         lock.release()
 
 
@@ -90,16 +91,6 @@ def remove_abandoned(parent, prefix=".writing-"):
     """Remove the drafts of processes that were killed: those whose locks are free."""
     names = {path.name.removesuffix(".lock") for path in parent.iterdir()}
     for name in filter(re.compile(re.escape(prefix) + _DRAFT).fullmatch, sorted(names)):
-        try:
-            with locked(parent / name, timeout=0) as has_lock:
-                if has_lock:
-                    shutil.rmtree(parent / name, ignore_errors=True)
-        except OSError:  # somebody writes it, or it is not ours to remove
-            continue
-
-
-def _remove(path):
-    try:
-        os.unlink(path)
-    except OSError:  # Windows does not remove a file that is open; it removes the lock file by itself
-        pass
+        with suppress(OSError), locked(parent / name, timeout=0) as has_lock:  # of others, or somebody writes it
+            if has_lock:
+                shutil.rmtree(parent / name, ignore_errors=True)

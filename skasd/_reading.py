@@ -75,7 +75,7 @@ def check_sample_rate(X, sample_rate, owner):
 def recording_numbers(X, n_clips):
     """Number of the recording of each clip, (n_clips,): clips of one must stay on one side of every split.
 
-    A clip whose recording is not known, as of plain arrays or of `Clips` without this field, has a number of its own.
+    A clip whose recording is not known, as in all but `Clips` with the field ``recording``, has a number of its own.
     """
     if not isinstance(X, Clips) or "recording" not in X:
         return np.arange(n_clips)

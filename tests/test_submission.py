@@ -309,7 +309,7 @@ class TestWrite:
     def evaluation(self):
         names = make_names("00") + make_names("01")
         data = {"fan": make_clips(names), "ToyCar": make_clips(names, seed=1)}
-        return evaluate(MahalanobisDetector(), data, n_resamples=0, verbose=0)
+        return evaluate(MahalanobisDetector(contamination=0.3), data, n_resamples=0, verbose=0)
 
     def test_files_are_as_the_evaluator_wants_them(self, evaluation, tmp_path):
         paths = write_submission(evaluation, tmp_path / "new" / "team")

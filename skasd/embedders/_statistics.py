@@ -5,6 +5,7 @@ from numbers import Real
 import numpy as np
 from sklearn.utils import gen_batches
 
+from skasd._docstrings import documented
 from skasd._sklearn import Interval
 from skasd._transformer import SpectrogramTransformer
 
@@ -32,6 +33,7 @@ _STATISTICS = {
 }
 
 
+@documented
 class StatisticsEmbedder(SpectrogramTransformer):
     """One vector a clip: statistics of each mel band over time.
 
@@ -51,16 +53,11 @@ class StatisticsEmbedder(SpectrogramTransformer):
     decay : float, default=0.9
         Ratio of two successive weights of rank pooling, in [0, 1]: 1 gives the mean, 0 the maximum.
 
-    keep : sequence of str, default=()
-        Set it to ``("log_mel",)`` if `Clips` should keep their spectrograms for a later step.
+    {keep_log_mel}
 
     Attributes
     ----------
-    n_features_in_ : int
-        Number of mel bands.
-
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the bands, only where `fit` was given a data frame with such names.
+    {named_bands}
 
     See Also
     --------

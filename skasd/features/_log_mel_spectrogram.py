@@ -39,6 +39,8 @@ class LogMelSpectrogram(LogSpectrogram, MelParameters):
 
     {attributes}
 
+    {named_samples}
+
     See Also
     --------
     LogSTFT : All frequency bins instead of bands.

@@ -38,6 +38,8 @@ class LogSTFT(LogSpectrogram, FrameParameters):
 
     {attributes}
 
+    {named_samples}
+
     See Also
     --------
     LogMelSpectrogram : Fewer bands, as wide as the ear has them.
@@ -55,9 +57,7 @@ class LogSTFT(LogSpectrogram, FrameParameters):
 
     Examples
     --------
-    >>> from dataclasses import dataclass
-
-    import numpy as np
+    >>> import numpy as np
     >>> from skasd.features import LogSTFT
     >>> tone = np.sin(2 * np.pi * 1000 * np.arange(160000) / 16000)
     >>> log_stft = LogSTFT(fmin=200)
