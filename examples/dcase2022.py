@@ -1,8 +1,9 @@
 """Any system of skasd on DCASE 2022 Task 2: `python examples/dcase2022.py DATA --system rank_pooled_gmm`.
 
 DATA is the folder with the folders of machines, such as `dev_data`; each has `train` and `test` in it. With `--fetch`
-the development set is downloaded into DATA first. Of other years, or of your own machines in the same layout, the
-figures follow the rules of 2022.
+the development set is downloaded into DATA first. `--additional FOLDER` trains on the additional training data as well,
+as the teams of the challenge did: sections 00 to 05, of which those with labelled test clips are judged. Of other
+years, or of your own machines in the same layout, the figures follow the rules of 2022.
 """
 
 import argparse
@@ -12,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from skasd import systems
-from skasd.datasets import fetch_dcase
+from skasd.datasets import fetch_dcase, load_dcase
 from skasd.evaluation import evaluate, write_submission
 
 
@@ -23,10 +24,16 @@ def make_system(name, machine, **options):
     return build(**{key: value for key, value in options.items() if key in inspect.signature(build).parameters})
 
 
-def fetch(machines, home):
-    """The folder that holds the machines, downloaded where they are not there yet."""
-    folders = [fetch_dcase(2022, machine, data_home=home) for machine in machines or [None]]
+def fetch(machines, home, part):
+    """The folder that holds the machines of this part, downloaded where they are not there yet."""
+    folders = [fetch_dcase(2022, machine, part=part, data_home=home) for machine in machines or [None]]
     return folders[0].parent if machines else folders[0]
+
+
+def with_additional(data, additional, machines):
+    """For each machine its clips in one folder, and the training clips in another."""
+    names = machines or sorted(folder.name for folder in data.iterdir() if folder.is_dir())
+    return {name: load_dcase(data / name) + load_dcase(additional / name, split="train") for name in names}
 
 
 def parse(arguments):
@@ -34,6 +41,12 @@ def parse(arguments):
     parser.add_argument("data", type=Path, help="folder with the folders of machines")
     parser.add_argument(
         "--fetch", action="store_true", help="download the development set into DATA where it is not there"
+    )
+    parser.add_argument(
+        "--additional",
+        type=Path,
+        help="folder with additional training clips of the machines, which train too; with "
+        "--fetch they are downloaded into it",
     )
     parser.add_argument("--system", choices=systems.__all__, default="rank_pooled_gmm", help="default: %(default)s")
     parser.add_argument(
@@ -55,7 +68,12 @@ def parse(arguments):
 
 def main(arguments=None):
     options = parse(arguments)
-    data = fetch(options.machines, options.data) if options.fetch else options.data
+    data, additional = options.data, options.additional
+    if options.fetch:
+        data = fetch(options.machines, data, "development")
+        additional = additional and fetch(options.machines, additional, "additional")
+    if additional:
+        data = with_additional(data, additional, options.machines)
     evaluation = evaluate(
         partial(
             make_system,

@@ -3,13 +3,15 @@
 import re
 from textwrap import dedent, indent
 
-__all__ = ["documented", "fill"]
-
 _LINE = re.compile(r"^( *)\{(\w+)\}$", re.MULTILINE)
 
 
 def fill(**texts):
-    """Decorator that puts a text in the place of the line ``{its name}`` of the docstring, indented alike."""
+    """Decorator that puts a text in the place of the line ``{its name}`` of the docstring, indented alike.
+
+    The texts below are there for all docstrings.
+    """
+    texts = _SHARED | texts
 
     def filled(owner):
         doc = owner.__doc__
@@ -83,6 +85,14 @@ mel:
     htk : bool, default=False
         Whether the mel scale is HTK's, not Slaney's.
 
+line_style:
+    **kwargs : dict
+        For `matplotlib.axes.Axes.plot`.
+
+bar_style:
+    **kwargs : dict
+        For `matplotlib.axes.Axes.hist`, such as ``bins``, 30 by default.
+
 title:
     name : str, default=None
         Title of the picture.
@@ -102,10 +112,28 @@ drawn:
     figure_ : matplotlib.figure.Figure
         The figure of ``ax_``.
 
-unused:
-    X : object, default=None
-        Not used, here for scikit-learn's sake.
+named_samples:
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the samples, only where `fit` was given a data frame with such names.
 
+named_bands:
+    n_features_in_ : int
+        Number of mel bands.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the bands, only where `fit` was given a data frame with such names.
+
+keep_log_mel:
+    keep : sequence of str, default=()
+        Set it to ``("log_mel",)`` if `Clips` should keep their spectrograms for a later step.
+
+returned:
+    Returns
+    -------
+    display : object of this class
+        What was drawn is in its attributes. `plot` returns the object itself.
+
+unused:
     y : object, default=None
         Not used, here for scikit-learn's sake.
 
@@ -117,8 +145,11 @@ _TOGETHER = {
     "judged_by_section": ("fitted", "scored_by_section", "verdicts"),
     "rule": ("protocol", "max_fpr"),
     "title_and_ax": ("title", "ax"),
-    "curve_and_ax": ("curve", "ax"),
+    "curve_ax_style": ("max_fpr", "curve", "ax", "line_style"),
+    "title_ax_bars": ("title", "ax", "bar_style"),
+    "title_ax_style": ("title", "ax", "line_style"),
 }
 _BY_NAME = {name: dedent(text) for name, text in re.findall(r"^(\w+):\n((?:    .*\n|\n)+)", _TEXTS, re.MULTILINE)}
+_SHARED = _BY_NAME | {name: "".join(map(_BY_NAME.get, parts)) for name, parts in _TOGETHER.items()}
 
-documented = fill(**_BY_NAME | {name: "".join(map(_BY_NAME.get, parts)) for name, parts in _TOGETHER.items()})
+documented = fill()

@@ -5,11 +5,9 @@ import os
 import re
 import secrets
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from filelock import FileLock
-
-__all__ = ["check_file_name", "draft_folder", "locked", "move_new", "refuse_existing", "remove_abandoned"]
 
 _DRAFT = r"[a-z0-9_]{8}"  # what follows the prefix in the name of a draft
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
@@ -35,7 +33,8 @@ def locked(path, *, timeout=-1):
         yield lock.is_locked
     finally:
         if lock.is_locked:  # whoever waits notices that the file is gone, and makes another
-            _remove(lock.lock_file)
+            with suppress(OSError):  # Windows does not remove a file that is open; it removes the lock file by itself
+                os.unlink(lock.lock_file)
         lock.release()
 
 
@@ -92,16 +91,6 @@ def remove_abandoned(parent, prefix=".writing-"):
     """Remove the drafts of processes that were killed: those whose locks are free."""
     names = {path.name.removesuffix(".lock") for path in parent.iterdir()}
     for name in filter(re.compile(re.escape(prefix) + _DRAFT).fullmatch, sorted(names)):
-        try:
-            with locked(parent / name, timeout=0) as has_lock:
-                if has_lock:
-                    shutil.rmtree(parent / name, ignore_errors=True)
-        except OSError:  # somebody writes it, or it is not ours to remove
-            continue
-
-
-def _remove(path):
-    try:
-        os.unlink(path)
-    except OSError:  # Windows does not remove a file that is open; it removes the lock file by itself
-        pass
+        with suppress(OSError), locked(parent / name, timeout=0) as has_lock:  # of others, or somebody writes it
+            if has_lock:
+                shutil.rmtree(parent / name, ignore_errors=True)

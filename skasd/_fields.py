@@ -8,8 +8,6 @@ import numpy as np
 
 from skasd._labels import LABELS, as_label_field, has_no_value
 
-__all__ = ["as_attrs", "as_field", "check_lengths", "contents"]
-
 _UNKNOWN_IS_EMPTY = ("domain", "attribute", "recording")  # values that are not there become ""
 _TEXT_FIELDS = frozenset({"path", "machine", "section", "split", *_UNKNOWN_IS_EMPTY})
 _DIMENSIONS = {"waveform": (2,), "log_mel": (3,), "embedding": (2, 3), "logits": (2, 3), "label": (1,)}
@@ -91,8 +89,9 @@ def _as_text(name, values):
     except TypeError:
         raise ValueError(f"The field {name!r} needs one value per clip; got {values!r}.") from None
     texts = [_text_of(name, value) for value in rows]
-    for wrong, what in ((_is_missing, "no value"), (_is_no_text, "values that are not text")):
-        found = [row for row, text in enumerate(texts) if wrong(text)]
+    missing = [row for row, text in enumerate(texts) if text is None]
+    others = [row for row, text in enumerate(texts) if not isinstance(text, str)]
+    for found, what in ((missing, "no value"), (others, "values that are not text")):
         if found:
             shown = ", ".join(f"{row} ({rows[row]!r})" for row in found[:_N_SHOWN])
             more = f" and {len(found) - _N_SHOWN} more" if len(found) > _N_SHOWN else ""
@@ -112,14 +111,6 @@ def _text_of(name, value):
     if has_no_value(value):
         return "" if name in _UNKNOWN_IS_EMPTY else None
     return value
-
-
-def _is_missing(text):
-    return text is None
-
-
-def _is_no_text(text):
-    return not isinstance(text, str)
 
 
 def _as_array(name, values):

@@ -6,8 +6,6 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-__all__ = ["deal_out", "first_copies", "first_in_domain", "joined"]
-
 
 def first_copies(values):
     """For each row of an array (n, ...) the number of the first row that is the same."""

@@ -8,17 +8,6 @@ from numbers import Real
 
 import numpy as np
 
-__all__ = [
-    "LABELS",
-    "as_label_field",
-    "as_labels",
-    "check_words",
-    "doubt_zeros_and_ones",
-    "has_no_value",
-    "normal_rows",
-    "verdicts",
-]
-
 LABELS = {-1: "anomalous", 0: "unknown", 1: "normal"}
 _SAY_ANOMALOUS = frozenset(
     "-1 abnormal anomalous anomaly bad broken damaged defect defective fault faulty ng nok outlier".split()

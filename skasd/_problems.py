@@ -1,12 +1,11 @@
 """Words for what is wrong: which files and clips, and how many of them."""
 
 import os
+from contextlib import contextmanager
 
 import numpy as np
 
 from skasd.clips import Clips
-
-__all__ = ["check_finite", "encodable", "first_ten", "named", "names_of", "printable", "raise_problems"]
 
 _N_SHOWN = 10
 
@@ -37,6 +36,16 @@ def first_ten(lines, separator="\n"):
     """The first ten lines, joined, and the number of the others."""
     more = [f"and {len(lines) - _N_SHOWN} more"] if len(lines) > _N_SHOWN else []
     return separator.join([*map(str, lines[:_N_SHOWN]), *more])
+
+
+@contextmanager
+def named_errors(name):
+    """Adds to what is raised inside by what it was."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"This was raised by {name}.")
+        raise
 
 
 def check_finite(array, what, X, advice=""):

@@ -7,8 +7,6 @@ import warnings
 
 from tqdm import TqdmWarning, std
 
-__all__ = ["progress_bar"]
-
 _LINE = "{desc}: {n_fmt}/{total_fmt}{unit}{postfix}, {elapsed} gone, {remaining} left"
 
 
@@ -46,12 +44,9 @@ class _Lines(std.tqdm):
 
 def _worker():
     """Name of this process and of this thread, if not the main ones: two bars would be drawn over each other."""
-    names = []
-    if multiprocessing.parent_process():
-        names.append(multiprocessing.current_process().name)
-    if threading.current_thread() is not threading.main_thread():
-        names.append(threading.current_thread().name)
-    return ", ".join(names)
+    process = multiprocessing.parent_process() and multiprocessing.current_process().name
+    thread = threading.current_thread() is not threading.main_thread() and threading.current_thread().name
+    return ", ".join(filter(None, [process, thread]))
 
 
 def _in_notebook():

@@ -7,19 +7,6 @@ from skasd._labels import as_labels, check_words, doubt_zeros_and_ones, normal_r
 from skasd._sklearn import num_samples
 from skasd.clips import Clips
 
-__all__ = [
-    "check_plain",
-    "check_sample_rate",
-    "class_rows",
-    "read_field",
-    "read_text",
-    "read_verdicts",
-    "recording_numbers",
-    "section_fields",
-    "training_rows",
-    "validate_data",
-]
-
 _MADE_BY = {
     "waveform": "an AudioLoader",
     "log_mel": "a LogMelSpectrogram",
@@ -77,19 +64,7 @@ def check_plain(values, owner):
 
 
 def check_sample_rate(X, sample_rate, owner):
-    """Refuse clips whose waveforms are known to have another sample rate; plain arrays cannot tell.
-
-    Parameters
-    ----------
-    X : Clips or array-like
-        What was given.
-
-    sample_rate : int
-        Sample rate in Hz that the waveforms must have.
-
-    owner : str
-        Who says so, for the message.
-    """
+    """Refuse clips whose waveforms are known to have another sample rate in Hz; plain arrays cannot tell."""
     known = X.attrs.get("sample_rate") if isinstance(X, Clips) else None
     if known not in (None, sample_rate):
         raise ValueError(f"{owner} has sample_rate={sample_rate} Hz, and these waveforms have {known} Hz. Set "
@@ -98,27 +73,9 @@ def check_sample_rate(X, sample_rate, owner):
 
 
 def recording_numbers(X, n_clips):
-    """Number of the recording of each clip: clips of one recording must stay on one side of every split.
+    """Number of the recording of each clip, (n_clips,): clips of one must stay on one side of every split.
 
-    Parameters
-    ----------
-    X : Clips or array-like
-        Clips with or without the field ``recording``, or something else, which has no recordings.
-
-    n_clips : int
-        How many clips there are.
-
-    Returns
-    -------
-    numbers : ndarray of int of shape (n_clips,)
-        A clip whose recording is not known has a number of its own.
-
-    Examples
-    --------
-    >>> from skasd._reading import recording_numbers
-    >>> from skasd.clips import Clips
-    >>> recording_numbers(Clips(recording=["a", "b", "a", ""]), 4)
-    array([1, 2, 1, 6])
+    A clip whose recording is not known, as in all but `Clips` with the field ``recording``, has a number of its own.
     """
     if not isinstance(X, Clips) or "recording" not in X:
         return np.arange(n_clips)

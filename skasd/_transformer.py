@@ -13,8 +13,6 @@ from skasd._sklearn import fit_context
 from skasd._versions import VersionsMixin
 from skasd.clips import Clips
 
-__all__ = ["ClipTransformer", "SpectrogramTransformer"]
-
 
 def _of_arrays_alone(method):
     """A method as scikit-learn has wrapped it for ``set_output``, by which `Clips` would become a data frame."""
@@ -37,6 +35,7 @@ class ClipTransformer(VersionsMixin, TransformerMixin, BaseEstimator):
     _reads = ()
     _makes = ""
     _consumes = ()
+    _columns = ""  # what tells, once fitted, how many columns there are, where a plain array becomes a table
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -60,11 +59,14 @@ class ClipTransformer(VersionsMixin, TransformerMixin, BaseEstimator):
 
     def _makes_table(self):
         """Whether a plain array becomes one of two dimensions, whose columns have names."""
-        return False
+        return bool(self._columns)
+
+    def _column_names(self):
+        return [f"{type(self).__name__.lower()}{column}" for column in range(self._n_columns())]
 
     def _n_columns(self):
         """How many columns, once fitted."""
-        raise NotImplementedError
+        return getattr(self, self._columns)
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None):
@@ -118,7 +120,7 @@ class ClipTransformer(VersionsMixin, TransformerMixin, BaseEstimator):
         names : ndarray of str of shape (n_columns,)
         """
         check_is_fitted(self)
-        return np.array([f"{type(self).__name__.lower()}{column}" for column in range(self._n_columns())], dtype=object)
+        return np.array(self._column_names(), dtype=object)
 
     def _read(self, X, *, reset):
         owner = type(self).__name__

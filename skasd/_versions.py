@@ -6,8 +6,6 @@ from sklearn.exceptions import InconsistentVersionWarning
 
 import skasd
 
-__all__ = ["InconsistentSkasdVersionWarning", "VersionsMixin"]
-
 
 class InconsistentSkasdVersionWarning(InconsistentVersionWarning):
     """Warning that an estimator was saved by other versions than those by which it is loaded.

@@ -28,6 +28,9 @@ class _Splitter(BaseCrossValidator):
 
         Parameters
         ----------
+        X : object, default=None
+            Not used, here for scikit-learn's sake.
+
         {unused}
 
         Returns
@@ -57,6 +60,7 @@ class DevelopmentSplit(_Splitter):
     (array([0, 1]), array([2, 3]))
     """
 
+    @documented
     def split(self, X, y=None, groups=None):
         """Rows of the training clips and rows of the test clips.
 
@@ -65,19 +69,12 @@ class DevelopmentSplit(_Splitter):
         X : Clips
             Clips with the field ``split``: ``"train"``, ``"test"``, or anything else for clips to leave out.
 
-        y : object, default=None
-            Not used, here for scikit-learn's sake.
-
-        groups : object, default=None
-            Not used, here for scikit-learn's sake.
+        {unused}
 
         Yields
         ------
-        train : ndarray of shape (n_train,)
-            Rows that train.
-
-        test : ndarray of shape (n_test,)
-            Rows that validate.
+        train, test : ndarray of int of shape (n_train,) and (n_test,)
+            Rows that train and rows that validate.
 
         Raises
         ------
@@ -156,11 +153,8 @@ class NormalOnlyKFold(_Splitter):
 
         Yields
         ------
-        train : ndarray of shape (n_train,)
-            Rows that train: normal clips only.
-
-        test : ndarray of shape (n_test,)
-            Rows that validate.
+        train, test : ndarray of int of shape (n_train,) and (n_test,)
+            Rows that train, normal clips only, and rows that validate.
 
         Raises
         ------
@@ -173,19 +167,16 @@ class NormalOnlyKFold(_Splitter):
             check_consistent_length(normal, groups)
         groups = group_numbers(X, groups, len(normal))
         kinds, names = self._kinds(X, normal, groups)
+        splitter, together = StratifiedGroupKFold, groups
         if len(np.unique(groups)) == len(groups):
-            splitter, groups = StratifiedKFold, None
-        else:
-            splitter = StratifiedGroupKFold
+            splitter, together = StratifiedKFold, None
         folds = splitter(self.n_splits, shuffle=self.shuffle, random_state=self.random_state)
-        for train, test in folds.split(np.zeros(len(kinds)), kinds, groups):
+        for train, test in folds.split(np.zeros(len(kinds)), kinds, together):
             absent = [names[kind] for kind in np.setdiff1d(kinds, kinds[test])]
             if absent:
-                raise ValueError(
-                    f"With these groups or recordings a fold is left without the clips {absent[:5]}. One that has "
-                    f"clips of several kinds takes them all to one fold: use fewer than n_splits={self.n_splits}, or "
-                    "smaller groups."
-                )
+                raise ValueError(f"With these groups or recordings a fold is left without the clips {absent[:5]}. One "
+                                 "that has clips of several kinds takes them all to one fold: use fewer than "
+                                 f"n_splits={self.n_splits}, or smaller groups.")  # fmt: skip
             yield train[normal[train]], test
 
     def _kinds(self, X, normal, groups):

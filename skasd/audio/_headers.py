@@ -13,8 +13,6 @@ from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
-__all__ = ["mp3_of_any_length", "sound_view"]
-
 _MOST_CHUNKS = 10000
 _TAGS = (b"TAG", b"ID3", b"APETAGEX", b"LYRICS")  # what other programs write behind the audio
 _PADDING = 2**16

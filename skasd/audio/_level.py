@@ -4,14 +4,14 @@ from numbers import Real
 
 import numpy as np
 
+from skasd._docstrings import documented
 from skasd._problems import first_ten, names_of
 from skasd._sklearn import Interval
 from skasd._transformer import ClipTransformer
 from skasd.audio.samples import as_dtype, read_waveforms
 
-__all__ = ["LevelNormalizer"]
 
-
+@documented
 class LevelNormalizer(ClipTransformer):
     """Bring every clip to the same level.
 
@@ -29,8 +29,7 @@ class LevelNormalizer(ClipTransformer):
     n_features_in_ : int
         Length of the waveforms seen in `fit`, in samples.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the samples, only where `fit` was given a data frame with such names.
+    {named_samples}
 
     See Also
     --------
@@ -51,6 +50,7 @@ class LevelNormalizer(ClipTransformer):
 
     _reads = ("waveform",)
     _makes = "waveform"
+    _columns = "n_features_in_"
 
     def _check(self, X, values, *, reset):
         return read_waveforms(self, X, values, reset=reset)
@@ -59,14 +59,12 @@ class LevelNormalizer(ClipTransformer):
         levelled = np.empty(waveforms.shape, dtype=np.float32)
         for samples, place in zip(waveforms, levelled, strict=True):
             place[:] = _at_level(as_dtype(samples, "float64"), 10 ** (self.level / 20))
-        _refuse_silence(X, np.flatnonzero(~levelled.any(axis=1)), len(waveforms))
+        silent = np.flatnonzero(~levelled.any(axis=1))
+        if silent.size:
+            raise ValueError(f"{len(silent)} of {len(waveforms)} clips have no level, all their samples are zero: "
+                             f"{first_ten(names_of(X, silent), ', ')}. Leave these clips out, or leave out the "
+                             "LevelNormalizer.")  # fmt: skip
         return levelled
-
-    def _makes_table(self):
-        return True
-
-    def _n_columns(self):
-        return self.n_features_in_
 
 
 def _at_level(samples, level):
@@ -76,11 +74,3 @@ def _at_level(samples, level):
         return samples
     samples = samples / peak
     return samples * (level / np.sqrt(np.mean(np.square(samples))))
-
-
-def _refuse_silence(X, silent, n_clips):
-    if silent.size:
-        raise ValueError(
-            f"{len(silent)} of {n_clips} clips have no level, all their samples are zero: "
-            f"{first_ten(names_of(X, silent), ', ')}. Leave these clips out, or leave out the LevelNormalizer."
-        )

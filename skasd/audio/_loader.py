@@ -1,6 +1,7 @@
 """From audio files to waveforms of one length."""
 
 import os
+from dataclasses import dataclass
 from numbers import Integral, Real
 from statistics import mode
 
@@ -8,13 +9,11 @@ import numpy as np
 
 from skasd._docstrings import fill
 from skasd._problems import raise_problems
-from skasd._sklearn import Interval, StrOptions, validate_params
+from skasd._sklearn import Interval, StrOptions, check_params
 from skasd._transformer import ClipTransformer
 from skasd.audio._decoding import count_samples, crop_or_pad, length_at, load_file, open_audio
-from skasd.audio.rows import Files, as_paths, run_rows, warn_of_cancelling, warn_of_silence, wrong_length
+from skasd.audio.rows import Files, as_paths, run_rows, warn_of_quiet, wrong_length
 from skasd.audio.samples import as_dtype, read_waveforms
-
-__all__ = ["AudioLoader", "load_audio"]
 
 _CONSTRAINTS = {
     "sample_rate": [Interval(Integral, 1, 2**31 - 1, closed="both")],
@@ -45,10 +44,7 @@ dtype : {"float32", "int16"}, default="float32"
     float32 has its full scale at -1 and +1, int16 at 32768; int16 halves the memory and clips what lies beyond."""
 
 
-@validate_params(
-    _CONSTRAINTS | {"path": [str, bytes, os.PathLike], "sample_rate": [*_CONSTRAINTS["sample_rate"], None]},
-    prefer_skip_nested_validation=True,
-)
+@check_params(path=[str, bytes, os.PathLike], **_CONSTRAINTS | {"sample_rate": [*_CONSTRAINTS["sample_rate"], None]})
 @fill(reading=_READING_DOC)
 def load_audio(
     path,
@@ -126,22 +122,13 @@ def load_audio(
     ...     load_audio(path, sample_rate=8000, duration=0.5).shape
     (4000,)
     """
-    waveform, cancelled = load_file(
-        path,
-        sample_rate=sample_rate,
-        duration=duration,
-        offset=offset,
-        channel=channel,
-        resample=resample,
-        pad_mode=pad_mode,
-        dtype=dtype,
-    )
-    warn_of_silence([path], [not waveform.any()])
-    warn_of_cancelling([path], [cancelled])
+    waveform, cancelled = load_file(path, sample_rate, duration, offset, channel, resample, pad_mode, dtype)
+    warn_of_quiet([path], [not waveform.any()], [cancelled])
     return waveform
 
 
 @fill(reading=_READING_DOC)
+@dataclass(kw_only=True, eq=False, repr=False)
 class AudioLoader(ClipTransformer):
     """Read audio files as waveforms of one length, in parallel.
 
@@ -173,8 +160,7 @@ class AudioLoader(ClipTransformer):
     n_features_in_ : int
         Length of the waveforms seen in `fit`, in samples. Only where `fit` was given waveforms.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the samples, only where `fit` was given a data frame with such names.
+    {named_samples}
 
     See Also
     --------
@@ -205,31 +191,19 @@ class AudioLoader(ClipTransformer):
       waveform  (2, 8000) float32
     """
 
-    _parameter_constraints: dict = {**_CONSTRAINTS, "n_jobs": [Integral, None]}
+    sample_rate: int = 16000
+    duration: float | None = None
+    offset: float = 0.0
+    channel: str | int = "mix"
+    resample: bool = True
+    pad_mode: str = "constant"
+    dtype: str = "float32"
+    n_jobs: int | None = None
 
-    def __init__(
-        self,
-        *,
-        sample_rate=16000,
-        duration=None,
-        offset=0.0,
-        channel="mix",
-        resample=True,
-        pad_mode="constant",
-        dtype="float32",
-        n_jobs=None,
-    ):
-        self.sample_rate = sample_rate
-        self.duration = duration
-        self.offset = offset
-        self.channel = channel
-        self.resample = resample
-        self.pad_mode = pad_mode
-        self.dtype = dtype
-        self.n_jobs = n_jobs
-
+    _parameter_constraints = {**_CONSTRAINTS, "n_jobs": [Integral, None]}
     _reads = ("path", "waveform")
     _makes = "waveform"
+    _columns = "n_samples_"
 
     def _check(self, X, values, *, reset):
         """Waveforms, or an array of paths."""
@@ -237,8 +211,12 @@ class AudioLoader(ClipTransformer):
         return read_waveforms(self, X, values, reset=reset) if paths is None else paths
 
     def _fit(self, values, X, y):
-        length = self._common_length if values.dtype.kind == "U" else self._length_after_offset
-        self.n_samples_ = self._wanted_samples() or length(values)
+        if self.duration is not None:
+            self.n_samples_ = count_samples(self.duration, self.sample_rate)
+        elif values.dtype.kind == "U":
+            self.n_samples_ = self._common_length(values)
+        else:
+            self.n_samples_ = self._after_offset(values).shape[1]
 
     def _transform(self, values, X):
         if values.dtype.kind == "U":
@@ -248,19 +226,10 @@ class AudioLoader(ClipTransformer):
     def _attrs(self, made):
         return {"sample_rate": self.sample_rate}
 
-    def _makes_table(self):
-        return True
-
-    def _n_columns(self):
-        return self.n_samples_
-
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = [self.dtype]
         return tags
-
-    def _wanted_samples(self):
-        return None if self.duration is None else count_samples(self.duration, self.sample_rate)
 
     def _after_offset(self, waveforms):
         start = round(self.offset * self.sample_rate)
@@ -268,9 +237,6 @@ class AudioLoader(ClipTransformer):
             raise ValueError(f"offset={self.offset} s is past the end of the waveforms, which have "
                              f"{waveforms.shape[1]} samples at {self.sample_rate} Hz.")  # fmt: skip
         return waveforms[:, start:]
-
-    def _length_after_offset(self, waveforms):
-        return self._after_offset(waveforms).shape[1]
 
     def _to_length(self, waveforms):
         if self.duration is not None:
@@ -286,13 +252,10 @@ class AudioLoader(ClipTransformer):
 
         lengths = run_rows(lambda: length, len(paths), self.n_jobs)
         usual = mode([length for length in lengths if not isinstance(length, ValueError)] or [0])
-        raise_problems(
-            [
-                length if isinstance(length, ValueError) or length == usual else wrong_length(path, length, usual)
-                for path, length in zip(paths, lengths, strict=True)
-            ],
-            len(paths),
-        )
+        for row, length in enumerate(lengths):
+            if not isinstance(length, ValueError) and length != usual:
+                lengths[row] = wrong_length(paths[row], length, usual)
+        raise_problems(lengths, len(paths))
         return usual
 
     def _empty(self, n_clips):
@@ -313,6 +276,5 @@ class AudioLoader(ClipTransformer):
 
         silent = run_rows(lambda: read, len(paths), self.n_jobs)
         raise_problems(silent, len(paths))
-        warn_of_silence(paths, silent)
-        warn_of_cancelling(paths, files.cancelled)
+        warn_of_quiet(paths, silent, files.cancelled)
         return waveforms

@@ -10,21 +10,22 @@ from skasd._fields import check_lengths
 from skasd._problems import first_ten, printable
 from skasd.audio._decoding import load_file
 
-__all__ = ["Files", "as_paths", "run_rows", "warn_of_cancelling", "warn_of_silence", "wrong_length"]
+__all__ = ["Files", "as_paths", "run_rows", "warn_of_quiet", "wrong_length"]
 
+_SILENT = "silent, all their samples are zero. They may be real recordings, or a recorder that was off"
+_CANCELLED = "nearly silent as the mean of their channels, which cancel each other: they have opposite phase. Take " \
+             "one of them, by channel=0"  # fmt: skip
 _SETTINGS = ("sample_rate", "duration", "offset", "channel", "resample", "pad_mode")
 
 
 def as_paths(values):
     """The paths in a 1-D sequence of paths, or None where `values` is something else, such as waveforms."""
     if isinstance(values, (str, bytes, os.PathLike)):
-        raise ValueError(
-            f"Expected a sequence of paths, got the single path {os.fsdecode(values)!r}; put it into a list."
-        )
+        path = os.fsdecode(values)
+        raise ValueError(f"Expected a sequence of paths, got the single path {path!r}; put it into a list.")
     if "path" in getattr(values, "columns", ()):
-        raise ValueError(
-            "Expected Clips, paths or waveforms, got a data frame with the column 'path'; give Clips(frame)."
-        )
+        raise ValueError("Expected Clips, paths or waveforms, got a data frame with the column 'path'; give "
+                         "Clips(frame).")  # fmt: skip
     if not isinstance(values, (list, tuple)) and getattr(values, "ndim", None) != 1:
         return None
     paths = list(values)
@@ -84,28 +85,16 @@ def _take_rows(work, rows, results):
             results[row] = error
 
 
-def warn_of_silence(paths, silent):
-    """Warn of the files of which it is true that all samples are zero."""
-    _warn_of_some(paths, silent, "silent, all their samples are zero. They may be real recordings, or a recorder that "
-                                 "was off")  # fmt: skip
-
-
-def warn_of_cancelling(paths, cancelled):
-    """Warn of the files of which it is true that their channels cancel each other."""
-    _warn_of_some(paths, cancelled, "nearly silent as the mean of their channels, which cancel each other: they have "
-                                    "opposite phase. Take one of them, by channel=0")  # fmt: skip
-
-
-def _warn_of_some(paths, concerned, what):
-    names = [printable(path) for path, is_concerned in zip(paths, concerned, strict=True) if is_concerned]
-    if names:
-        warnings.warn(f"{len(names)} of {len(paths)} files are {what}:\n{first_ten(names)}", stacklevel=5)
+def warn_of_quiet(paths, silent, cancelled):
+    """Warn of the files all samples of which are zero, and of those whose channels cancel each other."""
+    for concerned, what in ((silent, _SILENT), (cancelled, _CANCELLED)):
+        names = [printable(path) for path, is_concerned in zip(paths, concerned, strict=True) if is_concerned]
+        if names:
+            warnings.warn(f"{len(names)} of {len(paths)} files are {what}:\n{first_ten(names)}", stacklevel=4)
 
 
 def wrong_length(path, n_samples, n_wanted):
     """The error of a clip with another number of samples than the others."""
-    return ValueError(
-        f"{printable(path)}: {n_samples} samples where {n_wanted} are wanted, as the other clips have; set "
-        "duration=... (seconds) in AudioLoader to crop or pad all clips to one length, with pad_mode='wrap' where "
-        "added silence would be heard"
-    )
+    return ValueError(f"{printable(path)}: {n_samples} samples where {n_wanted} are wanted, as the other clips have; "
+                      "set duration=... (seconds) in AudioLoader to crop or pad all clips to one length, with "
+                      "pad_mode='wrap' where added silence would be heard")  # fmt: skip

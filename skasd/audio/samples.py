@@ -27,10 +27,9 @@ def scale_of(dtype, owner="A waveform"):
     if name.startswith(("float", "bfloat", "longdouble")):
         return 0, 1
     if name not in _SCALES:
-        raise ValueError(
-            f"{owner} takes samples as floats with full scale at 1, or as {', '.join(_SCALES)}; got {name}, which does "
-            "not tell its full scale. Divide by it, as samples / 32768.0 where they come from 16 bits."
-        )
+        raise ValueError(f"{owner} takes samples as floats with full scale at 1, or as {', '.join(_SCALES)}; got "
+                         f"{name}, which does not tell its full scale. Divide by it, as samples / 32768.0 where they "
+                         "come from 16 bits.")  # fmt: skip
     return _SCALES[name]
 
 

@@ -11,8 +11,6 @@ from torch.nn import functional as F
 from skasd._sklearn import Interval
 from skasd._versions import VersionsMixin
 
-__all__ = ["PROBABILITY", "Augmentation", "Batch", "NumpyAugmentation", "check_soft", "name_sources"]
-
 PROBABILITY = Interval(Real, 0, 1, closed="both")
 _SHAPES = {
     "waveform": "waveforms of shape (batch, n_samples)",

@@ -9,8 +9,6 @@ import torch
 from skasd._sklearn import Interval
 from skasd.augmentation._base import PROBABILITY, NumpyAugmentation, name_sources
 
-__all__ = ["SevenBandParametricEQ"]
-
 
 class SevenBandParametricEQ(NumpyAugmentation):
     """Equalise waveforms in seven bands with random gains, centres and widths, by audiomentations.

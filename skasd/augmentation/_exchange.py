@@ -5,8 +5,6 @@ import torch
 
 from skasd.augmentation._base import PROBABILITY, NumpyAugmentation, name_sources
 
-__all__ = ["FeatureExchange", "StatisticsExchange"]
-
 
 class _Exchange(NumpyAugmentation):
     """Some clips get parts of others, and a soft target that says where each part is from."""

@@ -4,21 +4,17 @@ from numbers import Real
 
 import numpy as np
 import torch
-from sklearn.base import TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from skasd._reading import read_field, training_rows, validate_data
-from skasd._sklearn import Interval, fit_context
+from skasd._reading import training_rows, validate_data
+from skasd._sklearn import Interval
+from skasd._transformer import ClipTransformer
 from skasd.augmentation._base import PROBABILITY, NumpyAugmentation, check_soft
 from skasd.clips import Clips
 
-__all__ = ["Mixup"]
 
-_SOUND_FIELDS = ("waveform", "log_mel", "embedding", "logits")
-
-
-class Mixup(TransformerMixin, NumpyAugmentation):
+class Mixup(ClipTransformer, NumpyAugmentation):
     """Mix each clip with another one: a weighted sum of the sounds, and the same sum of their targets.
 
     The first clip gets the weight w, drawn from Beta(alpha, alpha), its partner 1 - w. There are two ways to use it:
@@ -102,6 +98,7 @@ class Mixup(TransformerMixin, NumpyAugmentation):
     array([ 0.,  1., 10.])
     """
 
+    _reads = ("waveform", "log_mel", "embedding", "logits")
     _parameter_constraints: dict = {
         "alpha": [Interval(Real, 0, None, closed="neither")],
         "probability": [PROBABILITY],
@@ -127,25 +124,8 @@ class Mixup(TransformerMixin, NumpyAugmentation):
         x, *targets = (_mix_tensor(tensor, partner, weight) for tensor in (batch.x, *batch.targets))
         return batch._replace(x=x, targets=tuple(targets))
 
-    @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
-        """Look at the shape of the clips; there is nothing to learn.
-
-        Parameters
-        ----------
-        X : Clips or array-like of shape (n_clips, ...)
-            Clips with a field ``waveform``, ``log_mel``, ``embedding`` or ``logits``, or one of these alone.
-
-        y : array-like of shape (n_clips,), default=None
-            -1 for anomalous clips.
-
-        Returns
-        -------
-        self : Mixup
-        """
-        self._check(X, reset=True)
+    def _fit(self, values, X, y):
         training_rows(X, y)
-        return self
 
     def fit_transform(self, X, y=None):
         """Mix the clips that may train.
@@ -169,13 +149,13 @@ class Mixup(TransformerMixin, NumpyAugmentation):
         ValueError
             If ``target_share`` is set and the clips have no field ``domain``, or if they are no numbers.
         """
-        X = self.fit(X, y)._check(X, reset=False)
+        values = self.fit(X, y)._read(X, reset=False)
         partner, weight = self._draw_partners(X, y)
         if not isinstance(X, Clips):
-            return _mix_array(X, partner, weight)
+            return _mix_array(values, partner, weight)
         dominant = np.where(weight < 0.5, partner, np.arange(len(X)))
         return X.with_fields({
-            name: _mix_array(X[name], partner, weight) if name in _SOUND_FIELDS else X[name][dominant] for name in X
+            name: _mix_array(X[name], partner, weight) if name in self._reads else X[name][dominant] for name in X
         })  # fmt: skip
 
     def transform(self, X):
@@ -190,16 +170,16 @@ class Mixup(TransformerMixin, NumpyAugmentation):
         X : Clips or ndarray
         """
         check_is_fitted(self)
-        return self._check(X, reset=False)
+        values = self._read(X, reset=False)
+        return X if isinstance(X, Clips) else values
 
-    def _check(self, X, reset):
-        _, values = read_field(X, *_SOUND_FIELDS, owner="Mixup")
+    def _check(self, X, values, *, reset):
         if reset or not isinstance(X, Clips):
             checked = validate_data(self, values, reset=reset, allow_nd=True, dtype="numeric")
             values = values if isinstance(X, Clips) else checked
         if values.dtype.kind not in "iuf":
             raise ValueError(f"Mixup mixes numbers; got {values.dtype}.")
-        return X if isinstance(X, Clips) else values
+        return values
 
     def _draw_partners(self, X, y):
         """Partner and weight of every row; rows that do not train stay alone."""

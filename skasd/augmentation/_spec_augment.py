@@ -8,8 +8,6 @@ import torch
 from skasd._sklearn import Interval, StrOptions
 from skasd.augmentation._base import PROBABILITY, NumpyAugmentation
 
-__all__ = ["SpecAugment"]
-
 _SIZE = Interval(Integral, 0, None, closed="left")
 
 

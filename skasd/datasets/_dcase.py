@@ -22,8 +22,6 @@ from skasd._problems import first_ten, printable
 from skasd.audio.files import read_csv
 from skasd.clips import Clips
 
-__all__ = ["DcaseFilename", "challenge_name", "load_dcase", "parse_dcase_filename", "read_ground_truth"]
-
 _SUFFIXES = (".wav", ".flac")
 _FOLDERS = {"train": ("train",), "test": ("test", "source_test", "target_test"), "supplemental": ("supplemental",)}
 _LABELS = {"normal": 1, "anomaly": -1, None: 0}
@@ -33,7 +31,7 @@ _NAME = re.compile(
         (?: (?:_(?P<domain>source|target))? (?:_(?P<split>train|test))? (?:_(?P<label>normal|anomaly))?
           | (?P<supplemental>(?:_[a-z]+)*?_(?:machine|noise)(?:_[a-z]+)*)
         )
-        _(?P<number>\d{4}) (?:_(?P<attribute>.+))?
+        _(?P<number>\d{4}) (?:_(?:noAttribute|(?P<attribute>.+)))?
       | (?:(?P<label_2020>normal|anomaly)_)? id_(?P<section_2020>\d\d) _(?P<number_2020>\d{8})
     ) \.(?:wav|flac)
     """,
@@ -118,17 +116,13 @@ def parse_dcase_filename(name):
     match = _NAME.fullmatch(Path(name).name)
     if match is None:
         raise ValueError(f"{Path(name).name!r} is not a file name of DCASE Task 2. Those are\n{_GRAMMAR}")
-    if match["section_2020"]:
-        return DcaseFilename(match["section_2020"], "", "", _LABELS[match["label_2020"]], match["number_2020"], "")
-    attribute = match["attribute"] or ""
-    attribute = "" if attribute == "noAttribute" else attribute
+    section, label, number = (match[name] or match[f"{name}_2020"] for name in ("section", "label", "number"))
+    domain, split, label = match["domain"] or "", match["split"] or "", _LABELS[label]
     if match["supplemental"]:
         words = match["supplemental"].split("_")
         domain = next((word for word in words if word in ("source", "target")), "")
-        label = 0 if "noise" in words else 1
-        return DcaseFilename(match["section"], domain, "supplemental", label, match["number"], attribute)
-    domain, split, label = match["domain"] or "", match["split"] or "", _LABELS[match["label"]]
-    return DcaseFilename(match["section"], domain, split, label, match["number"], attribute)
+        split, label = "supplemental", 0 if "noise" in words else 1
+    return DcaseFilename(section, domain, split, label, number, match["attribute"] or "")
 
 
 def load_dcase(folder, *, split=("train", "test"), section=None, domain=None, ground_truth=None):
@@ -238,7 +232,11 @@ def _list_files(folder, split):
     if twice:
         raise ValueError(f"{len(twice)} clips in {str(folder)!r} are there twice, as .wav and .flac or in two folders: "
                          f"{_names(twice)}. Move one of each away.")  # fmt: skip
-    files = _leave_out_what_is_no_file(files)
+    others = [printable(path) for path in files if not path.is_file()]
+    if others:  # they may never begin to be read, or never end
+        warnings.warn(f"{len(others)} of {len(files)} names of clips are no files but folders, pipes or broken links, "
+                      f"and are left out:\n{first_ten(others)}", stacklevel=3)  # fmt: skip
+        files = {path: split for path, split in files.items() if path.is_file()}
     if not files:
         raise ValueError(f"{str(folder)!r} has names of clips of {' or '.join(splits)}, but none of them is a file.")
     return files
@@ -256,50 +254,32 @@ def _audio_files(folder):
     return [path for path in paths if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")]
 
 
-def _leave_out_what_is_no_file(files):
-    """The regular files, and links to such: whatever else is there may never begin to be read, or never end."""
-    others = dict.fromkeys(path for path in files if not path.is_file())
-    if others:
-        warnings.warn(
-            f"{len(others)} of {len(files)} names of clips are no files but folders, pipes or broken links, and are "
-            f"left out:\n{first_ten(list(map(printable, others)))}",
-            stacklevel=4,
-        )
-    return {path: split for path, split in files.items() if path not in others}
-
-
 def _describe_empty(folder, splits, found):
     there = [f"{name} ({len(paths)} files)" for name, paths in found.items() if paths]
     if there:
         return f"{str(folder)!r} has no .wav or .flac files of {' or '.join(splits)}. There are {', '.join(there)}."
     subs = {sub for subs in _FOLDERS.values() for sub in subs}
     inside = sorted(path for path in folder.iterdir() if any(_audio_files(path / sub) for sub in subs))
+    there = f"It holds {_names(sorted(path.name for path in folder.iterdir())) or 'nothing'}."
     if inside:
-        return (f"{str(folder)!r} is not the folder of one machine: it has no .wav or .flac files in train/ or "
-                f"test/. Machines' folders are inside: {_names(inside)}. Give one of these.")  # fmt: skip
-    holds = _names(sorted(path.name for path in folder.iterdir())) or "nothing"
+        there = f"Machines' folders are inside: {_names(inside)}. Give one of these."
     return (f"{str(folder)!r} is not the folder of one machine: it has no .wav or .flac files in train/ or test/. "
-            f"It holds {holds}.")  # fmt: skip
+            f"{there}")  # fmt: skip
 
 
 def _read_names(files):
     """{path: split} to {path: DcaseFilename}, with the split of the folder."""
     records, strays = {}, []
     for path, split in files.items():
-        try:
-            record = parse_dcase_filename(path)
-        except ValueError:
-            strays.append(path)
-            continue
-        if record.split in ("", split):
+        record = parse_dcase_filename(path) if _NAME.fullmatch(path.name) else None
+        if record and record.split in ("", split):
             records[path] = record._replace(split=split)
         else:
             strays.append(path)
     if strays:
-        raise ValueError(
-            f"{len(strays)} of {len(files)} audio files have a name that does not fit DCASE Task 2 or the folder that "
-            f"they are in: {_names(strays)}. Move them away, or rename them to\n{_GRAMMAR}"
-        )
+        raise ValueError(f"{len(strays)} of {len(files)} audio files have a name that does not fit DCASE Task 2 or the "
+                         f"folder that they are in: {_names(strays)}. Move them away, or rename them to\n{_GRAMMAR}"
+                         )  # fmt: skip
     return records
 
 
@@ -307,10 +287,7 @@ def _fill_attributes(records, folder):
     table = {}
     for path in sorted(folder.glob("attributes_*.csv")):
         table |= _read_attributes(path)
-    return {
-        path: record._replace(attribute=record.attribute or table.get(path.stem, ""))
-        for path, record in records.items()
-    }
+    return {path: r._replace(attribute=r.attribute or table.get(path.stem, "")) for path, r in records.items()}
 
 
 def _read_attributes(path):
@@ -318,15 +295,12 @@ def _read_attributes(path):
     header, *rows = read_csv(path) or [[""]]
     if header[0] != "file_name":
         raise ValueError(f"{str(path)!r} must begin with the header 'file_name,d1p,d1v,...'; got {','.join(header)!r}.")
-    # Some machines' rows begin with "fan/train/x.wav", others with "x".
-    return {
-        challenge_name(PureWindowsPath(row[0]).name).removesuffix(".wav"): _join_attributes(header, row) for row in rows
-    }
-
-
-def _join_attributes(header, row):
-    cells = zip(header, row, strict=False)
-    return "_".join(cell for title, cell in cells if cell and re.fullmatch(r"d\d+[pv]", title))
+    table = {}
+    for row in rows:
+        stem = challenge_name(PureWindowsPath(row[0]).name).removesuffix(".wav")  # of fan/train/x.wav, or of x
+        cells = [cell for title, cell in zip(header, row, strict=False) if re.fullmatch(r"d\d+[pv]", title)]
+        table[stem] = "_".join(filter(None, cells))
+    return table
 
 
 def challenge_name(path):
@@ -339,7 +313,8 @@ def _fill_ground_truth(records, source, machine):
     truth = read_ground_truth(source, machine)
     tests = {challenge_name(path): record for path, record in records.items() if record.split == "test"}
     sections = {record.section for record in tests.values()}
-    untold = [name for name, record in tests.items() if record.label == 0 and name not in truth]
+    asked = {path: challenge_name(path) for path, r in records.items() if (r.split, r.label) == ("test", 0)}
+    untold = [name for name in asked.values() if name not in truth]
     if untold:
         raise ValueError(f"The ground truth in {str(source)!r} lacks {len(untold)} of {len(tests)} test clips of "
                          f"{machine}: {_names(untold)}. Is it of another year?")  # fmt: skip
@@ -347,12 +322,7 @@ def _fill_ground_truth(records, source, machine):
     if absent:
         raise ValueError(f"{len(absent)} clips of {machine} that the ground truth in {str(source)!r} names are not in "
                          f"the folder: {_names(absent)}. Unpack the zip again.")  # fmt: skip
-    return {
-        path: record._replace(**truth.get(challenge_name(path), {}))
-        if record.split == "test" and record.label == 0
-        else record
-        for path, record in records.items()
-    }
+    return records | {path: records[path]._replace(**truth[name]) for path, name in asked.items()}
 
 
 def read_ground_truth(source, machine):
@@ -395,9 +365,8 @@ def _read_evaluation_list(path, machine):
         raise ValueError(f"{str(path)!r} has no clips of {machine}; its machines are {', '.join(blocks) or 'none'}.")
     strays = [name for row in blocks[machine] for name in row[:2] if not _NAME.fullmatch(Path(name).name)]
     if strays:
-        raise ValueError(
-            f"{str(path)!r} must have rows 'file name,full file name'; got {_names(strays)} for {machine}."
-        )
+        raise ValueError(f"{str(path)!r} must have rows 'file name,full file name'; got {_names(strays)} for "
+                         f"{machine}.")  # fmt: skip
     full = {name: parse_dcase_filename(full_name) for name, full_name, *_ in blocks[machine]}
     return {name: {"label": r.label, "domain": r.domain, "attribute": r.attribute} for name, r in full.items()}
 
@@ -408,10 +377,9 @@ def _select(clips, folder, **wanted):
     for field, values in wanted.items():
         kept &= np.isin(clips[field], values)
     if not kept.any():
+        asked = " and ".join(f"{field} in {values}" for field, values in wanted.items())
         there = "; ".join(f"{field} {_count(clips[field])}" for field in wanted)
-        raise ValueError(f"No clip of {str(folder)!r} has "
-                         f"{' and '.join(f'{field} in {values}' for field, values in wanted.items())}. "
-                         f"There are: {there}.")  # fmt: skip
+        raise ValueError(f"No clip of {str(folder)!r} has {asked}. There are: {there}.")
     return clips[kept]
 
 

@@ -21,8 +21,6 @@ from urllib3.util import Retry
 from skasd._drafts import draft_folder, locked, move_new, remove_abandoned
 from skasd._progress import progress_bar
 
-__all__ = ["fetch_dcase"]
-
 _PARTS = ("development", "additional", "evaluation")
 _RECORDS = {
     2020: (3678171, 3727685, 3841772),
@@ -200,9 +198,8 @@ def _parts(folder):
     return [path for path, match in parts if match and match["machine"] == folder.name]
 
 
-@contextmanager
-def _alone(folder, progress):
-    """Keep other processes from fetching the machine; if one is at it, wait until it has ended."""
+def _fetch_machine(session, archive, folder, progress):
+    folder.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         try:
             stack.enter_context(locked(_lock_of(folder), timeout=0))
@@ -210,12 +207,7 @@ def _alone(folder, progress):
             if progress:
                 print(f"Waiting for another process that fetches {folder.name}.", file=sys.stderr, flush=True)
             stack.enter_context(locked(_lock_of(folder)))
-        yield
-
-
-def _fetch_machine(session, archive, folder, progress):
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(folder, progress), _explain_full_disk(folder.parent, archive):
+        stack.enter_context(_explain_full_disk(folder.parent, archive))
         if folder.is_dir():  # another process has fetched it meanwhile
             return
         path = folder.parent / f"{archive.name}.part"
@@ -254,9 +246,9 @@ def _download(session, archive, path, progress):
             cause = error
         except requests.RequestException as error:
             raise ConnectionError(f"Could not download {archive.url}: {error}.") from error
-    there = f"{_size(path)} of {archive.size} bytes are there"
     raise ConnectionError(f"The download of {archive.url} was cut {_ATTEMPTS} times, at last by: {cause}. "
-                          f"{there}; call again to continue.") from cause  # fmt: skip
+                          f"{_size(path)} of {archive.size} bytes are there; call again to continue.") \
+        from cause  # fmt: skip
 
 
 def _continue_download(session, archive, path, progress):

@@ -123,9 +123,8 @@ def _valve(unit, take):
     opens = (beats + 0.003 * take.rng.standard_normal(n_gaps) + delays * gaps.min()) * take.sample_rate
     closes = opens + 0.3 / unit.speed * take.sample_rate
     strengths = moves * take.rng.normal(1, 0.05, n_gaps)
-    clicks = take.knocks(opens, strengths, unit.ringing, 0.004) + take.knocks(
-        closes, -0.5 * strengths, unit.ringing, 0.003
-    )
+    clicks = take.knocks(opens, strengths, unit.ringing, 0.004)
+    clicks += take.knocks(closes, -0.5 * strengths, unit.ringing, 0.003)
     passing = np.cumsum(hits(opens, moves, len(take.turns)) - hits(closes, moves, len(take.turns)))
     flow = 0.04 * take.condition.load * passing * take.noise(3 * unit.corner)
     return clicks * take.condition.load**0.5 + flow + 0.012 * take.tone(unit.tones, unit.order)
@@ -144,10 +143,8 @@ def _toy_train(unit, take):
     axles = np.concatenate([joints, joints + 0.08 / take.condition.speed * take.sample_rate])
     clacks = take.knocks(axles, take.rng.lognormal(0, 0.1, len(axles)), unit.ringing / 2, 0.006)
     wheels = take.noise(unit.corner) * (1 + 0.15 * take.tone(unit.tones[:1]))
-    load = take.condition.load**0.5
-    return (nearness * (0.8 * wheels + 2.5 * load * clacks) + 0.3 * take.tone(unit.tones[:6], unit.order)).astype(
-        np.float32
-    )
+    rolling = nearness * (0.8 * wheels + 2.5 * take.condition.load**0.5 * clacks)
+    return (rolling + 0.3 * take.tone(unit.tones[:6], unit.order)).astype(np.float32)
 
 
 def _disturb(take, n_events, latest):
@@ -183,9 +180,8 @@ def _rattle(signal, unit, take):
     bouts = wander(take.rng, len(take.turns), take.sample_rate, correlation=1.0)
     thrown = np.interp(positions, np.arange(len(bouts)), bouts)
     loose = positions[thrown >= np.median(thrown)] if len(positions) else positions
-    bounces = np.concatenate(
-        [loose + take.sample_rate * delay for delay in take.rng.uniform([0, 0.006], [0.004, 0.02])]
-    )
+    delays = take.sample_rate * take.rng.uniform([0, 0.006], [0.004, 0.02])
+    bounces = np.concatenate([loose + delay for delay in delays])
     strengths = take.rng.lognormal(0, 0.5, len(bounces))
     return signal + take.amount * unit_rms(take.knocks(bounces, strengths, unit.ringing / 3, 0.006))
 

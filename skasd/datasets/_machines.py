@@ -1,7 +1,7 @@
 """Synthetic machines in the shape of DCASE Task 2: as many clips as wanted, with faults that are known."""
 
 from dataclasses import dataclass
-from itertools import product
+from itertools import cycle, islice, product
 from numbers import Integral, Real
 from typing import NamedTuple
 
@@ -10,17 +10,14 @@ from joblib import Parallel, delayed
 from scipy.fft import rfftfreq
 from sklearn.utils import check_random_state
 
-from skasd._sklearn import Interval, StrOptions, validate_params
+from skasd._sklearn import Interval, StrOptions, check_params
 from skasd.clips import Clips
 from skasd.datasets._machine_models import KINDS, Condition, Kind, Unit, draw_unit, machine_sound
 from skasd.datasets._synthesis import draw_factory, factory_noise, unit_rms
 
-__all__ = ["make_machine_sounds"]
-
 _SHIFTS = ("speed", "load", "noise")
 _DOMAINS = ("source", "target")
-_N_SOURCE = 3  # of the five values below, the first three are those of the source domain
-_SPEEDS = (0.9, 1.0, 1.1, 0.75, 1.3)
+_SPEEDS = (0.9, 1.0, 1.1, 0.75, 1.3)  # the first three of these and of the next are those of the source domain
 _LOADS = (0.8, 1.0, 1.25, 0.5, 2.0)
 _HALLS = "ABCDE"
 _LEVEL, _LEVEL_JITTER = -36.0, 3.0  # dB re full scale
@@ -36,9 +33,7 @@ class _Row(NamedTuple):
     @property
     def value(self):
         """Number of the value that the condition of its domain takes."""
-        if self.domain == "source":
-            return self.index % _N_SOURCE
-        return _N_SOURCE + self.index % (len(_SPEEDS) - _N_SOURCE)
+        return self.index % 3 if self.domain == "source" else 3 + self.index % 2
 
 
 @dataclass(frozen=True)
@@ -70,22 +65,19 @@ class _Section:
         return fault
 
 
-@validate_params(
-    {
-        "machine": [StrOptions(set(KINDS))],
-        "n_sections": [Interval(Integral, 1, 100, closed="both")],
-        "n_train_source": [Interval(Integral, 0, 10000, closed="both")],
-        "n_train_target": [Interval(Integral, 0, 10000, closed="both")],
-        "n_test": [Interval(Integral, 0, 10000, closed="both")],
-        "duration": [Interval(Real, 0.5, 600, closed="both")],
-        "sample_rate": [Interval(Integral, 8000, 192000, closed="both")],
-        "snr": [Interval(Real, -60, 60, closed="both")],
-        "severity": [Interval(Real, 0, 100, closed="both")],
-        "domain_shift": [StrOptions(set(_SHIFTS)), list, tuple],
-        "random_state": ["random_state"],
-        "n_jobs": [Integral, None],
-    },
-    prefer_skip_nested_validation=True,
+@check_params(
+    machine=[StrOptions(set(KINDS))],
+    n_sections=[Interval(Integral, 1, 100, closed="both")],
+    n_train_source=[Interval(Integral, 0, 10000, closed="both")],
+    n_train_target=[Interval(Integral, 0, 10000, closed="both")],
+    n_test=[Interval(Integral, 0, 10000, closed="both")],
+    duration=[Interval(Real, 0.5, 600, closed="both")],
+    sample_rate=[Interval(Integral, 8000, 192000, closed="both")],
+    snr=[Interval(Real, -60, 60, closed="both")],
+    severity=[Interval(Real, 0, 100, closed="both")],
+    domain_shift=[StrOptions(set(_SHIFTS)), list, tuple],
+    random_state=["random_state"],
+    n_jobs=[Integral, None],
 )
 def make_machine_sounds(
     machine="fan",
@@ -213,10 +205,8 @@ def make_machine_sounds(
     waveform = np.empty((len(rows), round(duration * sample_rate)), dtype=np.float32)
     frequencies = rfftfreq(waveform.shape[1], 1 / sample_rate)
     entropy = int(check_random_state(random_state).randint(2**31 - 1))
-    sections = [
-        _draw_section(machine, shifts[number % len(shifts)], (entropy, number), frequencies)
-        for number in range(n_sections)
-    ]
+    shift_of = islice(cycle(shifts), n_sections)
+    sections = [_draw_section(machine, shift, (entropy, n), frequencies) for n, shift in enumerate(shift_of)]
     faults = Parallel(n_jobs=n_jobs, require="sharedmem")(
         delayed(sections[row.section].record)(samples, row, severity=severity, snr=snr, sample_rate=sample_rate)
         for row, samples in zip(rows, waveform, strict=True)
@@ -241,20 +231,15 @@ def mix(machine, noise, snr):
 def _check_shifts(domain_shift):
     shifts = (domain_shift,) if isinstance(domain_shift, str) else tuple(domain_shift)
     if not shifts or not set(shifts) <= set(_SHIFTS):
-        raise ValueError(
-            f"domain_shift must be one of {', '.join(map(repr, _SHIFTS))}, or a sequence of these, one for each "
-            f"section in turn; got {domain_shift!r}."
-        )
+        raise ValueError(f"domain_shift must be one of {', '.join(map(repr, _SHIFTS))}, or a sequence of these, one "
+                         f"for each section in turn; got {domain_shift!r}.")  # fmt: skip
     return shifts
 
 
 def _plan(n_sections, n_train, n_test):
     """One row a clip, in the order in which `load_dcase` gives the clips."""
-    rows = [
-        _Row(section, "train", domain, 1, index)
-        for section, domain in product(range(n_sections), _DOMAINS)
-        for index in range(n_train[domain])
-    ]
+    parts = product(range(n_sections), _DOMAINS)
+    rows = [_Row(section, "train", domain, 1, index) for section, domain in parts for index in range(n_train[domain])]
     tests = product(range(n_sections), ["test"], _DOMAINS, [-1, 1], range(n_test))
     rows += [_Row(*test) for test in tests]
     if not rows:

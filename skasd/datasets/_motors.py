@@ -7,10 +7,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from skasd._sklearn import Interval, StrOptions, validate_params
+from skasd._sklearn import Interval, StrOptions, check_params
 from skasd.clips import Clips
-
-__all__ = ["load_motors"]
 
 _FOLDER = Path(__file__).parent / "data" / "bldc_a2212"
 _NAME = re.compile(r"(?P<motor>M\d)_rpm(?P<speed>\d+)_(?P<fault>[a-z]+)")
@@ -19,17 +17,14 @@ _SHORTEST = 10.13  # seconds, of all recordings
 _SPEEDS = {1400, 1450, 1550, 1650, 1750, 1850, 1950, 2000}  # of M1 and M2
 
 
-@validate_params(
-    {
-        "fault": [StrOptions({"propeller", "bearing"})],
-        "split": [StrOptions({"train", "test"}), None],
-        "motor": [StrOptions({"M1", "M2", "M3", "M4"}), None],
-        "held_out": [StrOptions({"M1", "M2", "M3"})],
-        "training_speeds": ["array-like"],
-        "duration": [Interval(Real, 0, _SHORTEST, closed="right")],
-        "hop_duration": [Interval(Real, 0, None, closed="neither"), None],
-    },
-    prefer_skip_nested_validation=True,
+@check_params(
+    fault=[StrOptions({"propeller", "bearing"})],
+    split=[StrOptions({"train", "test"}), None],
+    motor=[StrOptions({"M1", "M2", "M3", "M4"}), None],
+    held_out=[StrOptions({"M1", "M2", "M3"})],
+    training_speeds=["array-like"],
+    duration=[Interval(Real, 0, _SHORTEST, closed="right")],
+    hop_duration=[Interval(Real, 0, None, closed="neither"), None],
 )
 def load_motors(
     fault="propeller",
@@ -150,37 +145,27 @@ def _check_speeds(training_speeds):
 
 
 def _place(path, fault, held_out, training_speeds):
-    """The fields of a recording in a task, or None where it has no place there."""
+    """The fields of a recording in a task, or False where it has no place there."""
     motor, speed, state = _NAME.fullmatch(path.stem).groups()
-    split_of = {"propeller": _split_by_speed, "bearing": _split_by_motor}[fault]
-    split = split_of(motor, int(speed), state, held_out, training_speeds)
-    if split is None:
-        return None
-    return {
+    if fault == "propeller":
+        tests = int(speed) not in training_speeds
+        has_place = motor in ("M1", "M2") and (tests or state == "healthy")
+    else:
+        tests = state == "bearing" or motor == held_out
+        has_place = state != "propeller"
+    return has_place and {
         "path": str(path),
         "machine": "bldc_a2212",
         "section": motor if fault == "propeller" else "00",
-        "domain": "source" if split == "train" else "target",
+        "domain": "target" if tests else "source",
         "attribute": f"rpm_{speed}_state_{state}",
-        "split": split,
+        "split": "test" if tests else "train",
         "label": 1 if state == "healthy" else -1,
         "recording": path.stem,
         "motor": motor,
         "speed": int(speed),
         "fault": state,
     }
-
-
-def _split_by_speed(motor, speed, state, held_out, training_speeds):
-    if motor not in ("M1", "M2") or (speed in training_speeds and state != "healthy"):
-        return None
-    return "train" if speed in training_speeds else "test"
-
-
-def _split_by_motor(motor, speed, state, held_out, training_speeds):
-    if state == "propeller":
-        return None
-    return "test" if state == "bearing" or motor == held_out else "train"
 
 
 def _cut(rows, duration, hop):

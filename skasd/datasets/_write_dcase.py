@@ -12,20 +12,15 @@ import soundfile
 from skasd._drafts import check_file_name, draft_folder, move_new, refuse_existing
 from skasd._problems import first_ten
 from skasd._reading import check_sample_rate
-from skasd._sklearn import Interval, validate_params
+from skasd._sklearn import Interval, check_params
 from skasd.audio.samples import as_dtype, scale_of
 from skasd.clips import Clips
 from skasd.datasets._dcase import DcaseFilename, parse_dcase_filename
 
-__all__ = ["write_dcase"]
-
 _LABELS = {1: "normal", -1: "anomaly", 0: "unknown"}
 
 
-@validate_params(
-    {"clips": [Clips], "folder": [str, Path], "sample_rate": [Interval(Integral, 1, None, closed="left")]},
-    prefer_skip_nested_validation=True,
-)
+@check_params(clips=[Clips], folder=[str, Path], sample_rate=[Interval(Integral, 1, None, closed="left")])
 def write_dcase(clips, folder, *, sample_rate=16000):
     """Write clips of one machine as a folder of WAV files, named as in DCASE Task 2 of 2022.
 
@@ -95,9 +90,8 @@ def _check_writable(clips):
     needed = ("waveform", "machine", "section", "domain", "attribute", "split", "label")
     missing = [name for name in needed if name not in clips]
     if missing:
-        raise ValueError(
-            f"write_dcase needs the fields {', '.join(missing)} as well; the clips have {', '.join(clips)}."
-        )
+        raise ValueError(f"write_dcase needs the fields {', '.join(missing)} as well; the clips have "
+                         f"{', '.join(clips)}.")  # fmt: skip
     machines = np.unique(clips["machine"]).tolist()
     if len(machines) != 1:
         raise ValueError(f"write_dcase writes clips of one machine; got {machines}.")
@@ -106,9 +100,8 @@ def _check_writable(clips):
         raise ValueError("write_dcase needs waveforms with at least one sample; the clips have none.")
     scale_of(clips["waveform"].dtype, "write_dcase")
     if clips["waveform"].dtype.kind == "f":
-        _report(
-            clips, ~(np.abs(clips["waveform"]).max(axis=1) <= 1), "have samples that are not finite or exceed [-1, 1]"
-        )
+        loud = ~(np.abs(clips["waveform"]).max(axis=1) <= 1)
+        _report(clips, loud, "have samples that are not finite or exceed [-1, 1]")
 
 
 def _report(clips, bad, problem):
@@ -125,8 +118,7 @@ def _name_files(clips):
         group = (section, domain, split, label)
         number = f"{counts[group]:04d}"
         counts[group] += 1
-        parts = ["section", section, domain, split, _LABELS[label], number, attribute]
-        name = "_".join(part for part in parts if part) + ".wav"
+        name = "_".join(filter(None, ["section", section, domain, split, _LABELS[label], number, attribute])) + ".wav"
         wrong[row] = not _fits(name, DcaseFilename(*group, number, attribute))
         names.append(f"{split}/{name}")
     _report(clips, wrong, "have a section, domain, split, label or attribute that does not fit into a file name "

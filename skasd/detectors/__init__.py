@@ -10,6 +10,7 @@ from skasd.detectors._local_outlier_factor import LocalOutlierFactorDetector
 from skasd.detectors._mahalanobis import MahalanobisDetector
 from skasd.detectors._nearest_neighbors import NearestNeighborsDetector
 from skasd.detectors._outlier_exposure import OutlierExposureDetector
+from skasd.detectors._threshold import ThresholdMixin
 
 _WITH_TORCH = {"AutoencoderDetector": "_autoencoder", "FlowDetector": "_flow"}  # late, because they import torch
 

@@ -38,19 +38,7 @@ class AutoencoderDetector(NetworkDetector):
         Number of frames that a vector stacks, as in `FrameStacker`. With ``error='mahalanobis'`` the errors of the
         frames are vectors of their own, whose covariance is smaller and better known. Otherwise it has no effect.
 
-    {epochs}
-
-    {lr}
-
-    {batch_size}
-
-    {lr_schedule}
-
-    {validation_fraction}
-
-    {checkpoint}
-
-    {device}
+    {training}
 
     contamination : float, default=0.1
         Share of new normal clips, in (0, 0.5), that the threshold is to call anomalous, on average.
@@ -132,6 +120,7 @@ class AutoencoderDetector(NetworkDetector):
         threshold="gamma",
         **kwargs,
     ):
+        super().__init__(contamination=contamination, threshold=threshold)
         self.network = network
         self.error = error
         self.n_frames = n_frames
@@ -145,8 +134,6 @@ class AutoencoderDetector(NetworkDetector):
         self.device = device
         self.verbose = verbose
         self.random_state = random_state
-        self.contamination = contamination
-        self.threshold = threshold
         self._net_params = kwargs
 
     def reconstruct(self, X):
@@ -168,7 +155,10 @@ class AutoencoderDetector(NetworkDetector):
         return np.concatenate(list(made)).reshape(windows.shape).astype(windows.dtype)
 
     def _make_network(self, X, rows, n_sections):
-        _check_single_precision(X)
+        largest = max(X.max(), -X.min())
+        if largest > np.finfo(np.float32).max:
+            raise ValueError(f"The embedding has values up to {largest:.3g}, with which no network can train in single "
+                             "precision. Bring it to other units.")  # fmt: skip
         network = self._make_part("network").eval()
         x = torch.from_numpy(X[rows[:2]].astype(np.float32))
         with torch.no_grad():
@@ -224,13 +214,6 @@ class AutoencoderDetector(NetworkDetector):
         """Squared distance (n, n_domains), the mean over the frames of each vector."""
         frames = error.reshape(len(error), -1, precisions.shape[-1])
         return np.stack([((frames @ one) * frames).sum(axis=2).mean(axis=1) for one in precisions], axis=1)
-
-
-def _check_single_precision(X):
-    largest = max(X.max(), -X.min())
-    if largest > np.finfo(np.float32).max:
-        raise ValueError(f"The embedding has values up to {largest:.3g}, with which no network can train in single "
-                         "precision. Bring it to other units.")  # fmt: skip
 
 
 _SHRINKAGE = 1e-6  # bands that are always the same would make a covariance singular

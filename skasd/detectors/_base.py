@@ -8,10 +8,11 @@ from functools import partial
 from numbers import Real
 
 import numpy as np
-from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.base import BaseEstimator
 from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_is_fitted
 
+from skasd._docstrings import fill
 from skasd._groups import first_copies, first_in_domain, joined
 from skasd._problems import named
 from skasd._reading import detector_rows, read_field, read_text, recording_numbers, validate_data
@@ -21,7 +22,7 @@ from skasd.clips import Clips
 from skasd.detectors._held_out import rows_of_windows, score_left_out, take
 from skasd.detectors._level import score_held_out
 from skasd.detectors._numbers import VALUES_AT_ONCE, RowError, as_numbers, check_finite, listed, numbered
-from skasd.detectors._threshold import Threshold
+from skasd.detectors._threshold import Threshold, ThresholdMixin
 
 DETECTOR_TEXTS = {
     "threshold": """
@@ -31,6 +32,15 @@ contamination : float, default=0.1
 threshold : {'quantile', 'gamma'}, default='quantile'
     How `offset_` is set from the training scores: their quantile or, where clips or recordings are too few for it, an
     exponential tail; or a gamma distribution fitted to them, as the DCASE baselines do.
+""",
+    "target_ratio": """
+target_ratio : float, default=None
+    Number of target clips after oversampling by SMOTE, as a fraction of the source clips, in (0, 1]. None leaves
+    the clips as they are. The domain is read from the field ``domain`` in `fit`, and never needed to score.
+""",
+    "n_jobs": """
+n_jobs : int, default=None
+    Number of jobs for the neighbour search; None means 1 unless in a `joblib.parallel_config` context.
 """,
     "fitted": """
 offset_ : float
@@ -48,17 +58,22 @@ feature_names_in_ : ndarray of shape (n_features_in_,)
 }
 
 
-class BaseDetector(VersionsMixin, OutlierMixin, BaseEstimator, metaclass=ABCMeta):
+@fill(**DETECTOR_TEXTS)
+class BaseDetector(VersionsMixin, ThresholdMixin, BaseEstimator, metaclass=ABCMeta):
     """Base of the detectors: sections, windows, known anomalies and the threshold, once for all of them.
 
     A subclass gives `_fit`, which makes the model of one section from an ordinary (n, d) array, and `_score`, which
     says with that model how normal each row of an (n, d) array is; both arrays are float64. What the sections share is
-    made in `_fit_shared`. It has the parameters ``contamination`` and ``threshold``, as all detectors.
+    made in `_fit_shared`. A subclass with parameters of its own has those of all detectors as well.
 
     Clips that are there twice (all windows, section and domain are the same) count once. The threshold ``offset_``
     comes from scores by models that have not learned from the clip, nor from any other of its ``recording``: models are
     fitted again, each without a tenth of the recordings, or of the clips where no recordings are known. This is done
     when it is first asked for, so that a search which compares scores alone does not pay for it.
+
+    Parameters
+    ----------
+    {threshold}
 
     See Also
     --------
@@ -69,10 +84,6 @@ class BaseDetector(VersionsMixin, OutlierMixin, BaseEstimator, metaclass=ABCMeta
     >>> import numpy as np
     >>> from skasd.detectors import BaseDetector
     >>> class CenterDetector(BaseDetector):
-    ...     def __init__(self, *, contamination=0.1, threshold="quantile"):
-    ...         self.contamination = contamination
-    ...         self.threshold = threshold
-    ...
     ...     def _fit(self, X, domain, section):
     ...         return X.mean(axis=0)
     ...
@@ -89,6 +100,10 @@ class BaseDetector(VersionsMixin, OutlierMixin, BaseEstimator, metaclass=ABCMeta
         "contamination": [Interval(Real, 0, 0.5, closed="neither")],
         "threshold": [StrOptions({"quantile", "gamma"})],
     }
+
+    def __init__(self, *, contamination=0.1, threshold="quantile"):
+        self.contamination = contamination
+        self.threshold = threshold
 
     def _fit_shared(self, X, windows, clips):
         """Make what all sections share, of X, its windows (n_clips, n_windows, d) and the mask of each section."""
@@ -204,36 +219,6 @@ class BaseDetector(VersionsMixin, OutlierMixin, BaseEstimator, metaclass=ABCMeta
         """
         return self._score_sections(X, _of_clips)
 
-    def decision_function(self, X):
-        """Score relative to the threshold: ``score_samples(X) - offset_``; negative = anomalous.
-
-        Parameters
-        ----------
-        X : Clips with the field `embedding`, or array-like
-            Embeddings of shape (n_clips, n_features) or (n_clips, n_windows, n_features).
-
-        Returns
-        -------
-        scores : ndarray of shape (n_clips,)
-            Higher = more normal; below 0 = anomalous.
-        """
-        return self.score_samples(X) - self.offset_
-
-    def predict(self, X):
-        """Call each clip normal (+1) or anomalous (-1).
-
-        Parameters
-        ----------
-        X : Clips with the field `embedding`, or array-like
-            Embeddings of shape (n_clips, n_features) or (n_clips, n_windows, n_features).
-
-        Returns
-        -------
-        labels : ndarray of shape (n_clips,)
-            +1 for normal, -1 for anomalous clips.
-        """
-        return np.where(self.decision_function(X) >= 0, 1, -1)
-
     def _groups(self, X, windows, normal):
         """For each section its training clips, each once, and the number of the group of each."""
         sections, recording = read_text(X, "section", len(windows)), recording_numbers(X, len(windows))
@@ -247,7 +232,8 @@ class BaseDetector(VersionsMixin, OutlierMixin, BaseEstimator, metaclass=ABCMeta
             copy_of = first_copies(take(windows, clips))
             group = joined(recording[clips], copy_of)
             if copy_of.any() and not group.any():
-                _warn_of_one_recording(section, len(clips))
+                _warn_of_single_clips(section, f"all {len(clips)} training clips come from one recording, so that none "
+                                      "can be scored by a model of other recordings", stacklevel=5)  # fmt: skip
                 group = copy_of
             once = first_in_domain(copy_of, domain[clips]) == np.arange(len(clips)) if copy_of.any() else slice(None)
             groups[section] = clips[once], group[once]
@@ -279,7 +265,9 @@ class BaseDetector(VersionsMixin, OutlierMixin, BaseEstimator, metaclass=ABCMeta
                 raise ValueError(f"{named(rows.section)}: no threshold can be set, since without some of the "
                                  f"{len(clips)} training clips there is no model: {error} Add normal clips, or set "
                                  "offset_ yourself.") from error  # fmt: skip
-            _warn_of_few_recordings(rows.section, error)
+            _warn_of_single_clips(
+                rows.section, f"leaving out whole recordings leaves too few clips for a model ({error})", stacklevel=2
+            )
             rows = rows._replace(group=np.repeat(np.arange(len(clips)), n_windows))
             return self._score_left_out(model, clips, rows)
         scores = _of_clips(_by_clip(scores, n_windows))
@@ -388,18 +376,10 @@ def _check_scores(scores, clips, values):
                          "same units?")  # fmt: skip
 
 
-def _warn_of_one_recording(section, n_clips):
-    warnings.warn(f"{named(section)}: all {n_clips} training clips come from one recording, so that none can be "
-                  "scored by a model of other recordings. For the threshold single clips are left out instead: do not "
-                  "trust it, it will be an alarm for too many clips of other recordings. Train with several "
-                  "recordings, or set offset_ by clips of others.", stacklevel=5)  # fmt: skip
-
-
-def _warn_of_few_recordings(section, error):
-    warnings.warn(f"{named(section)}: leaving out whole recordings leaves too few clips for a model ({error}). For "
-                  "the threshold single clips are left out instead: do not trust it, it will be an alarm for too many "
-                  "clips of other recordings. Train with more recordings, or set offset_ by clips of others.",
-                  stacklevel=2)  # fmt: skip
+def _warn_of_single_clips(section, why, stacklevel):
+    warnings.warn(f"{named(section)}: {why}. For the threshold single clips are left out instead: do not trust it, it "
+                  "will be an alarm for too many clips of other recordings. Train with more recordings, or set offset_ "
+                  "by clips of others.", stacklevel=stacklevel)  # fmt: skip
 
 
 def _by_clip(scores, n_windows):

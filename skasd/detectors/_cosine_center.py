@@ -46,12 +46,6 @@ class CosineCenterDetector(BaseDetector):
     array([1., 0.])
     """
 
-    _parameter_constraints: dict = {**BaseDetector._parameter_constraints}
-
-    def __init__(self, *, contamination=0.1, threshold="quantile"):
-        self.contamination = contamination
-        self.threshold = threshold
-
     def _fit(self, X, domain, section):
         rows, names = directions(X), np.unique(domain)
         centers = np.stack([rows[domain == name].mean(axis=0) for name in names])

@@ -39,19 +39,7 @@ class FlowDetector(NetworkDetector):
     hidden_features : tuple of int, default=(100,)
         Units of each hidden layer of the networks.
 
-    {epochs}
-
-    {lr}
-
-    {batch_size}
-
-    {lr_schedule}
-
-    {validation_fraction}
-
-    {checkpoint}
-
-    {device}
+    {training}
 
     {threshold}
 
@@ -139,6 +127,7 @@ class FlowDetector(NetworkDetector):
         threshold="quantile",
         **kwargs,
     ):
+        super().__init__(contamination=contamination, threshold=threshold)
         self.transforms = transforms
         self.hidden_features = hidden_features
         self.augmentation = augmentation
@@ -151,8 +140,6 @@ class FlowDetector(NetworkDetector):
         self.device = device
         self.verbose = verbose
         self.random_state = random_state
-        self.contamination = contamination
-        self.threshold = threshold
         self._net_params = kwargs
 
     def _make_network(self, X, rows, n_sections):
@@ -196,22 +183,8 @@ _MAX_NORM = 10.0  # of the gradient, which windows far from the others would mak
 class SectionFlow(nn.Module):
     """Masked autoregressive flow, conditioned on the section, with the standardisation of its input.
 
-    Parameters
-    ----------
-    mean, scale : ndarray of shape (n_features,)
-        Mean and deviation of the features.
-
-    varies : ndarray of bool of shape (n_features,)
-        The features of which there is a density.
-
-    n_sections : int
-        Number of sections.
-
-    transforms : int
-        Number of autoregressive steps.
-
-    hidden_features : sequence of int
-        Units of each hidden layer of a step.
+    Of the features, with this mean and scale (n_features,), there is a density of those that vary. Each of the
+    transforms is an `AutoregressiveStep` with these hidden features.
     """
 
     def __init__(self, mean, scale, varies, n_sections, transforms, hidden_features):
@@ -251,18 +224,9 @@ class AutoregressiveStep(LazyTransform):
     """zuko's masked autoregressive transform with another network, in which no feature is cut off from its parents.
 
     It starts as the identity. Direct connections lead to the shifts alone: scales that are exponentials of many parents
-    would grow beyond measure.
-
-    Parameters
-    ----------
-    order : Tensor of int of shape (n_features,)
-        The place of each feature; its parents are those with lower places.
-
-    context : int
-        Number of further inputs, on which every feature may depend.
-
-    hidden_features : sequence of int
-        Units of each hidden layer.
+    would grow beyond measure. The order (n_features,) is the place of each feature, whose parents are those with lower
+    places; the context is the number of further inputs, on which every feature may depend; the hidden features are the
+    units of each hidden layer.
     """
 
     def __init__(self, order, context, hidden_features):

@@ -47,8 +47,8 @@ def pooled(parts, sums):
     return Moments(n.sum(), mean, scatter)
 
 
-def cholesky_factor(covariance):
-    """Lower Cholesky factor of a covariance that can be inverted."""
+def whitening(covariance):
+    """Inverse of the lower Cholesky factor: the matrix that makes the covariance one."""
     try:
         factor = cholesky(covariance, lower=True)
     except LinAlgError as error:
@@ -56,12 +56,7 @@ def cholesky_factor(covariance):
     unexplained = np.diag(factor) ** 2 / np.diag(covariance)  # share of each variance that those before do not tell
     if not unexplained.min() > len(factor) * _SINGULAR:
         raise ValueError(_NOT_INVERTIBLE)
-    return factor
-
-
-def whitening(covariance):
-    """Inverse of the lower Cholesky factor: the matrix that makes the covariance one."""
-    return dtrtri(cholesky_factor(covariance), lower=1)[0]
+    return dtrtri(factor, lower=1)[0]
 
 
 _NOT_INVERTIBLE = (

@@ -1,10 +1,8 @@
 """Gaussian mixture detector."""
 
-from functools import partial
 from numbers import Integral, Real
 
 import numpy as np
-from scipy.linalg import solve_triangular
 from scipy.special import softmax
 from sklearn.mixture import GaussianMixture
 
@@ -12,7 +10,7 @@ from skasd._docstrings import fill
 from skasd._groups import first_copies
 from skasd._sklearn import Interval, StrOptions
 from skasd.detectors._base import DETECTOR_TEXTS, BaseDetector
-from skasd.detectors._gaussian import cholesky_factor, moments, pooled, products, squares
+from skasd.detectors._gaussian import moments, pooled, products, squares, whitening
 from skasd.detectors._numbers import RowError
 from skasd.detectors._oversampling import as_seed, oversample_target
 
@@ -39,9 +37,7 @@ class GaussianMixtureDetector(BaseDetector):
         What the score is: the log density of the whole mixture, or that of the most likely component with its
         weight left out, as rank-pooled systems use it [1]_.
 
-    target_ratio : float, default=None
-        Number of target clips after oversampling by SMOTE, as a fraction of the source clips, in (0, 1]. None leaves
-        the clips as they are. The domain is read from the field ``domain`` in `fit`, and never needed to score.
+    {target_ratio}
 
     reg_covar : float, default=1e-3
         Added to the diagonal of the covariances, in squared units of the embedding.
@@ -127,6 +123,7 @@ class GaussianMixtureDetector(BaseDetector):
         threshold="quantile",
         random_state=None,
     ):
+        super().__init__(contamination=contamination, threshold=threshold)
         self.n_components = n_components
         self.covariance_type = covariance_type
         self.density = density
@@ -134,8 +131,6 @@ class GaussianMixtureDetector(BaseDetector):
         self.reg_covar = reg_covar
         self.max_iter = max_iter
         self.n_init = n_init
-        self.contamination = contamination
-        self.threshold = threshold
         self.random_state = random_state
 
     @property
@@ -155,7 +150,7 @@ class GaussianMixtureDetector(BaseDetector):
         if too_large.any():
             raise RowError(np.argmax(too_large), f"the embedding has values above {_LARGEST:g}, the squares of which "
                            "float64 cannot hold. Scale embeddings down.")  # fmt: skip
-        X, _ = self._oversampled(X, domain)
+        X, _, _ = oversample_target(X, domain, ratio=self.target_ratio, random_state=self._seed)
         center = X.mean(axis=0)
         mixture = GaussianMixture(
             self.n_components,
@@ -168,20 +163,13 @@ class GaussianMixtureDetector(BaseDetector):
         mixture.means_ += center
         return mixture
 
-    def _oversampled(self, X, domain):
-        """The rows with those that are made up, and the numbers (n, 2) of the rows that each comes from."""
-        if self.target_ratio is None:
-            return X, np.repeat(np.arange(len(X))[:, np.newaxis], 2, axis=1)
-        X, _, parents = oversample_target(X, domain, ratio=self.target_ratio, random_state=self._seed)
-        return X, parents
-
     def _score(self, model, X):
         return self._density(model.weights_, self._log_densities(model, X))
 
     def _log_densities(self, model, X):
         factors = model.precisions_cholesky_
         factors = [factors] * len(model.means_) if self.covariance_type == "tied" else factors
-        return _log_densities(X, model.means_, [_multiply(factor, X.shape[1]) for factor in factors])
+        return _log_densities(X, model.means_, factors)
 
     def _shares(self, model, X):
         """Share (n, n_components) of each row in each component."""
@@ -193,7 +181,7 @@ class GaussianMixtureDetector(BaseDetector):
         return log_densities.max(axis=1)
 
     def _score_parts(self, model, rows, part):
-        X, parents = self._oversampled(rows.X, rows.domain)
+        X, _, parents = oversample_target(rows.X, rows.domain, ratio=self.target_ratio, random_state=self._seed)
         shares = np.ones((len(X), 1)) if self.n_components == 1 else self._shares(model, X)
         sums = squares if self.covariance_type in ("diag", "spherical") else products
 
@@ -217,52 +205,35 @@ class GaussianMixtureDetector(BaseDetector):
         if not components:
             raise ValueError("No component keeps a training row.")
         n, means, _ = zip(*components, strict=True)
-        whiteners = _whiteners(components, self.covariance_type, self.reg_covar)
-        return self._density(np.array(n) / sum(n), _log_densities(X, means, whiteners))
+        factors = _factors(components, self.covariance_type, self.reg_covar)
+        return self._density(np.array(n) / sum(n), _log_densities(X, means, factors))
 
 
-def _log_densities(X, means, whiteners):
-    """Log density (n, n_components) of each component."""
+def _log_densities(X, means, factors):
+    """Log density (n, n_components) of each component, by what whitens rows: a matrix, a vector or a number."""
     columns = []
-    for mean, (whiten, log_scale) in zip(means, whiteners, strict=True):
-        white = whiten(X - mean)
+    for mean, factor in zip(means, factors, strict=True):
+        is_matrix = np.ndim(factor) == 2
+        white = (X - mean) @ factor if is_matrix else (X - mean) * factor
+        log_scale = np.log(np.diag(factor) if is_matrix else np.broadcast_to(factor, X.shape[1])).sum()
         squared = np.einsum("ij,ij->i", white, white)
         columns.append(log_scale - (squared + X.shape[1] * np.log(2 * np.pi)) / 2)
     return np.column_stack(columns)
 
 
-def _multiply(factor, n_features):
-    """What whitens rows, and its log determinant: a product with a matrix, a vector or a number."""
-    if np.ndim(factor) == 2:
-        return lambda rows: rows @ factor, np.log(np.diag(factor)).sum()
-    return lambda rows: rows * factor, np.log(np.broadcast_to(factor, n_features)).sum()
-
-
-def _solve(covariance):
-    """What whitens rows, and its log determinant, without the inverse that takes as long as the factor."""
-    factor = cholesky_factor(covariance)
-    return partial(_solve_rows, factor), -np.log(np.diag(factor)).sum()
-
-
-def _solve_rows(factor, rows):
-    return solve_triangular(factor, rows.T, lower=True, check_finite=False).T
-
-
-def _whiteners(components, covariance_type, reg_covar):
-    """What whitens the rows of each component, and its log determinant."""
-    n, means, scatters = zip(*components, strict=True)
+def _factors(components, covariance_type, reg_covar):
+    """What whitens the rows of each component."""
+    n, _, scatters = zip(*components, strict=True)
     if covariance_type == "tied":
-        return [_solve(_raised(sum(scatters) / sum(n), reg_covar))] * len(n)
+        return [_whitening_of(sum(scatters) / sum(n), reg_covar)] * len(n)
+    covariances = [scatter / weight for scatter, weight in zip(scatters, n, strict=True)]
     if covariance_type == "full":
-        return [_solve(_raised(scatter / weight, reg_covar)) for scatter, weight in zip(scatters, n, strict=True)]
-    variances = [scatter / weight + reg_covar for scatter, weight in zip(scatters, n, strict=True)]
+        return [_whitening_of(covariance, reg_covar) for covariance in covariances]
+    variances = [variance + reg_covar for variance in covariances]
     if not np.all(variances):
         raise ValueError("A feature of a component is constant. Raise reg_covar.")
-    if covariance_type == "spherical":
-        variances = [variance.mean() for variance in variances]
-    return [_multiply(1 / np.sqrt(variance), len(means[0])) for variance in variances]
+    return [1 / np.sqrt(one.mean() if covariance_type == "spherical" else one) for one in variances]
 
 
-def _raised(covariance, reg_covar):
-    covariance.flat[:: len(covariance) + 1] += reg_covar
-    return covariance
+def _whitening_of(covariance, reg_covar):
+    return whitening(covariance + reg_covar * np.eye(len(covariance))).T

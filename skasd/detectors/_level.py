@@ -11,32 +11,13 @@ _TAIL = 0.5  # share of the scores, the lowest, that says how scores go on below
 
 
 def score_held_out(scores, recordings, sections, contamination, threshold):
-    """The score below which a share of the clips of new recordings lies, on average.
+    """The score below which the share `contamination` of the clips of new recordings lies, on average.
 
-    The share below the lowest of n scores is 1 / (n + 1) on average, and not 0. Where a smaller one is wanted, the
-    lower half of the scores is taken for the tail of an exponential distribution. Many clips of few recordings tell no
-    more than these recordings do, as far as their scores agree.
-
-    Parameters
-    ----------
-    scores : ndarray of shape (n_clips,)
-        Scores of clips from which the model has not learned.
-
-    recordings : ndarray of int of shape (n_clips,)
-        The recording of each clip.
-
-    sections : ndarray of int of shape (n_clips,)
-        The section of each clip.
-
-    contamination : float
-        The share.
-
-    threshold : {"quantile", "gamma"}
-        As the parameter of all detectors.
-
-    Returns
-    -------
-    offset : float
+    The scores are of clips from which the model has not learned, with the numbers of the recording and the section of
+    each, all (n_clips,); `threshold` is the parameter of all detectors. The share below the lowest of n scores is
+    1 / (n + 1) on average, and not 0. Where a smaller one is wanted, the lower half of the scores is taken for the tail
+    of an exponential distribution. Many clips of few recordings tell no more than these recordings do, as far as their
+    scores agree.
     """
     n_independent = _n_independent(scores, recordings, sections)
     _doubt_few(n_independent, len(scores), contamination)

@@ -37,8 +37,7 @@ class LocalOutlierFactorDetector(BaseDetector):
 
     {threshold}
 
-    n_jobs : int, default=None
-        Number of jobs for the neighbour search; None means 1 unless in a `joblib.parallel_config` context.
+    {n_jobs}
 
     Attributes
     ----------
@@ -75,20 +74,12 @@ class LocalOutlierFactorDetector(BaseDetector):
     }
 
     def __init__(
-        self,
-        n_neighbors=20,
-        *,
-        metric="minkowski",
-        p=2,
-        contamination=0.1,
-        threshold="quantile",
-        n_jobs=None,
+        self, n_neighbors=20, *, metric="minkowski", p=2, contamination=0.1, threshold="quantile", n_jobs=None
     ):
+        super().__init__(contamination=contamination, threshold=threshold)
         self.n_neighbors = n_neighbors
         self.metric = metric
         self.p = p
-        self.contamination = contamination
-        self.threshold = threshold
         self.n_jobs = n_jobs
 
     def _fit(self, X, domain, section):

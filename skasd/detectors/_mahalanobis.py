@@ -8,7 +8,7 @@ from skasd._docstrings import fill
 from skasd._sklearn import StrOptions
 from skasd.detectors._base import DETECTOR_TEXTS, BaseDetector
 from skasd.detectors._gaussian import moments, pooled, products, whitening
-from skasd.detectors._numbers import lengths, typical_where_zero
+from skasd.detectors._numbers import in_units, lengths, typical_where_zero
 
 
 @fill(**DETECTOR_TEXTS)
@@ -90,11 +90,10 @@ class MahalanobisDetector(BaseDetector):
         contamination=0.1,
         threshold="quantile",
     ):
+        super().__init__(contamination=contamination, threshold=threshold)
         self.covariance = covariance
         self.per_domain = per_domain
         self.feature_groups = feature_groups
-        self.contamination = contamination
-        self.threshold = threshold
 
     def _fit(self, X, domain, section):
         sums = self._sums(X, domain, np.zeros(len(X), dtype=int))
@@ -175,16 +174,9 @@ class _Sums:
 
     def __init__(self, X, part, n_parts):
         self.anchor, self.part = X[0], part
-        rows = X - self.anchor
-        largest = np.maximum(rows.max(axis=0), -rows.min(axis=0))
-        if not np.isfinite(largest).all():
-            raise ValueError("The embeddings span more than float64 can hold. Scale them down.")
-        self.units = np.where(largest > 0, largest, 1.0)
-        self.rows = rows / self.units
-        self.moments = [self._moments(part == number) for number in range(n_parts)]
-
-    def _moments(self, chosen):
-        return moments(self.rows[chosen], np.ones(np.count_nonzero(chosen)), products)
+        self.rows, self.units = in_units(X)
+        parts = [self.rows[part == number] for number in range(n_parts)]
+        self.moments = [moments(rows, np.ones(len(rows)), products) for rows in parts]
 
     def without(self, out):
         """Moments of the rows of all parts but one, or of all."""

@@ -1,6 +1,5 @@
 """Distances between embeddings, in coordinates in which nothing cancels or overflows."""
 
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -21,49 +20,28 @@ def _correlated(X):
     return directions(centered)
 
 
-class _Kind(NamedTuple):
-    """How to prepare rows, learned from those of training; the metric of what this makes, and the power of its unit."""
-
-    learn: object
-    metric: object
-    power: int | None
-    factor: float = 1.0
-
-
 def _as_it_is(X):
     return X
 
 
-def _divided(units, X):
-    return X / units
+class _Kind(NamedTuple):
+    """The metric of what is made of rows, the power of its unit, None where it has none, and what makes it."""
 
-
-def _nothing(rows):
-    return _as_it_is
-
-
-def _turn(rows):
-    return directions
-
-
-def _center_and_turn(rows):
-    return _correlated
-
-
-def _divide(rows):
-    return partial(_divided, deviations(rows))
+    metric: object
+    power: int | None = 1
+    make: object = _as_it_is
+    factor: float = 1.0
 
 
 _KINDS = {
-    "cosine": _Kind(_turn, "sqeuclidean", 2, 0.5),
-    "correlation": _Kind(_center_and_turn, "sqeuclidean", 2, 0.5),
-    "seuclidean": _Kind(_divide, "euclidean", 1),
-    "sqeuclidean": _Kind(_nothing, "sqeuclidean", 2),
-    **dict.fromkeys(("euclidean", "l2"), _Kind(_nothing, "euclidean", 1)),
-    **dict.fromkeys(("manhattan", "l1", "cityblock"), _Kind(_nothing, "manhattan", 1)),
-    "chebyshev": _Kind(_nothing, "chebyshev", 1),
-    "minkowski": _Kind(_nothing, "minkowski", 1),
-    **{name: _Kind(_nothing, name, None) for name in ("braycurtis", "canberra")},
+    "cosine": _Kind("sqeuclidean", 2, directions, 0.5),
+    "correlation": _Kind("sqeuclidean", 2, _correlated, 0.5),
+    "seuclidean": _Kind("euclidean"),  # of features in units of their standard deviations
+    "sqeuclidean": _Kind("sqeuclidean", 2),
+    **dict.fromkeys(("euclidean", "l2"), _Kind("euclidean")),
+    **dict.fromkeys(("manhattan", "l1", "cityblock"), _Kind("manhattan")),
+    **{name: _Kind(name) for name in ("chebyshev", "minkowski")},
+    **{name: _Kind(name, None) for name in ("braycurtis", "canberra")},
 }
 METRICS = frozenset(_KINDS)
 
@@ -75,11 +53,11 @@ class Space:
     """
 
     def __init__(self, metric, rows):
-        self.kind = _KINDS[metric] if isinstance(metric, str) else _Kind(_nothing, metric, None)
+        self.kind = _KINDS[metric] if isinstance(metric, str) else _Kind(metric, None)
+        self.deviations = deviations(rows) if metric == "seuclidean" else 1.0
         self.origin, self.unit = 0.0, 1.0
         if self.kind.power is not None:
-            self.prepare = self.kind.learn(rows)
-            rows = self.prepare(rows)
+            rows = self.kind.make(rows) / self.deviations
             self.origin = np.median(rows, axis=0)
             spread = np.abs(rows - self.origin).max(axis=1)
             self.unit = np.median(spread[spread > 0]) if spread.any() else 1.0
@@ -93,7 +71,7 @@ class Space:
         """Coordinates of rows."""
         if self.kind.power is None:
             return X
-        coordinates = (self.prepare(X) - self.origin) / self.unit
+        coordinates = (self.kind.make(X) / self.deviations - self.origin) / self.unit
         far = ~(np.abs(coordinates).max(axis=1) < _FARTHEST)
         if far.any():
             raise RowError(np.argmax(far), f"with values up to {np.abs(X[np.argmax(far)]).max():.3g}, the embedding is "

@@ -40,14 +40,11 @@ class NearestNeighborsDetector(BaseDetector):
         nearest training clips of the section. Repeated training clips count once there. None compares distances as
         they are.
 
-    target_ratio : float, default=None
-        Number of target clips after oversampling by SMOTE, as a fraction of the source clips, in (0, 1]. None leaves
-        the clips as they are. The domain is read from the field ``domain`` in `fit`, and never needed to score.
+    {target_ratio}
 
     {threshold}
 
-    n_jobs : int, default=None
-        Number of jobs for the neighbour search; None means 1 unless in a `joblib.parallel_config` context.
+    {n_jobs}
 
     random_state : int, RandomState instance or None, default=None
         Seed of the oversampling.
@@ -99,12 +96,11 @@ class NearestNeighborsDetector(BaseDetector):
         n_jobs=None,
         random_state=None,
     ):
+        super().__init__(contamination=contamination, threshold=threshold)
         self.n_neighbors = n_neighbors
         self.metric = metric
         self.n_local = n_local
         self.target_ratio = target_ratio
-        self.contamination = contamination
-        self.threshold = threshold
         self.n_jobs = n_jobs
         self.random_state = random_state
 
@@ -119,9 +115,9 @@ class NearestNeighborsDetector(BaseDetector):
         space(rows.X)  # which names a row that the metric cannot measure
         kept, owner = _owners(rows)
         check_enough_neighbors(max(self.n_neighbors, self.n_local or 0), len(kept))
-        X, domain, parents = rows.X[kept], rows.domain[kept], np.repeat(np.arange(len(kept))[:, np.newaxis], 2, axis=1)
-        if self.target_ratio is not None:
-            X, domain, parents = oversample_target(X, domain, ratio=self.target_ratio, random_state=self._seed)
+        X, domain, parents = oversample_target(
+            rows.X[kept], rows.domain[kept], ratio=self.target_ratio, random_state=self._seed
+        )
         whole = self._memory(space, space(X), parents)
         with numbered(kept[parents[:, 0]]):
             scale = None if self.n_local is None else self._local_scale(whole, owner)

@@ -26,7 +26,7 @@ from skasd.training import TRAINING_TEXTS, RowDataset, TrainingMixin, TrainingNe
 NETWORK_TEXTS = {
     **DETECTOR_TEXTS,
     **TRAINING_TEXTS,
-    "epochs": """
+    "training": f"""
 augmentation : transformer, default=None
     Changes the training clips from which the network learns, by its ``fit_transform``, as `Mixup` does; the threshold
     comes from the clips as they are. It is given the windows of each clip, in the field ``embedding`` where there are
@@ -34,19 +34,17 @@ augmentation : transformer, default=None
 
 max_epochs : int, default=100
     Number of passes over the training windows.
-""",
-    "batch_size": """
+{TRAINING_TEXTS["lr"]}
 batch_size : int, default=512
     Windows in a batch, in training and in scoring.
-""",
-    "validation_fraction": """
+{TRAINING_TEXTS["lr_schedule"]}
 validation_fraction : 'auto' or float, default='auto'
     Part of the training clips, in [0, 1), that is set aside: they watch the loss, and their scores set the threshold,
     since the network may know by heart what it has learned from. Whole recordings are set aside, where the clips have
     the field ``recording``, and all copies of a clip. 'auto' is a tenth, but at least 20 and so many that one alarm
     among them is rarer than `contamination`, and at most half. With 0 all clips train, and the threshold comes from
     their own scores: it is an alarm for more new clips than `contamination` says.
-""",
+{TRAINING_TEXTS["checkpoint"]}{TRAINING_TEXTS["device"]}""",
     "sections_": """
 sections_ : ndarray of str
     The sections that `fit` has seen.
@@ -55,15 +53,9 @@ sections_ : ndarray of str
 
 
 class SectionModel(NamedTuple):
-    """What a detector with one network for all sections knows of each.
+    """The number of a section, as the network knows it, and the inverse covariances of errors in each domain, if any.
 
-    Parameters
-    ----------
-    number : int
-        Number of the section, as the network knows it.
-
-    precisions : ndarray of shape (n_domains, n_errors, n_errors), default=None
-        Inverse covariances of the errors of the network in each domain, where they are weighed.
+    The latter are (n_domains, n_errors, n_errors), where the errors of the network are weighed.
     """
 
     number: int

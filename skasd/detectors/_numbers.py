@@ -77,13 +77,20 @@ def directions(X):
     return scaled / lengths(scaled)
 
 
-def deviations(X):
-    """Standard deviation of each column; that of a typical one, where a column is constant."""
+def in_units(X):
+    """Rows, counted from the first in units of the largest of each column, and these units."""
     rows = X - X[0]
     largest = np.maximum(rows.max(axis=0), -rows.min(axis=0))
     if not np.isfinite(largest).all():
         raise ValueError("The embeddings span more than float64 can hold. Scale them down.")
-    return typical_where_zero(largest * np.std(rows / np.where(largest > 0, largest, 1.0), axis=0))
+    units = np.where(largest > 0, largest, 1.0)
+    return rows / units, units
+
+
+def deviations(X):
+    """Standard deviation of each column; that of a typical one, where a column is constant."""
+    rows, units = in_units(X)
+    return typical_where_zero(units * np.std(rows, axis=0))
 
 
 def typical_where_zero(deviations):

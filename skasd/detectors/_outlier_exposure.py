@@ -64,12 +64,6 @@ class OutlierExposureDetector(OwnScoresMixin, BaseDetector):
 
     _field = "logits"
 
-    _parameter_constraints: dict = {**BaseDetector._parameter_constraints}
-
-    def __init__(self, *, contamination=0.1, threshold="quantile"):
-        self.contamination = contamination
-        self.threshold = threshold
-
     def _check_windows(self, X, *, reset):
         windows = super()._check_windows(X, reset=reset)
         classes = _names_of_columns(X, windows.shape[2])

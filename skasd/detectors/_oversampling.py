@@ -6,8 +6,6 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 from sklearn.utils import check_random_state
 
-__all__ = ["as_seed", "oversample_target"]
-
 
 def as_seed(random_state):
     """A number from which the same is drawn again later."""
@@ -20,12 +18,13 @@ def oversample_target(X, domain, *, ratio, n_neighbors=2, random_state=None):
     """Rows and domains with made-up target rows, until there are `ratio` times as many target as source rows.
 
     SMOTE draws each new row on the line between a target row and one of its `n_neighbors` nearest target rows. Where
-    there are enough target rows, or fewer than two of them to draw between, nothing is added. The numbers (n, 2) of the
-    two rows of X that each row comes from are the last result; a row of X itself comes from itself twice.
+    the ratio is None, or there are enough target rows, or fewer than two of them to draw between, nothing is added. The
+    numbers (n, 2) of the two rows of X that each row comes from are the last result; a row of X itself comes from
+    itself twice.
     """
     own = np.repeat(np.arange(len(X))[:, np.newaxis], 2, axis=1)
     target = np.flatnonzero(domain == "target")
-    n_made = int(ratio * (len(X) - len(target))) - len(target)
+    n_made = int((ratio or 0) * (len(X) - len(target))) - len(target)
     if len(target) < 2 or n_made <= 0:
         return X, domain, own
     random = check_random_state(check_random_state(random_state).randint(np.iinfo(np.int32).max))

@@ -4,6 +4,41 @@ import warnings
 
 import numpy as np
 from scipy.stats import gamma
+from sklearn.base import OutlierMixin
+
+
+class ThresholdMixin(OutlierMixin):
+    """What follows from `score_samples` and the threshold ``offset_``."""
+
+    def decision_function(self, X):
+        """Score relative to the threshold: ``score_samples(X) - offset_``; negative = anomalous.
+
+        Parameters
+        ----------
+        X : Clips or array-like of shape (n_clips, ...)
+            Clips as `score_samples` takes them.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_clips,)
+            Higher = more normal; below 0 = anomalous.
+        """
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X):
+        """Call each clip normal (+1) or anomalous (-1).
+
+        Parameters
+        ----------
+        X : Clips or array-like of shape (n_clips, ...)
+            Clips as `score_samples` takes them.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_clips,)
+            +1 for normal, -1 for anomalous clips.
+        """
+        return np.where(self.decision_function(X) >= 0, 1, -1)
 
 
 class NoThresholdError(ValueError, AttributeError):
@@ -51,26 +86,17 @@ def gamma_point(scores, share, otherwise):
     if np.ptp(scores) == 0:
         raise ValueError("threshold='gamma' needs training scores that differ; all of them are the same. "
                          "Use threshold='quantile'.")  # fmt: skip
-    offset = _gamma_point(scores, share)
+    try:
+        with np.errstate(all="ignore"):
+            offset = -float(gamma.ppf(1 - share, *gamma.fit(-scores)))
+    except (ArithmeticError, RuntimeError, ValueError):  # scipy's FitError and others, by the scores
+        offset = np.nan
     below = np.mean(scores < offset) if np.isfinite(offset) else np.nan
-    if _is_plausible(below, share, len(scores)):
+    chance = 3 * np.sqrt(share * (1 - share) / len(scores))  # three standard deviations
+    if abs(below - share) <= max(chance, 0.9 * share):
         return offset
     found = "cannot be fitted to" if np.isnan(below) else "does not fit"
     alarms = "" if np.isnan(below) else f": {below:.1%} of the clips would be anomalous, and {share:.1%} should be"
     warnings.warn(f"The gamma distribution {found} the training scores{alarms}. "
                   "offset_ is their quantile instead; set threshold='quantile'.", stacklevel=3)  # fmt: skip
     return otherwise
-
-
-def _gamma_point(scores, contamination):
-    try:
-        with np.errstate(all="ignore"):
-            return -float(gamma.ppf(1 - contamination, *gamma.fit(-scores)))
-    except (ArithmeticError, RuntimeError, ValueError):  # scipy's FitError and others, by the scores
-        return np.nan
-
-
-def _is_plausible(share, wanted, n_clips):
-    """Whether a share of clips is near the wanted one, as far as the number of clips can tell."""
-    chance = 3 * np.sqrt(wanted * (1 - wanted) / n_clips)  # three standard deviations
-    return abs(share - wanted) <= max(chance, 0.9 * wanted)

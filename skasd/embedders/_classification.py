@@ -515,21 +515,14 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
                              f"{n_clips} clips it made {made}.")  # fmt: skip
 
     def _make_loss(self, embedding_size):
-        if isinstance(self.loss, type) and not hasattr(self.loss, "logits"):
-            self._refuse_loss(self.loss)
+        if isinstance(self.loss, type):
+            _check_loss(self.loss)
         make, n_classes = partial(self._make_part, "loss"), self._numbers_of_classes()
         several = len(n_classes) > 1
         loss = MultiTargetLoss(embedding_size, n_classes, loss=make) if several else make(embedding_size, *n_classes)
         for one in loss.losses if several else [loss]:
-            if not hasattr(one, "logits"):
-                self._refuse_loss(one)
+            _check_loss(one)
         return loss
-
-    def _refuse_loss(self, loss):
-        raise InvalidParameterError(
-            f"loss={loss!r} does not hold the weights of the classes: it has no method logits. Take a loss of "
-            "skasd.losses (SoftmaxLoss is the cross-entropy), or inherit from ClassificationLoss."
-        )
 
     def _check_augmentations(self, x, split):
         strange = [one for one in self.augmentations if isinstance(one, type) or not hasattr(one, "works_on")]
@@ -597,6 +590,14 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True  # with plain arrays; Clips bring their classes along
         return tags
+
+
+def _check_loss(loss):
+    if not hasattr(loss, "logits"):
+        raise InvalidParameterError(
+            f"loss={loss!r} does not hold the weights of the classes: it has no method logits. Take a loss of "
+            "skasd.losses (SoftmaxLoss is the cross-entropy), or inherit from ClassificationLoss."
+        )
 
 
 def _classes_of(name, values):

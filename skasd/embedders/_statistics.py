@@ -4,24 +4,12 @@ from numbers import Real
 
 import numpy as np
 from sklearn.utils import gen_batches
-from sklearn.utils.validation import check_is_fitted
 
+from skasd._docstrings import documented
 from skasd._sklearn import Interval
 from skasd._transformer import SpectrogramTransformer
 
 _BATCH_SIZE = 64
-
-
-def _mean(log_mel, decay):
-    return log_mel.mean(axis=2, dtype=np.float64)
-
-
-def _std(log_mel, decay):
-    return log_mel.std(axis=2, dtype=np.float64)
-
-
-def _max(log_mel, decay):
-    return log_mel.max(axis=2)
 
 
 def _diff(log_mel, decay):
@@ -36,16 +24,23 @@ def _rank(log_mel, decay):
     return loud_first @ (weights / weights.sum())
 
 
-_STATISTICS = {"mean": _mean, "std": _std, "max": _max, "diff": _diff, "rank": _rank}
+_STATISTICS = {
+    "mean": lambda log_mel, decay: log_mel.mean(axis=2, dtype=np.float64),
+    "std": lambda log_mel, decay: log_mel.std(axis=2, dtype=np.float64),
+    "max": lambda log_mel, decay: log_mel.max(axis=2),
+    "diff": _diff,
+    "rank": _rank,
+}
 
 
+@documented
 class StatisticsEmbedder(SpectrogramTransformer):
     """One vector a clip: statistics of each mel band over time.
 
-    Of spectrograms (n_clips, n_mels, n_frames), in the field ``log_mel`` of `Clips`, it makes float32 vectors
-    (n_clips, n_statistics * n_mels), the field ``embedding``: all bands of the first statistic, then those of the next.
-    There is nothing to train. With a Gaussian mixture, rank pooling is a strong published system [1]_; statistics are
-    the control that every network has to beat.
+    Of spectrograms (n_clips, n_mels, n_frames), in the field ``log_mel`` of `Clips`, it makes float32 vectors (n_clips,
+    n_statistics * n_mels), the field ``embedding``: all bands of the first statistic, then those of the next, which
+    `get_feature_names_out` calls by statistic and band, such as ``mean0``. There is nothing to train. With a Gaussian
+    mixture, rank pooling is a strong published system [1]_; statistics are the control that every network has to beat.
 
     Parameters
     ----------
@@ -58,16 +53,11 @@ class StatisticsEmbedder(SpectrogramTransformer):
     decay : float, default=0.9
         Ratio of two successive weights of rank pooling, in [0, 1]: 1 gives the mean, 0 the maximum.
 
-    keep : sequence of str, default=()
-        Set it to ``("log_mel",)`` if `Clips` should keep their spectrograms for a later step.
+    {keep_log_mel}
 
     Attributes
     ----------
-    n_features_in_ : int
-        Number of mel bands.
-
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the bands, only where `fit` was given a data frame with such names.
+    {named_bands}
 
     See Also
     --------
@@ -116,17 +106,8 @@ class StatisticsEmbedder(SpectrogramTransformer):
                 embedding[batch, position] = _STATISTICS[name](log_mel[batch], self.decay)
         return embedding.reshape(n_clips, -1)
 
-    def get_feature_names_out(self, input_features=None):
-        """Names of the columns that `transform` makes: the statistic and the band, as ``mean0``.
+    def _makes_table(self):
+        return True
 
-        Parameters
-        ----------
-        input_features : None
-            Ignored.
-
-        Returns
-        -------
-        names : ndarray of str of shape (n_statistics * n_mels,)
-        """
-        check_is_fitted(self)
-        return np.array([f"{name}{band}" for name in self.statistics for band in range(self.n_features_in_)], object)
+    def _column_names(self):
+        return [f"{name}{band}" for name in self.statistics for band in range(self.n_features_in_)]

@@ -5,24 +5,23 @@ from numbers import Integral, Real
 
 import numpy as np
 from joblib import Parallel, delayed
-from sklearn.base import BaseEstimator, OutlierMixin, clone
+from sklearn.base import clone
 from sklearn.model_selection import PredefinedSplit
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
-from skasd._problems import named
+from skasd._problems import named, named_errors
 from skasd._reading import detector_rows, read_text
-from skasd._sklearn import Interval, StrOptions, VisualBlock, fit_context, num_samples
+from skasd._sklearn import BaseComposition, Interval, StrOptions, VisualBlock, fit_context, num_samples
 from skasd._versions import VersionsMixin
 from skasd.clips import Clips
-from skasd.detectors import score_held_out
-from skasd.ensemble._errors import named_errors
+from skasd.detectors import ThresholdMixin, score_held_out
 from skasd.ensemble._training_units import training_units
 
 _ROUNDING = 1e-12  # what is less in scores near one, such as cosines, is rounding
 
 
-class ScoreEnsemble(VersionsMixin, OutlierMixin, BaseEstimator):
+class ScoreEnsemble(VersionsMixin, ThresholdMixin, BaseComposition):
     """Score clips with several systems at once.
 
     Every member learns from the same clips. Their scores, which may be distances, log-likelihoods or log-odds, are
@@ -46,8 +45,7 @@ class ScoreEnsemble(VersionsMixin, OutlierMixin, BaseEstimator):
     cv : int, default=5
         Number of parts into which the training clips are dealt for their scores, at least 2, and no more than there are
         recordings: each part is scored by members that learned from the others. This takes as many more fits of each
-        member. Clips of one recording (the
-        field ``recording``) are in one part, and so are clips that are the same.
+        member. Clips of one recording (the field ``recording``) are in one part, and so are clips that are the same.
 
     contamination : float, default=0.1
         Share of new normal clips, in (0, 0.5), that the threshold is to call anomalous, on average. Clips that
@@ -129,40 +127,10 @@ class ScoreEnsemble(VersionsMixin, OutlierMixin, BaseEstimator):
         self.n_jobs = n_jobs
 
     def get_params(self, deep=True):
-        """Parameters of the ensemble and, by ``name`` and ``name__parameter``, of its members.
-
-        Parameters
-        ----------
-        deep : bool, default=True
-            Whether to give those of the members as well.
-
-        Returns
-        -------
-        params : dict of str to object
-        """
-        params = super().get_params(deep=False)
-        for name, member in self._pairs() if deep else ():
-            params[name] = member
-            params |= {f"{name}__{key}": value for key, value in member.get_params().items()}
-        return params
+        return self._get_params("estimators", deep)
 
     def set_params(self, **params):
-        """Set parameters of the ensemble or of its members.
-
-        Parameters
-        ----------
-        **params : dict
-            As `get_params` names them. A member's name replaces that member.
-
-        Returns
-        -------
-        self : ScoreEnsemble
-        """
-        if "estimators" in params:
-            self.estimators = params.pop("estimators")
-        if any(name in params for name, _ in self._pairs()):
-            self.estimators = [(name, params.pop(name, member)) for name, member in self.estimators]
-        return super().set_params(**params)
+        return self._set_params("estimators", **params)
 
     @fit_context(prefer_skip_nested_validation=False)
     def fit(self, X, y=None):
@@ -197,17 +165,15 @@ class ScoreEnsemble(VersionsMixin, OutlierMixin, BaseEstimator):
         normal = detector_rows(X, y)
         if not normal.all():
             X, y = _take(X, normal), None if y is None else np.asarray(y)[normal]
-        units = training_units(X, np.count_nonzero(normal))
-        part = units.deal_out(self.cv)
+        units = training_units(X, np.count_nonzero(normal), self.cv)
         fits = (delayed(_fit_member)(name, member, X, y) for name, member in self.estimators)
         self.estimators_ = Parallel(n_jobs=self.n_jobs)(fits)
-        self.named_estimators_ = Bunch(
-            **{name: member for (name, _), member in zip(self.estimators, self.estimators_, strict=True)}
-        )
+        names = [name for name, _ in self.estimators]
+        self.named_estimators_ = Bunch(**dict(zip(names, self.estimators_, strict=True)))
         for attribute in ("n_features_in_", "feature_names_in_"):
             if hasattr(self.estimators_[0], attribute):
                 setattr(self, attribute, getattr(self.estimators_[0], attribute))
-        scores, sections = self._cross_score_members(X, y, part)[units.once], units.section[units.once]
+        scores, sections = self._cross_score_members(X, y, units.part)[units.once], units.section[units.once]
         self._learn_scale(scores, sections)
         merged, number = self._merge(scores, sections), np.unique(sections, return_inverse=True)[1]
         self.offset_ = score_held_out(merged, units.group[units.once], number, self.contamination, "quantile")
@@ -232,44 +198,10 @@ class ScoreEnsemble(VersionsMixin, OutlierMixin, BaseEstimator):
             If a clip belongs to a section that `fit` has not seen, or if a member's score is not finite.
         """
         check_is_fitted(self)
-        scores = np.column_stack(
-            Parallel(n_jobs=self.n_jobs)(
-                delayed(_score)(name, member, X)
-                for (name, _), member in zip(self.estimators, self.estimators_, strict=True)
-            )
-        )
+        jobs = (delayed(_score)(name, member, X) for name, member in self.named_estimators_.items())
+        scores = np.column_stack(Parallel(n_jobs=self.n_jobs)(jobs))
         self._check_scores(scores)
         return self._merge(scores, read_text(X, "section", len(scores)))
-
-    def decision_function(self, X):
-        """Score relative to the threshold: ``score_samples(X) - offset_``; negative = anomalous.
-
-        Parameters
-        ----------
-        X : Clips or array-like of shape (n_clips, ...)
-            What the members take.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_clips,)
-            Higher = more normal; below 0 = anomalous.
-        """
-        return self.score_samples(X) - self.offset_
-
-    def predict(self, X):
-        """Call each clip normal (+1) or anomalous (-1).
-
-        Parameters
-        ----------
-        X : Clips or array-like of shape (n_clips, ...)
-            What the members take.
-
-        Returns
-        -------
-        labels : ndarray of shape (n_clips,)
-            +1 for normal, -1 for anomalous clips.
-        """
-        return np.where(self.decision_function(X) >= 0, 1, -1)
 
     def _sk_visual_block_(self):
         """The members side by side, in scikit-learn's drawings of pipelines."""
@@ -278,12 +210,8 @@ class ScoreEnsemble(VersionsMixin, OutlierMixin, BaseEstimator):
 
     def _pairs(self):
         """The members with their names; none as long as `estimators` is something else than a list of pairs."""
-        is_list = isinstance(self.estimators, list)
-        return (
-            self.estimators
-            if is_list and all(isinstance(pair, tuple) and len(pair) == 2 for pair in self.estimators)
-            else []
-        )
+        pairs = self.estimators if isinstance(self.estimators, list) else []
+        return pairs if all(isinstance(pair, tuple) and len(pair) == 2 for pair in pairs) else []
 
     def _check_members(self):
         names = [name for name, _ in self._pairs()]
@@ -308,16 +236,13 @@ class ScoreEnsemble(VersionsMixin, OutlierMixin, BaseEstimator):
 
     def _cross_score_members(self, X, y, part):
         """Scores (n_clips, n_members) by members that have not learned from clips of the same part."""
-        splits = list(PredefinedSplit(part).split())
+        jobs = [(column, *rows) for rows in PredefinedSplit(part).split() for column in range(len(self.estimators))]
         parts = Parallel(n_jobs=self.n_jobs)(
-            delayed(_fit_and_score)(name, member, X, y, train, test)
-            for train, test in splits
-            for name, member in self.estimators
+            delayed(_fit_and_score)(*self.estimators[column], X, y, train, test) for column, train, test in jobs
         )
         scores = np.empty((len(part), len(self.estimators)))
-        for index, part in enumerate(parts):
-            fold, column = divmod(index, len(self.estimators))
-            scores[splits[fold][1], column] = part
+        for (column, _, test), own in zip(jobs, parts, strict=True):
+            scores[test, column] = own
         self._check_scores(scores)
         return scores
 
@@ -325,11 +250,9 @@ class ScoreEnsemble(VersionsMixin, OutlierMixin, BaseEstimator):
         wrong = np.argwhere(~np.isfinite(scores))
         if len(wrong):
             row, column = wrong[0]
-            raise ValueError(
-                f"The member {self.estimators[column][0]!r} gives clip {row} the score {scores[row, column]}, and "
-                f"{len(np.unique(wrong[:, 0]))} of {len(scores)} clips have scores that are not finite. Leave these "
-                "clips out, or that member."
-            )
+            raise ValueError(f"The member {self.estimators[column][0]!r} gives clip {row} the score "
+                             f"{scores[row, column]}, and {len(np.unique(wrong[:, 0]))} of {len(scores)} clips have "
+                             "scores that are not finite. Leave these clips out, or that member.")  # fmt: skip
 
     def _learn_scale(self, scores, sections):
         self.center_, self.scale_ = {}, {}
@@ -338,11 +261,9 @@ class ScoreEnsemble(VersionsMixin, OutlierMixin, BaseEstimator):
             flat = high - low <= _ROUNDING * np.maximum(1, np.maximum(np.abs(low), np.abs(high)))
             if flat.any():
                 name = self.estimators[np.argmax(flat)][0]
-                raise ValueError(
-                    f"The member {name!r} gives half of the training clips of {named(section)} one and the same "
-                    "score, so that there is nothing to scale its scores by. Leave it out, or give it clips that "
-                    "differ."
-                )
+                raise ValueError(f"The member {name!r} gives half of the training clips of {named(section)} one and "
+                                 "the same score, so that there is nothing to scale its scores by. Leave it out, or "
+                                 "give it clips that differ.")  # fmt: skip
             self.center_[section], self.scale_[section] = middle, high - low
 
     def _merge(self, scores, sections):

@@ -9,9 +9,9 @@ from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.model_selection import cross_val_score
 
-from skasd._sklearn import validate_params
+from skasd._problems import named_errors
+from skasd._sklearn import check_params
 from skasd.clips import Clips
-from skasd.ensemble._errors import named_errors
 
 
 class SystemSelection:
@@ -77,16 +77,7 @@ class SystemSelection:
         return f"{reached[0]}  ({', '.join(reached[1:]) or 'no other'})"
 
 
-@validate_params(
-    {
-        "systems": [Mapping],
-        "clips": [Clips],
-        "scorer": [callable],
-        "cv": ["cv_object"],
-        "n_jobs": [Integral, None],
-    },
-    prefer_skip_nested_validation=True,
-)
+@check_params(systems=[Mapping], clips=[Clips], scorer=[callable], cv=["cv_object"], n_jobs=[Integral, None])
 def select_systems(systems, clips, *, scorer, cv, n_jobs=None):
     """Choose one of several systems for each machine, on labelled development clips.
 

@@ -4,6 +4,7 @@ import inspect
 import sys
 from collections.abc import Mapping
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import nullcontext
 from functools import partial
 from numbers import Integral
 from pathlib import Path
@@ -15,35 +16,33 @@ from sklearn.pipeline import Pipeline
 
 from skasd._docstrings import documented
 from skasd._progress import progress_bar
-from skasd._sklearn import Interval, StrOptions, validate_params
+from skasd._sklearn import Interval, StrOptions, check_params
 from skasd.clips import Clips
 from skasd.datasets import load_dcase
 from skasd.evaluation._evaluation import Evaluation
 from skasd.evaluation._figures import machine_figures
 from skasd.evaluation._run import Failure, attempt_machine
-from skasd.evaluation._store import NoResults, ResultsFolder
+from skasd.evaluation._store import ResultsFolder
 from skasd.metrics import MAX_FPR, PROTOCOL, YEAR, Rules
 
 _HIDDEN = ("label", "domain", "attribute")  # what no system is told of the clips that it scores
+_KEPT = ("path", "machine", "section", "domain", "attribute", "recording", "label")
 
 
-@validate_params(
-    {
-        "data": [str, Path, Mapping, Clips],
-        "machines": ["array-like", None],
-        "year": [YEAR],
-        "protocol": [PROTOCOL],
-        "max_fpr": [MAX_FPR],
-        "ground_truth": [str, Path, None],
-        "results": [str, Path, None],
-        "name": [str, None],
-        "n_jobs": [Integral, None],
-        "n_resamples": [Interval(Integral, 0, None, closed="left")],
-        "random_state": ["random_state"],
-        "on_error": [StrOptions({"record", "raise"})],
-        "verbose": [Integral, "boolean"],
-    },
-    prefer_skip_nested_validation=True,
+@check_params(
+    data=[str, Path, Mapping, Clips],
+    machines=["array-like", None],
+    year=[YEAR],
+    protocol=[PROTOCOL],
+    max_fpr=[MAX_FPR],
+    ground_truth=[str, Path, None],
+    results=[str, Path, None],
+    name=[str, None],
+    n_jobs=[Integral, None],
+    n_resamples=[Interval(Integral, 0, None, closed="left")],
+    random_state=["random_state"],
+    on_error=[StrOptions({"record", "raise"})],
+    verbose=[Integral, "boolean"],
 )
 @documented
 def evaluate(
@@ -177,9 +176,9 @@ def evaluate(
     data = _by_machine(data) if isinstance(data, Clips) else data
     machines = _find_machines(data, machines)
     _check_system(system)
-    store = NoResults() if results is None else ResultsFolder(results)
+    store = None if results is None else ResultsFolder(results)
     jobs, failures = _prepare_all(machines, system, data, ground_truth, rules, store)
-    runs = {machine: store.read(machine, job.fingerprints, len(job.test)) for machine, job in jobs.items()}
+    runs = {machine: store.read(machine, job.fingerprints, len(job.test)) for machine, job in jobs.items() if store}
     runs = {machine: run for machine, run in runs.items() if run is not None}
     waiting = {machine: job for machine, job in jobs.items() if machine not in runs}
     for machine, outcome in _run_all(waiting, store, len(runs), n_jobs, verbose).items():
@@ -207,12 +206,18 @@ class _Job(NamedTuple):
 
 def _run_all(jobs, store, n_known, n_jobs, verbose):
     """The outcome of each machine; a run is stored as soon as it is there."""
-    outcomes = {}
-    with store.open({machine: job.fingerprints for machine, job in jobs.items()}):
-        for machine, outcome in _show_progress(_work(jobs, n_jobs), len(jobs), n_known, verbose):
+    if n_known and verbose:
+        message = f"{n_known} of {n_known + len(jobs)} machines are in the results folder already."
+        print(message, file=sys.stderr, flush=True)
+    outcomes, fingerprints = {}, {machine: job.fingerprints for machine, job in jobs.items()}
+    shown = {"desc": "evaluate", "unit": " machines", "verbose": bool(verbose), "miniters": 1, "mininterval": 0}
+    with store.open(fingerprints) if store else nullcontext(), progress_bar(len(jobs), **shown) as bar:
+        for machine, outcome in _work(jobs, n_jobs):
             outcomes[machine] = outcome
-            if not isinstance(outcome, Failure):
-                store.keep(machine, jobs[machine].fingerprints, outcome)
+            if store and not isinstance(outcome, Failure):
+                store.keep(machine, fingerprints[machine], outcome)
+            bar.set_postfix_str(f"{machine} {_say(outcome)}", refresh=False)
+            bar.update()
     return outcomes
 
 
@@ -220,8 +225,7 @@ def _work(jobs, n_jobs):
     unfinished = dict(jobs)
     try:
         for machine, outcome in Parallel(n_jobs=n_jobs, return_as="generator_unordered")(
-            delayed(attempt_machine)(machine, job.system, job.train, job.test.without(*_hidden(job.test)))
-            for machine, job in jobs.items()
+            delayed(attempt_machine)(machine, job.system, job.train, _blind(job.test)) for machine, job in jobs.items()
         ):
             del unfinished[machine]
             yield machine, outcome
@@ -240,16 +244,15 @@ def _by_machine(clips):
 
 def _find_machines(data, machines):
     if isinstance(data, Mapping):
-        there = list(data)
-    else:
-        if not Path(data).is_dir():
-            raise FileNotFoundError(f"There is no folder {str(data)!r}. Give a folder with the folders of machines in "
-                                    "it, or clips by machine.")  # fmt: skip
+        there, lacking = list(data), "data holds no clips of any machine. Look at how they were chosen."
+    elif Path(data).is_dir():
         there = sorted(path.parent.name for path in Path(data).glob("[!.]*/train") if path.is_dir())
-    if not there and isinstance(data, Mapping):
-        raise ValueError("data holds no clips of any machine. Look at how they were chosen.")
+        lacking = f"No machine in {str(data)!r}: none of its folders has a folder 'train' in it."
+    else:
+        raise FileNotFoundError(f"There is no folder {str(data)!r}. Give a folder with the folders of machines in it, "
+                                "or clips by machine.")  # fmt: skip
     if not there:
-        raise ValueError(f"No machine in {str(data)!r}: none of its folders has a folder 'train' in it.")
+        raise ValueError(lacking)
     unnamed = [machine for machine in there if not isinstance(machine, str) or not machine]
     if unnamed:
         raise ValueError(f"Each machine needs a name, a text that is not empty; got {', '.join(map(repr, unnamed))}.")
@@ -262,10 +265,8 @@ def _find_machines(data, machines):
 
 def _check_system(system):
     if inspect.isclass(system) or not (hasattr(system, "fit") or callable(system)):
-        raise TypeError(
-            "system must be an estimator instance, or a function that gives one for the name of a machine; got "
-            f"{system!r}."
-        )
+        raise TypeError("system must be an estimator instance, or a function that gives one for the name of a machine; "
+                        f"got {system!r}.")  # fmt: skip
 
 
 def _prepare_all(machines, *how):
@@ -298,7 +299,7 @@ def _prepare(machine, system, data, ground_truth, rules, store):
     if not n_unknown:  # wrong labels or domains shall come up now, not after hours of training
         machine_figures(test.with_fields(anomaly_score=np.zeros(len(test))), rules, 0, np.random)
     system = system if hasattr(system, "fit") else _system_for(machine, system)
-    return _Job(system, train, test, store.fingerprints(system, train, test.without(*_hidden(test))))
+    return _Job(system, train, test, store and store.fingerprints(system, train, _blind(test)))
 
 
 def _system_for(machine, make):
@@ -322,29 +323,14 @@ def _complete(clips, machine):
     return clips.with_fields({name: [value] * len(clips) for name, value in absent.items() if name not in clips})
 
 
-def _hidden(clips):
-    return [name for name in _HIDDEN if name in clips]
+def _blind(test):
+    """The test clips as a system sees them."""
+    return test.without(*(name for name in _HIDDEN if name in test))
 
 
 def _with_scores(test, run):
-    kept = [
-        name for name in ("path", "machine", "section", "domain", "attribute", "recording", "label") if name in test
-    ]
-    decision = (run.anomaly_score > run.threshold).astype(int)
-    return Clips({name: test[name] for name in kept}, anomaly_score=run.anomaly_score, decision=decision)
-
-
-def _show_progress(outcomes, n_machines, n_known, verbose):
-    """Hand the outcomes through, and say how far things are."""
-    if n_known and verbose:
-        message = f"{n_known} of {n_known + n_machines} machines are in the results folder already."
-        print(message, file=sys.stderr, flush=True)
-    every = {"miniters": 1, "mininterval": 0}
-    with progress_bar(n_machines, desc="evaluate", unit=" machines", verbose=bool(verbose), **every) as bar:
-        for machine, outcome in outcomes:
-            yield machine, outcome
-            bar.set_postfix_str(f"{machine} {_say(outcome)}", refresh=False)
-            bar.update()
+    kept = {name: test[name] for name in _KEPT if name in test}
+    return Clips(kept, anomaly_score=run.anomaly_score, decision=(run.anomaly_score > run.threshold).astype(int))
 
 
 def _say(outcome):

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from skasd._docstrings import documented
+from skasd.clips import Clips
 from skasd.evaluation._figures import OFFICIAL, Figure, machine_figures, official_interval
 from skasd.evaluation._report import html_report, html_summary, load_pandas, markdown_report, tables_of
 
@@ -96,10 +97,9 @@ class Evaluation:
         if lacking:
             raise ValueError(f"There is no official score of {len(self.machines)} machines: {lacking}. Look at figures "
                              "for those of the others, or evaluate these machines alone.")  # fmt: skip
-        clips = list(self.clips.values())
         fields = ("machine", "section", "domain", "label", "anomaly_score")
-        parts = [part.without(*(name for name in part if name not in fields)) for part in clips]
-        return official_interval(sum(parts[1:], parts[0]), self.rules, self._terms)
+        first, *others = (Clips({name: part[name] for name in fields}) for part in self.clips.values())
+        return official_interval(sum(others, first), self.rules, self._terms)
 
     def judged(self):
         """The clips of the machines whose labels are known.
@@ -118,10 +118,8 @@ class Evaluation:
         reasons : str
             ``""`` if there is one of all.
         """
-        judged = self.judged()
-        reasons = [f"{machine} {'has no labels' if machine in self.clips else 'failed'}" for machine in self.machines
-                   if machine not in judged]  # fmt: skip
-        return ", ".join(reasons)
+        lacking = [machine for machine in self.machines if machine not in self.judged()]
+        return ", ".join(f"{machine} {'has no labels' if machine in self.clips else 'failed'}" for machine in lacking)
 
     def to_frame(self):
         """All figures as a pandas DataFrame, one row each.

@@ -9,16 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.metrics import precision_recall_fscore_support
 
+from skasd import metrics
 from skasd._reading import recording_numbers
-from skasd.metrics import (
-    draw_counts,
-    interval_of,
-    kinds_of,
-    official_score,
-    pauc_score,
-    resampled_pauc,
-    resampling_units,
-)
 
 OFFICIAL = "official score"
 
@@ -92,8 +84,8 @@ def machine_figures(clips, rules, n_resamples, rng):
 def official_interval(clips, rules, terms):
     """Official score of the clips of some machines, with the interval that their resampled terms give."""
     fields = {name: clips[name] for name in ("machine", "section", "domain") if name != "domain" or rules.has_domains}
-    value = official_score(is_anomalous(clips), clips["anomaly_score"], **fields, **vars(rules))
-    return interval_of(value, rules.merge(terms))
+    value = metrics.official_score(is_anomalous(clips), clips["anomaly_score"], **fields, **vars(rules))
+    return metrics.interval_of(value, rules.merge(terms))
 
 
 def _section_figures(clips, rules, n_resamples, rng):
@@ -102,8 +94,8 @@ def _section_figures(clips, rules, n_resamples, rng):
     figures, resampled = [], []
     for domain, metric, rows, max_fpr in rules.terms(y_true, clips["domain"]):
         value = _pauc_of(y_true[rows], y_score[rows], max_fpr, clips, domain)
-        resampled.append(resampled_pauc(y_true[rows], y_score[rows], counts[:, rows], max_fpr))
-        figures.append((domain, metric, *interval_of(value, resampled[-1])))
+        resampled.append(metrics.resampled_pauc(y_true[rows], y_score[rows], counts[:, rows], max_fpr))
+        figures.append((domain, metric, *metrics.interval_of(value, resampled[-1])))
     if "decision" in clips:
         figures += _decision_figures(y_true, clips, rules)
     return figures, np.column_stack(resampled)
@@ -111,13 +103,13 @@ def _section_figures(clips, rules, n_resamples, rng):
 
 def _resample(clips, n_resamples, rng):
     """How often each clip is in each resample; clips or recordings are drawn among their like in label and domain."""
-    kinds, _ = kinds_of(len(clips), is_anomalous(clips), clips["domain"])
-    return draw_counts(*resampling_units(kinds, recording_numbers(clips, len(clips))), n_resamples, rng)
+    kinds, _ = metrics.kinds_of(len(clips), is_anomalous(clips), clips["domain"])
+    return metrics.draw_counts(*metrics.resampling_units(kinds, recording_numbers(clips, len(clips))), n_resamples, rng)
 
 
 def _pauc_of(y_true, y_score, max_fpr, clips, domain):
     try:
-        return pauc_score(y_true, y_score, max_fpr=max_fpr)
+        return metrics.pauc_score(y_true, y_score, max_fpr=max_fpr)
     except ValueError as error:
         where = f"{clips['machine'][0]}, section {clips['section'][0]}" + (f", domain {domain}" if domain else "")
         raise ValueError(f"{where}: {error}") from error
@@ -127,8 +119,7 @@ def _decision_figures(y_true, clips, rules):
     """Precision, recall and F1, in each domain by itself, as the organisers' evaluators have them."""
     for domain in ("source", "target") if rules.has_domains else ("",):
         rows = (clips["domain"] == domain) | (domain == "")
-        values = precision_recall_fscore_support(
-            y_true[rows], clips["decision"][rows], average="binary", zero_division=0.0
-        )
-        for metric, value in zip(("precision", "recall", "F1"), values[:3], strict=True):
+        decision = clips["decision"][rows]
+        values = precision_recall_fscore_support(y_true[rows], decision, average="binary", zero_division=0.0)[:3]
+        for metric, value in zip(("precision", "recall", "F1"), values, strict=True):
             yield domain, metric, float(value)

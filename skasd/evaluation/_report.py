@@ -43,12 +43,11 @@ def load_pandas(owner):
 def tables_of(evaluation, owner):
     """Data frames of text, {title: frame}."""
     make = load_pandas(owner).DataFrame
-    tables = {}
-    if evaluation.figures:
-        tables = {"Official score": make(_official(evaluation)), "Sections": make(_sections(evaluation))}
     costs = [{"machine": machine} | {name: f"{value:.1f}".removesuffix(".0") for name, value in run.costs().items()}
              for machine, run in evaluation.runs.items()]  # fmt: skip
-    return tables | {"Time and memory": make(costs)} if evaluation.runs else tables
+    official, sections = (_official(evaluation), _sections(evaluation)) if evaluation.figures else ([], [])
+    tables = {"Official score": official, "Sections": sections, "Time and memory": costs}
+    return {title: make(rows) for title, rows in tables.items() if rows}
 
 
 def markdown_report(evaluation):
@@ -113,7 +112,7 @@ def _sections(evaluation):
             row = rows.setdefault((figure.machine, figure.section), labels)
             row[f"{figure.metric} {figure.domain}".strip()] = _percent(figure)
     columns = dict.fromkeys(name for row in rows.values() for name in row)
-    return [{name: row.get(name, "") for name in columns} for row in rows.values()]
+    return [dict.fromkeys(columns, "") | row for row in rows.values()]
 
 
 def _percent(figure):

@@ -5,7 +5,7 @@ import json
 import os
 import re
 import warnings
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import joblib
@@ -40,10 +40,9 @@ class ResultsFolder:
         try:
             of_system = joblib.hash((clone(system), skasd.__version__))
         except Exception as error:
-            raise TypeError(
-                f"results= needs a system that can be pickled, to tell later whether it is the same; got {error!r}. "
-                "Use functions that can be imported, not lambdas, or leave results out."
-            ) from error
+            raise TypeError("results= needs a system that can be pickled, to tell later whether it is the same; got "
+                            f"{error!r}. Use functions that can be imported, not lambdas, or leave results out.") \
+                from error  # fmt: skip
         return {"system": of_system, "training data": _hash_clips(train), "test data": _hash_clips(test)}
 
     def read(self, machine, fingerprints, n_clips):
@@ -91,10 +90,9 @@ class ResultsFolder:
         for name, kept in list(self._unsaved.items()):
             try:
                 self._write(name, *kept)
+                del self._unsaved[name]
             except Exception as error:
                 self._errors[name] = error
-            else:
-                del self._unsaved[name]
 
     def _claim(self, fingerprints):
         """Tell other processes what is going to be written, unless one of them has said so of another evaluation."""
@@ -106,11 +104,9 @@ class ResultsFolder:
             for machine in fingerprints.keys() & claims.keys():
                 changed = _differing(fingerprints[machine], claims[machine])
                 if changed:
-                    raise ValueError(
-                        f"Another process is evaluating {machine} for the results folder {str(self.folder)!r}: other "
-                        f"{changed}. Give another results folder. If there is no such process, remove "
-                        f"{str(path.parent)!r}."
-                    )
+                    raise ValueError(f"Another process is evaluating {machine} for the results folder "
+                                     f"{str(self.folder)!r}: other {changed}. Give another results folder. If there is "
+                                     f"no such process, remove {str(path.parent)!r}.")  # fmt: skip
         (self._draft / "claims.json").write_text(json.dumps(fingerprints), encoding="utf-8")
 
     def _write(self, machine, fingerprints, run):
@@ -126,29 +122,9 @@ class ResultsFolder:
     def _report_unsaved(self):
         if self._unsaved:
             problems = "; ".join(f"{machine}: {self._errors[machine]!r}" for machine in self._unsaved)
-            warnings.warn(
-                f"The scores of {len(self._unsaved)} machines could not be written to the results folder "
-                f"{str(self.folder)!r}. They are in what evaluate returns, and the next call computes them anew. "
-                f"{problems}",
-                stacklevel=6,
-            )
-
-
-class NoResults:
-    """Nothing is kept."""
-
-    def fingerprints(self, system, train, test):
-        """None are needed."""
-
-    def read(self, machine, fingerprints, n_clips):
-        """There is nothing."""
-
-    def open(self, fingerprints):
-        """Nothing is to be made sure of."""
-        return nullcontext()
-
-    def keep(self, machine, fingerprints, run):
-        """Nothing is written."""
+            warnings.warn(f"The scores of {len(self._unsaved)} machines could not be written to the results folder "
+                          f"{str(self.folder)!r}. They are in what evaluate returns, and the next call computes them "
+                          f"anew. {problems}", stacklevel=6)  # fmt: skip
 
 
 def _stem(machine):
@@ -182,6 +158,5 @@ def _differing(fingerprints, found):
 def _hash_clips(clips):
     """A hash of all fields; of files name, size and time of the last change stand for the audio."""
     fields = {name: clips[name] for name in clips if name != "path"}
-    files = [(Path(path).name, os.stat(path).st_size, os.stat(path).st_mtime_ns) for path in clips["path"].tolist()] \
-        if "path" in clips else []  # fmt: skip
-    return joblib.hash((fields, dict(clips.attrs), files))
+    status = [(Path(path).name, os.stat(path)) for path in (clips["path"].tolist() if "path" in clips else ())]
+    return joblib.hash((fields, dict(clips.attrs), [(name, file.st_size, file.st_mtime_ns) for name, file in status]))

@@ -3,6 +3,7 @@
 import csv
 import re
 from collections import Counter
+from contextlib import suppress
 from numbers import Integral
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 from skasd._docstrings import documented
 from skasd._drafts import check_file_name, draft_folder, move_new, refuse_existing
 from skasd._problems import first_ten
-from skasd._sklearn import Interval, validate_params
+from skasd._sklearn import Interval, check_params
 from skasd.audio.files import read_csv
 from skasd.clips import Clips
 from skasd.datasets import challenge_name, parse_dcase_filename, read_ground_truth
@@ -25,7 +26,7 @@ _FILE = re.compile(
 )
 
 
-@validate_params({"evaluation": [Evaluation], "folder": [str, Path]}, prefer_skip_nested_validation=True)
+@check_params(evaluation=[Evaluation], folder=[str, Path])
 def write_submission(evaluation, folder):
     """Write the files that the organisers' evaluator reads.
 
@@ -91,18 +92,15 @@ def write_submission(evaluation, folder):
     return [folder / name for name in files]
 
 
-@validate_params(
-    {
-        "folder": [str, Path],
-        "ground_truth": [str, Path, None],
-        "machines": ["array-like", None],
-        "year": [YEAR],
-        "protocol": [PROTOCOL],
-        "name": [str, None],
-        "n_resamples": [Interval(Integral, 0, None, closed="left")],
-        "random_state": ["random_state"],
-    },
-    prefer_skip_nested_validation=True,
+@check_params(
+    folder=[str, Path],
+    ground_truth=[str, Path, None],
+    machines=["array-like", None],
+    year=[YEAR],
+    protocol=[PROTOCOL],
+    name=[str, None],
+    n_resamples=[Interval(Integral, 0, None, closed="left")],
+    random_state=["random_state"],
 )
 @documented
 def read_submission(
@@ -182,12 +180,9 @@ def read_submission(
     for machine, fields in tables.items():
         names = list(fields["anomaly_score"])
         truth = _read_truth(machine, names, ground_truth, rules)
-        clips[machine] = Clips(
-            path=names,
-            machine=[machine] * len(names),
-            **{field: [truth[name][field] for name in names] for field in ("section", "domain", "label")},
-            **{field: np.array([table[name] for name in names]) for field, table in fields.items()},
-        )
+        told = {field: [truth[name][field] for name in names] for field in ("section", "domain", "label")}
+        found = {field: np.array([table[name] for name in names]) for field, table in fields.items()}
+        clips[machine] = Clips(path=names, machine=[machine] * len(names), **told, **found)
     if year > 2020:
         _check_sections(clips, folder)
     name = name or Path(folder).resolve().name
@@ -203,27 +198,21 @@ def _check_complete(evaluation):
         if missing:
             raise ValueError(f"The clips of {machine} lack {' and '.join(map(repr, missing))}: a submission needs the "
                              "file name of each clip, and whether it is an alarm.")  # fmt: skip
-        counts = Counter(
-            (section, challenge_name(path)) for section, path in zip(clips["section"], clips["path"], strict=True)
-        )
+        counts = Counter(zip(clips["section"].tolist(), map(challenge_name, clips["path"]), strict=True))
         twice = [name for (_, name), count in counts.items() if count > 1]
         if twice:
             raise ValueError(f"Several clips of {machine} have one file name: {first_ten(twice, ', ')}.")
-        no_text = [name for _, name in counts if not name or name != name.encode(errors="replace").decode()]
+        no_text = [repr(name) for _, name in counts if not name or name != name.encode(errors="replace").decode()]
         if no_text:
             raise ValueError(f"File names of clips of {machine} are empty or no Unicode text: "
-                             f"{first_ten([repr(name) for name in no_text], ', ')}. Rename them.")  # fmt: skip
-        _check_values(machine, clips)
+                             f"{first_ten(no_text, ', ')}. Rename them.")  # fmt: skip
+        wrong = ~np.isfinite(clips["anomaly_score"]) | ~np.isin(clips["decision"], (0, 1))
+        if wrong.any():
+            names = first_ten(list(map(challenge_name, clips["path"][wrong])), ", ")
+            raise ValueError(f"{wrong.sum()} clips of {machine} have a score that is NaN or infinite, or a decision "
+                             f"that is neither 0 nor 1: {names}.")  # fmt: skip
         if evaluation.rules.year == 2021 and (clips["domain"] == "").any():
             raise ValueError(f"The files of 2021 are by domain, and clips of {machine} have none.")
-
-
-def _check_values(machine, clips):
-    wrong = np.flatnonzero(~np.isfinite(clips["anomaly_score"]) | ~np.isin(clips["decision"], (0, 1)))
-    if wrong.size:
-        names = first_ten([challenge_name(path) for path in clips["path"][wrong]], ", ")
-        raise ValueError(f"{wrong.size} clips of {machine} have a score that is NaN or infinite, or a decision that is "
-                         f"neither 0 nor 1: {names}.")  # fmt: skip
 
 
 def _files_of(evaluation):
@@ -256,8 +245,9 @@ def _check_file_names(names):
 
 
 def _name_file(kind, machine, section, domain, year):
-    name = f"{kind}_{machine}_{'id' if year == 2020 else 'section'}_{section}"
-    return f"{name}.csv" if year == 2020 else f"{name}_{f'{domain}_' if domain else ''}test.csv"
+    if year == 2020:
+        return f"{kind}_{machine}_id_{section}.csv"
+    return f"{kind}_{machine}_section_{section}_{f'{domain}_' if domain else ''}test.csv"
 
 
 def _machines_of(source):
@@ -285,7 +275,7 @@ def _read_tables(folder, machines):
             if twice:
                 raise ValueError(f"Clips in {str(path)!r} are in another file too: {first_ten(twice, ', ')}.")
             table |= rows
-    absent = [machine for machine in (machines if machines is not None else []) if machine not in tables]
+    absent = [machine for machine in (() if machines is None else machines) if machine not in tables]
     if absent or not tables:
         there = ", ".join(sorted({match["machine"] for match in found.values()})) or "none"
         raise ValueError(f"{str(folder)!r} has no anomaly_score_<machine>_section_<NN>_test.csv of "
@@ -301,7 +291,8 @@ def _read_values(path, match):
     for number, row in enumerate(read_csv(path), start=1):
         try:
             name, value = row
-            values[_check_name(name, match, values)] = _as_number(value, match["kind"])
+            _check_name(name, match, values)
+            values[name] = _as_number(value, match["kind"])
         except ValueError as error:
             problems.append(f"row {number} {','.join(row)!r}: {error}")
     if problems or not values:
@@ -318,7 +309,6 @@ def _check_name(name, match, seen):
             raise ValueError(f"the clip is of {field} {told}, the file of {field} {wanted}")
     if name in seen:
         raise ValueError("the clip is there twice")
-    return name
 
 
 def _as_number(text, kind):
@@ -326,13 +316,10 @@ def _as_number(text, kind):
         if text not in ("0", "1"):
             raise ValueError("the decision must be 0 (normal) or 1 (anomalous)")
         return int(text)
-    try:
-        score = float(text)
-    except ValueError:
-        score = np.nan
-    if not np.isfinite(score):
-        raise ValueError("the score must be a finite number")
-    return score
+    with suppress(ValueError):
+        if np.isfinite(float(text)):
+            return float(text)
+    raise ValueError("the score must be a finite number")
 
 
 def _check_pairs(machine, fields, folder, *, decided):
@@ -341,10 +328,9 @@ def _check_pairs(machine, fields, folder, *, decided):
     without = sorted(set(decisions) - set(scores))
     undecided = sorted(set(scores) - set(decisions)) if decided else ()
     if without or undecided:
-        raise ValueError(
-            f"The scores and decisions of {machine} in {str(folder)!r} are not of the same clips: {len(without)} have "
-            f"no score, {len(undecided)} have no decision: {first_ten([*without, *undecided], ', ')}."
-        )
+        raise ValueError(f"The scores and decisions of {machine} in {str(folder)!r} are not of the same clips: "
+                         f"{len(without)} have no score, {len(undecided)} have no decision: "
+                         f"{first_ten([*without, *undecided], ', ')}.")  # fmt: skip
 
 
 def _read_truth(machine, names, ground_truth, rules):

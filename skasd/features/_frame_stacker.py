@@ -4,10 +4,12 @@ from numbers import Integral
 
 import numpy as np
 
+from skasd._docstrings import documented
 from skasd._sklearn import Interval
 from skasd._transformer import SpectrogramTransformer
 
 
+@documented
 class FrameStacker(SpectrogramTransformer):
     """Windows of consecutive frames as vectors, as the autoencoder baselines of DCASE take them.
 
@@ -23,16 +25,11 @@ class FrameStacker(SpectrogramTransformer):
     hop_frames : int, default=1
         Frames from the beginning of one window to that of the next.
 
-    keep : sequence of str, default=()
-        Set it to ``("log_mel",)`` if `Clips` should keep their spectrograms for a later step.
+    {keep_log_mel}
 
     Attributes
     ----------
-    n_features_in_ : int
-        Number of mel bands.
-
-    feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the bands, only where `fit` was given a data frame with such names.
+    {named_bands}
 
     See Also
     --------

@@ -8,8 +8,6 @@ from skasd._sklearn import Interval, StrOptions
 from skasd.features._log_spectrogram import ATTRIBUTES_DOC, FILES_DOC, LogSpectrogram
 from skasd.features._parameters import FRAMES_DOC, MEL_DOC, MelParameters
 
-__all__ = ["LogMelSpectrogram"]
-
 
 @fill(frames=FRAMES_DOC, mel=MEL_DOC, files=FILES_DOC, attributes=ATTRIBUTES_DOC)
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -40,6 +38,8 @@ class LogMelSpectrogram(LogSpectrogram, MelParameters):
         Weight of each frequency bin in each band.
 
     {attributes}
+
+    {named_samples}
 
     See Also
     --------

@@ -10,11 +10,9 @@ from skasd._problems import names_of, raise_problems
 from skasd._sklearn import Interval, StrOptions
 from skasd._transformer import ClipTransformer
 from skasd.audio import AudioLoader
-from skasd.audio.rows import Files, as_paths, run_rows, warn_of_cancelling, warn_of_silence
+from skasd.audio.rows import Files, as_paths, run_rows, warn_of_quiet
 from skasd.audio.samples import precision_of, read_waveforms, what_is_wrong
 from skasd.features._spectrograph import Spectrograph
-
-__all__ = ["ATTRIBUTES_DOC", "FILES_DOC", "LogSpectrogram"]
 
 FILES_DOC = """
 loader : AudioLoader or None, default=None
@@ -35,10 +33,7 @@ n_frames_ : int
     Number of frames of a clip.
 
 n_features_in_ : int
-    Number of samples of a clip.
-
-feature_names_in_ : ndarray of shape (n_features_in_,)
-    Names of the samples, only where `fit` was given a data frame with such names."""
+    Number of samples of a clip."""
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -74,9 +69,7 @@ class LogSpectrogram(ClipTransformer):
     def _check(self, X, values, *, reset):
         """Waveforms, or an array of paths."""
         paths = as_paths(values)
-        if paths is not None:
-            return paths
-        return read_waveforms(self, X, values, reset=reset, check=reset)
+        return read_waveforms(self, X, values, reset=reset, check=reset) if paths is None else paths
 
     def _fit(self, values, X, y):
         self.loader_ = self._make_loader()
@@ -91,8 +84,7 @@ class LogSpectrogram(ClipTransformer):
         spectrograms, silent = self._spectrograms(X, waveforms)
         raise_problems(silent, len(waveforms))
         if has_paths:
-            warn_of_silence(values, silent)
-            warn_of_cancelling(values, waveforms.cancelled)
+            warn_of_quiet(values, silent, waveforms.cancelled)
         return spectrograms
 
     def _make_loader(self):

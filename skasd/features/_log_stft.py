@@ -9,8 +9,6 @@ from skasd._docstrings import fill
 from skasd.features._log_spectrogram import ATTRIBUTES_DOC, FILES_DOC, LogSpectrogram
 from skasd.features._parameters import FRAMES_DOC, FrameParameters
 
-__all__ = ["LogSTFT"]
-
 
 @fill(frames=FRAMES_DOC, files=FILES_DOC, attributes=ATTRIBUTES_DOC)
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -40,6 +38,8 @@ class LogSTFT(LogSpectrogram, FrameParameters):
 
     {attributes}
 
+    {named_samples}
+
     See Also
     --------
     LogMelSpectrogram : Fewer bands, as wide as the ear has them.
@@ -57,9 +57,7 @@ class LogSTFT(LogSpectrogram, FrameParameters):
 
     Examples
     --------
-    >>> from dataclasses import dataclass
-
-    import numpy as np
+    >>> import numpy as np
     >>> from skasd.features import LogSTFT
     >>> tone = np.sin(2 * np.pi * 1000 * np.arange(160000) / 16000)
     >>> log_stft = LogSTFT(fmin=200)

@@ -8,8 +8,6 @@ from functools import lru_cache
 import numpy as np
 from scipy.sparse import csr_array
 
-__all__ = ["FRAMES_DOC", "MEL_DOC", "FrameParameters", "MelParameters"]
-
 FRAMES_DOC = """
 n_fft : int, default=1024
     Length of a frame in samples.
@@ -126,7 +124,5 @@ def _mel_filter_bank(sample_rate, n_fft, n_mels, fmin, fmax, htk, norm):
 
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Empty filters", UserWarning)  # the caller warns in our words
-        bank = librosa.filters.mel(
-            sr=sample_rate, n_fft=n_fft, n_mels=n_mels, fmin=fmin, fmax=fmax, htk=htk, norm=norm, dtype=np.float32
-        )
-    return csr_array(bank)
+        scale = {"sr": sample_rate, "n_fft": n_fft, "n_mels": n_mels, "fmin": fmin, "fmax": fmax, "htk": htk}
+        return csr_array(librosa.filters.mel(**scale, norm=norm, dtype=np.float32))

@@ -8,8 +8,6 @@ from torch.nn import functional as F
 
 from skasd._docstrings import fill
 
-__all__ = ["HEAD_DOC", "ClassificationLoss", "Head", "SoftmaxLoss", "check_at_least_one", "full_precision", "soft"]
-
 HEAD_DOC = """
 embedding_size : int
     Length of the embedding vectors.

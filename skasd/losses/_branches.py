@@ -10,8 +10,6 @@ from skasd.augmentation import Batch, FeatureExchange
 from skasd.losses._base import HEAD_DOC, Head, soft
 from skasd.losses._cosine import SubclusterAdaCosLoss
 
-__all__ = ["FeatureExchangeLoss", "SubspaceLoss"]
-
 _BRANCHES_DOC = """
 branch_sizes : sequence of int
     Length of each branch's part of the embedding, such as ``MultiResolutionNetwork().branch_sizes``.
@@ -160,14 +158,7 @@ class FeatureExchangeLoss(_BranchLoss):
     """
 
     def __init__(
-        self,
-        embedding_size,
-        n_classes,
-        *,
-        branch_sizes,
-        loss=SubclusterAdaCosLoss,
-        loss_params=None,
-        probability=0.5,
+        self, embedding_size, n_classes, *, branch_sizes, loss=SubclusterAdaCosLoss, loss_params=None, probability=0.5
     ):
         make = partial(loss, **(loss_params or {}))
         super().__init__(embedding_size, n_classes, branch_sizes, make)

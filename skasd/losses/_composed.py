@@ -7,8 +7,6 @@ from skasd._docstrings import fill
 from skasd.losses._base import HEAD_DOC, ClassificationLoss
 from skasd.losses._cosine import AdaCosLoss
 
-__all__ = ["FocalLoss", "MultiTargetLoss"]
-
 
 @fill(head=HEAD_DOC)
 class FocalLoss(ClassificationLoss):

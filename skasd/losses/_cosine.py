@@ -10,8 +10,6 @@ from torch.nn import functional as F
 from skasd._docstrings import fill
 from skasd.losses._base import HEAD_DOC, ClassificationLoss, check_at_least_one, full_precision
 
-__all__ = ["AdaCosLoss", "AdaProjLoss", "ArcFaceLoss", "SubclusterAdaCosLoss"]
-
 _ADAPTIVE_DOC = {
     "head": HEAD_DOC,
     "dynamic": """
@@ -289,18 +287,14 @@ class AdaProjLoss(_AdaptiveScaleLoss):
 
     Parameters
     ----------
-    embedding_size : int
-        Length of the embedding vectors.
-
-    n_classes : int
-        Number C of classes, at least 1.
+    {head}
 
     subspace_size : int, default=16
         Number S of vectors per class; published systems have 16 or 32.
 
     initial_scale : {"vectors", "classes"} or float, default="vectors"
-        The scale s before training: ``"vectors"`` is :math:`\sqrt 2 \ln(C S - 1)`, as the paper has it, ``"classes"``
-        :math:`\sqrt 2 \ln(C - 1)`, as code in circulation has it; or a number above 0.
+        The scale s before training, of C classes: ``"vectors"`` is :math:`\sqrt 2 \ln(C S - 1)`, as the paper has it,
+        ``"classes"`` :math:`\sqrt 2 \ln(C - 1)`, as code in circulation has it; or a number above 0.
 
     {dynamic}
 

@@ -8,7 +8,7 @@ from sklearn.utils import check_random_state
 
 from skasd._docstrings import documented
 from skasd._reading import recording_numbers
-from skasd._sklearn import Interval, validate_params
+from skasd._sklearn import Interval, check_params
 from skasd.clips import Clips
 from skasd.metrics._scores import check_clips, kinds_of
 
@@ -46,14 +46,11 @@ class BootstrapInterval(NamedTuple):
     high: float
 
 
-@validate_params(
-    {
-        "metric": [callable],
-        "n_resamples": [Interval(Integral, 1, None, closed="left")],
-        "confidence_level": [Interval(Real, 0, 1, closed="neither")],
-        "random_state": ["random_state"],
-    },
-    prefer_skip_nested_validation=True,
+@check_params(
+    metric=[callable],
+    n_resamples=[Interval(Integral, 1, None, closed="left")],
+    confidence_level=[Interval(Real, 0, 1, closed="neither")],
+    random_state=["random_state"],
 )
 @documented
 def bootstrap_interval(

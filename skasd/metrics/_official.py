@@ -8,22 +8,11 @@ import numpy as np
 from scipy.stats import hmean
 
 from skasd._docstrings import documented
-from skasd._sklearn import Options, StrOptions, validate_params
+from skasd._sklearn import Options, StrOptions, check_params
 from skasd.metrics._scores import MAX_FPR, check_clips, parts_of, roc_auc
-
-__all__ = ["DomainScores", "PROTOCOL", "Rules", "Term", "YEAR", "domain_scores", "official_score"]
 
 YEAR = Options(Integral, set(range(2020, 2026)))
 PROTOCOL = StrOptions({"official", "domain-only"})
-
-
-class Term(NamedTuple):
-    """A number that counts of a section: the AUC up to ``max_fpr`` of some of its clips."""
-
-    domain: str
-    metric: str
-    rows: np.ndarray
-    max_fpr: float
 
 
 @documented
@@ -88,14 +77,14 @@ class Rules:
         """
         both = np.ones(len(y_true), dtype=bool)
         if not self.has_domains:
-            return [Term("", "AUC", both, 1.0), Term("", "pAUC", both, self.max_fpr)]
+            return [("", "AUC", both, 1.0), ("", "pAUC", both, self.max_fpr)]
         parts = [(name, domain == name) for name in ("source", "target")]
         if self.year == 2021:
             metrics = [("AUC", 1.0), ("pAUC", self.max_fpr)]
-            return [Term(name, metric, rows, max_fpr) for name, rows in parts for metric, max_fpr in metrics]
+            return [(name, metric, rows, max_fpr) for name, rows in parts for metric, max_fpr in metrics]
         anomalous = (y_true == 1) & (self.protocol == "official")
-        aucs = [Term(name, "AUC", rows | anomalous, 1.0) for name, rows in parts]
-        return [*aucs, Term("", "pAUC", both, self.max_fpr)]
+        aucs = [(name, "AUC", rows | anomalous, 1.0) for name, rows in parts]
+        return [*aucs, ("", "pAUC", both, self.max_fpr)]
 
     def merge(self, machines):
         """Official scores from the terms of all sections of each machine.
@@ -115,7 +104,7 @@ class Rules:
 
     def _values(self, y_true, y_score, domain, section):
         terms = self.terms(y_true, domain)
-        return [roc_auc(y_true[t.rows], y_score[t.rows], t.max_fpr, section, t.domain) for t in terms]
+        return [roc_auc(y_true[rows], y_score[rows], max_fpr, section, name) for name, _, rows, max_fpr in terms]
 
 
 class DomainScores(NamedTuple):
@@ -153,7 +142,7 @@ class DomainScores(NamedTuple):
     pauc: float
 
 
-@validate_params({"protocol": [PROTOCOL], "max_fpr": [MAX_FPR]}, prefer_skip_nested_validation=True)
+@check_params(protocol=[PROTOCOL], max_fpr=[MAX_FPR])
 @documented
 def domain_scores(y_true, y_score, domain, *, section=None, protocol="official", max_fpr=0.1):
     """AUC per domain and partial AUC of each section, as DCASE Task 2 counts them since 2022.
@@ -201,13 +190,11 @@ def domain_scores(y_true, y_score, domain, *, section=None, protocol="official",
         raise ValueError("domain_scores needs domain, 'source' or 'target' for each clip; got None.")
     y_true, y_score, fields = check_clips(y_true, y_score, section=section, domain=domain)
     domain, rules = fields.pop("domain"), Rules(2022, protocol, max_fpr)
-    return [
-        DomainScores(" ".join(kind), *rules._values(y_true[rows], y_score[rows], domain[rows], " ".join(kind)))
-        for kind, rows in parts_of(len(y_true), *fields.values())
-    ]
+    parts = [(" ".join(kind), rows) for kind, rows in parts_of(len(y_true), *fields.values())]
+    return [DomainScores(name, *rules._values(y_true[rows], y_score[rows], domain[rows], name)) for name, rows in parts]
 
 
-@validate_params({"year": [YEAR], "protocol": [PROTOCOL], "max_fpr": [MAX_FPR]}, prefer_skip_nested_validation=True)
+@check_params(year=[YEAR], protocol=[PROTOCOL], max_fpr=[MAX_FPR])
 @documented
 def official_score(
     y_true, y_score, *, section=None, domain=None, machine=None, year=2022, protocol="official", max_fpr=0.1

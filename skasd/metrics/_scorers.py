@@ -141,10 +141,7 @@ def official_scorer(estimator, X, y=None, *, year=2022, protocol="official", max
         Year whose rule is used, see `official_score`. For another value pass
         ``scoring=functools.partial(official_scorer, year=2021)``.
 
-    protocol : {"official", "domain-only"}, default="official"
-        See `domain_scores`.
-
-    {max_fpr}
+    {rule}
 
     Returns
     -------

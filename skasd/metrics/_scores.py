@@ -8,9 +8,7 @@ from sklearn.metrics import roc_auc_score
 
 from skasd._docstrings import documented
 from skasd._fields import as_field
-from skasd._sklearn import Interval, validate_params
-
-__all__ = ["MAX_FPR", "auc_score", "check_clips", "kinds_of", "parts_of", "pauc_score", "roc_auc"]
+from skasd._sklearn import Interval, check_params
 
 MAX_FPR = Interval(Real, 0, 1, closed="right")
 
@@ -45,7 +43,7 @@ def auc_score(y_true, y_score, *, section=None, machine=None):
     return pauc_score(y_true, y_score, section=section, machine=machine, max_fpr=1.0)
 
 
-@validate_params({"max_fpr": [MAX_FPR]}, prefer_skip_nested_validation=True)
+@check_params(max_fpr=[MAX_FPR])
 @documented
 def pauc_score(y_true, y_score, *, section=None, machine=None, max_fpr=0.1):
     """Area under the part of the ROC curve with few false alarms, standardised so that chance is 0.5.
@@ -56,8 +54,7 @@ def pauc_score(y_true, y_score, *, section=None, machine=None, max_fpr=0.1):
 
     {sections}
 
-    max_fpr : float, default=0.1
-        Highest false positive rate that counts, in (0, 1].
+    {max_fpr}
 
     Returns
     -------
@@ -77,7 +74,10 @@ def pauc_score(y_true, y_score, *, section=None, machine=None, max_fpr=0.1):
     """
     y_true, y_score, fields = check_clips(y_true, y_score, machine=machine, section=section)
     parts = parts_of(len(y_true), *fields.values())
-    return _harmonic_mean([roc_auc(y_true[rows], y_score[rows], max_fpr, " ".join(kind)) for kind, rows in parts])
+    values = [roc_auc(y_true[rows], y_score[rows], max_fpr, " ".join(kind)) for kind, rows in parts]
+    if len(values) == 1:  # 1 / (1 / x) may differ from x in the last digit
+        return values[0]
+    return float(hmean(np.maximum(values, np.finfo(float).eps)))
 
 
 def check_clips(y_true, y_score, **fields):
@@ -91,10 +91,9 @@ def check_clips(y_true, y_score, **fields):
         raise ValueError("There are no clips: y_true and y_score are empty, and nothing can be measured. Look at how "
                          "the clips were chosen.")  # fmt: skip
     if not np.isin(y_true, (0, 1)).all():
-        raise ValueError(
-            f"y_true must hold 1 (anomalous) and 0 (normal); got {np.unique(y_true)[:5].tolist()}. From labels with -1 "
-            "for anomalous and +1 for normal clips, make it by y_true = (label == -1).astype(int)."
-        )
+        raise ValueError(f"y_true must hold 1 (anomalous) and 0 (normal); got {np.unique(y_true)[:5].tolist()}. From "
+                         "labels with -1 for anomalous and +1 for normal clips, make it by "
+                         "y_true = (label == -1).astype(int).")  # fmt: skip
     wrong = np.flatnonzero(~np.isfinite(y_score))
     if wrong.size:
         raise ValueError(f"y_score must be finite; {wrong.size} of {len(y_score)} scores are NaN or infinite, the "
@@ -145,15 +144,7 @@ def roc_auc(y_true, y_score, max_fpr, section, domain=""):
     n_normal = len(y_true) - n_anomalous
     if not n_normal or not n_anomalous:
         where = (f"Section {section!r}" if section else "What was given") + (f", domain {domain!r}," if domain else "")
-        raise ValueError(
-            f"{where} has {n_normal} normal and {n_anomalous} anomalous clips: an AUC needs both. "
-            "Add clips of the missing kind, or leave this section out."
-        )
+        raise ValueError(f"{where} has {n_normal} normal and {n_anomalous} anomalous clips: an AUC needs both. Add "
+                         "clips of the missing kind, or leave this section out.")  # fmt: skip
     ranks = np.unique(y_score, return_inverse=True)[1]  # differences of scores may overflow
     return float(roc_auc_score(y_true, ranks, max_fpr=max_fpr))
-
-
-def _harmonic_mean(values):
-    if len(values) == 1:  # 1 / (1 / x) may differ from x in the last digit
-        return values[0]
-    return float(hmean(np.maximum(values, np.finfo(float).eps)))

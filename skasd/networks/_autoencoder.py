@@ -5,8 +5,6 @@ from torch import nn
 from torch.nn.modules.lazy import LazyModuleMixin
 from torch.nn.parameter import UninitializedParameter
 
-__all__ = ["DenseAutoencoder"]
-
 
 class DenseAutoencoder(nn.Module):
     """Autoencoder of dense layers, each with batch normalisation and ReLU but for the linear output.

@@ -3,8 +3,6 @@
 from skasd._docstrings import fill
 from skasd.networks._timm import PARAMETERS_DOC, RAISES_DOC, TimmNetwork
 
-__all__ = ["EfficientNet"]
-
 
 @fill(parameters=PARAMETERS_DOC, raises=RAISES_DOC)
 class EfficientNet(TimmNetwork):

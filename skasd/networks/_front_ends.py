@@ -14,8 +14,6 @@ from skasd.features import FRAMES_DOC, MEL_DOC, MelParameters
 from skasd.networks._mobilefacenet import MobileFaceNet
 from skasd.networks.inputs import as_waveforms
 
-__all__ = ["DualFeatureNetwork", "FrontEndNetwork", "LogMelLayer", "WavegramLayer", "WithFrontEnd"]
-
 _FILTERS_DOC = """
 n_mels : int, default=128
     Bands, of which each has a filter.

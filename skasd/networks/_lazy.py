@@ -3,8 +3,6 @@
 from torch import nn
 from torch.nn.parameter import UninitializedBuffer
 
-__all__ = ["LazyBatchNorm1d", "LazyBuffer"]
-
 
 class LazyBuffer(UninitializedBuffer):
     """An uninitialised buffer that can be copied before the first batch, which torch's own cannot."""

@@ -11,8 +11,6 @@ from skasd.networks._staged import StagedNetwork
 from skasd.networks._standardizer import BandStandardizer
 from skasd.networks.inputs import as_images
 
-__all__ = ["MobileFaceNet"]
-
 _LAYOUTS = {
     "dcase": ((2, 128, 2, 2), (4, 128, 2, 2), (4, 128, 2, 2)),
     "paper": ((2, 64, 5, 2), (4, 128, 1, 2), (2, 128, 6, 1), (4, 128, 1, 2), (2, 128, 2, 1)),

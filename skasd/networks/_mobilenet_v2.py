@@ -3,8 +3,6 @@
 from skasd._docstrings import fill
 from skasd.networks._timm import PARAMETERS_DOC, RAISES_DOC, TimmNetwork
 
-__all__ = ["MobileNetV2"]
-
 _NAMES = {0.35: "mobilenetv2_035", 0.5: "mobilenetv2_050", 0.75: "mobilenetv2_075", 1.0: "mobilenetv2_100",
           1.4: "mobilenetv2_140"}  # fmt: skip
 

@@ -6,8 +6,6 @@ from torch import nn
 from skasd.networks._residual import ResidualTrunk, SqueezeExcitation, batch_norm, flat_head, pad_to
 from skasd.networks.inputs import as_waveforms
 
-__all__ = ["MultiResolutionNetwork"]
-
 _KERNELS = ((256, 64), (64, 32), (16, 4))  # kernel and stride of the convolutions along the spectrum
 _N_DENSE = 5
 

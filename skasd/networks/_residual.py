@@ -8,8 +8,6 @@ from torch.nn import functional as F
 
 from skasd.networks._lazy import LazyBatchNorm1d
 
-__all__ = ["ResidualTrunk", "SqueezeExcitation", "batch_norm", "flat_head", "pad_to"]
-
 _SMALLEST = {2: 7, 4: 11}  # bands and frames that the stem makes one of
 
 

@@ -7,8 +7,6 @@ from skasd.networks._staged import StagedNetwork
 from skasd.networks._standardizer import BandStandardizer
 from skasd.networks.inputs import as_images
 
-__all__ = ["SpectrogramResNet"]
-
 
 class SpectrogramResNet(StagedNetwork):
     """A small residual network whose embedding knows in which band something is loud.

@@ -4,8 +4,6 @@ from collections import deque
 
 from torch import nn
 
-__all__ = ["StagedNetwork"]
-
 
 class StagedNetwork(nn.Module):
     """A network on spectrograms: a subclass gives the map of each stage in turn, and the embedding made of the last."""

@@ -7,8 +7,6 @@ from torch.nn.parameter import is_lazy
 
 from skasd.networks._lazy import LazyBuffer
 
-__all__ = ["BandStandardizer", "learn_standardization"]
-
 _CONSTANT = 1e-3  # rounding and dither are below this share of a band's level, sound is above it
 
 

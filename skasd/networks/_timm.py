@@ -9,8 +9,6 @@ from skasd.networks._staged import StagedNetwork
 from skasd.networks._standardizer import BandStandardizer
 from skasd.networks.inputs import as_images
 
-__all__ = ["PARAMETERS_DOC", "RAISES_DOC", "TimmNetwork"]
-
 PARAMETERS_DOC = """
 in_channels : int, default=1
     Channels of the input. With 3, as the published weights and the DCASE baseline have it, a spectrogram is repeated;

@@ -75,14 +75,9 @@ class ScoreHistogramDisplay(Display):
 
         {verdicts}
 
-        {title_and_ax}
+        {title_ax_bars}
 
-        **kwargs : dict
-            For `matplotlib.axes.Axes.hist`, such as ``bins``.
-
-        Returns
-        -------
-        display : ScoreHistogramDisplay
+        {returned}
         """
         label = read_verdicts(X, y)
         scores = np.asarray(estimator.score_samples(X))
@@ -105,14 +100,9 @@ class ScoreHistogramDisplay(Display):
         threshold : float, default=None
             Scores below it are alarms.
 
-        {title_and_ax}
+        {title_ax_bars}
 
-        **kwargs : dict
-            For `matplotlib.axes.Axes.hist`, such as ``bins``.
-
-        Returns
-        -------
-        display : ScoreHistogramDisplay
+        {returned}
 
         Raises
         ------
@@ -137,13 +127,9 @@ class ScoreHistogramDisplay(Display):
         ----------
         {ax}
 
-        **kwargs : dict
-            For `matplotlib.axes.Axes.hist`, such as ``bins``, 30 by default.
+        {bar_style}
 
-        Returns
-        -------
-        display : ScoreHistogramDisplay
-            This object.
+        {returned}
         """
         self._open(ax)
         from matplotlib.ticker import PercentFormatter
@@ -156,9 +142,8 @@ class ScoreHistogramDisplay(Display):
             label = f"threshold {self.threshold:.3g}: alarm below"
             color = self.ax_.xaxis.label.get_color()  # can be seen in whatever style the axes were made
             self.line_ = self.ax_.axvline(self.threshold, color=color, linestyle="--", label=label)
-        self.ax_.set(
-            xlabel="score (higher = more normal)", ylabel="clips (share of their group)", title=plain(self.name)
-        )
+        self.ax_.set(xlabel="score (higher = more normal)", ylabel="clips (share of their group)")
+        self.ax_.set_title(plain(self.name))
         self.ax_.yaxis.set_major_formatter(PercentFormatter(xmax=1))
         self.ax_.legend()
         return self

@@ -4,6 +4,7 @@ from itertools import product
 from numbers import Integral
 
 import numpy as np
+from sklearn.utils import gen_batches
 
 from skasd._reading import read_field
 from skasd.audio.rows import as_paths
@@ -79,10 +80,8 @@ def masked_rises(scores, reference, patch_shape, patch_hop):
     patches = _patches(log_mel.shape, patch_shape, patch_hop)
     level = log_mel if reference is None else np.concatenate(scores.levels(reference), axis=1)
     level = level.mean(axis=1, keepdims=True)
-    rises = np.concatenate([
-        scores(_masked(log_mel, level, patches[start : start + _BATCH_SIZE]))
-        for start in range(0, len(patches), _BATCH_SIZE)
-    ]) - scores(log_mel[np.newaxis])  # fmt: skip
+    batches = [patches[rows] for rows in gen_batches(len(patches), _BATCH_SIZE)]
+    rises = np.concatenate([scores(_masked(log_mel, level, batch)) for batch in batches]) - scores(log_mel[np.newaxis])
     if not rises.any():
         raise ValueError(f"The score does not change, whichever of {len(patches)} patches of the spectrogram is "
                          "masked: what comes after does not read it, or the patches are too small.")  # fmt: skip

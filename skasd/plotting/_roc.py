@@ -25,8 +25,7 @@ class PartialROCDisplay(Display):
     tpr : ndarray of shape (n_points,)
         True positive rates: shares of the anomalous clips that raise an alarm.
 
-    max_fpr : float, default=0.1
-        Highest false positive rate of the partial AUC, in (0, 1].
+    {max_fpr}
 
     auc : float, default=None
         Area under the whole curve.
@@ -84,17 +83,9 @@ class PartialROCDisplay(Display):
         ----------
         {judged}
 
-        max_fpr : float, default=0.1
-            Highest false positive rate of the partial AUC, in (0, 1].
+        {curve_ax_style}
 
-        {curve_and_ax}
-
-        **kwargs : dict
-            For `matplotlib.axes.Axes.plot`.
-
-        Returns
-        -------
-        display : PartialROCDisplay
+        {returned}
         """
         y_true, y_score = anomaly_predictions(estimator, X, y)
         return cls.from_predictions(y_true, y_score, max_fpr=max_fpr, name=name, ax=ax, **kwargs)
@@ -108,17 +99,9 @@ class PartialROCDisplay(Display):
         ----------
         {truth}
 
-        max_fpr : float, default=0.1
-            Highest false positive rate of the partial AUC, in (0, 1].
+        {curve_ax_style}
 
-        {curve_and_ax}
-
-        **kwargs : dict
-            For `matplotlib.axes.Axes.plot`.
-
-        Returns
-        -------
-        display : PartialROCDisplay
+        {returned}
 
         Raises
         ------
@@ -139,23 +122,17 @@ class PartialROCDisplay(Display):
         ax : matplotlib.axes.Axes, default=None
             Where to draw, beside other curves if need be; a new figure by default.
 
-        **kwargs : dict
-            For `matplotlib.axes.Axes.plot`.
+        {line_style}
 
-        Returns
-        -------
-        display : PartialROCDisplay
-            This object.
+        {returned}
         """
         self._open(ax)
         style = {"color": NORMAL, "linewidth": 2, "label": self._legend()}
         (self.line_,) = self.ax_.plot(self.fpr, self.tpr, **style | kwargs)
-        within = self.fpr <= self.max_fpr
-        inside = np.append(self.fpr[within], self.max_fpr)
-        heights = np.append(self.tpr[within], np.interp(self.max_fpr, self.fpr, self.tpr))
+        inside = np.append(self.fpr[self.fpr <= self.max_fpr], self.max_fpr)
+        heights = np.append(self.tpr[self.fpr <= self.max_fpr], np.interp(self.max_fpr, self.fpr, self.tpr))
         self.area_ = self.ax_.fill_between(inside, heights, color=self.line_.get_color(), alpha=0.35, linewidth=0)
-        again = any(line.get_label() == "chance" for line in self.ax_.lines)
-        label = None if again else "chance"
+        label = None if any(line.get_label() == "chance" for line in self.ax_.lines) else "chance"
         (self.chance_,) = self.ax_.plot([0, 1], [0, 1], color=NEUTRAL, linestyle="--", label=label)
         self.ax_.set(xlabel="false positive rate (false alarms)", ylabel="true positive rate (anomalies found)")
         self.ax_.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from skasd._docstrings import documented
+from skasd.features import LogMelSpectrogram
 from skasd.plotting._style import Display, plain, show_image
 
 
@@ -75,9 +76,7 @@ class SpectrogramDisplay(Display):
         **kwargs : dict
             For `matplotlib.axes.Axes.imshow`, such as ``vmin`` and ``vmax`` in dB, which make two clips comparable.
 
-        Returns
-        -------
-        display : SpectrogramDisplay
+        {returned}
 
         Raises
         ------
@@ -90,62 +89,38 @@ class SpectrogramDisplay(Display):
                              "Choose one clip: log_mel[i].")  # fmt: skip
         if not np.isfinite(log_mel).all():
             raise ValueError("log_mel holds NaN or infinite levels; a logarithm needs a floor for silence.")
-        numbers = {"sample_rate": sample_rate, "hop_length": hop_length, "fmin": fmin, "fmax": fmax, "htk": htk}
-        return cls(log_mel=log_mel, **numbers, name=name).plot(ax=ax, **kwargs)
+        scale = {"sample_rate": sample_rate, "hop_length": hop_length, "fmin": fmin, "fmax": fmax, "htk": htk}
+        return cls(log_mel=log_mel, **scale, name=name).plot(ax=ax, **kwargs)
 
     @classmethod
     @documented
     def from_waveform(
-        cls,
-        waveform,
-        *,
-        sample_rate=16000,
-        n_fft=1024,
-        hop_length=512,
-        n_mels=128,
-        fmin=0.0,
-        fmax=None,
-        htk=False,
-        name=None,
-        ax=None,
-        **kwargs,
-    ):
+        cls, waveform, *, sample_rate=16000, hop_length=512, fmin=0.0, fmax=None, htk=False, n_fft=1024, n_mels=128,
+        name=None, ax=None, **kwargs,
+    ):  # fmt: skip
         """Draw the log-mel spectrogram of one waveform.
+
+        An array cannot tell its own sample rate: a wrong one gives a wrong picture.
 
         Parameters
         ----------
         waveform : array-like of shape (n_samples,)
             One clip, mono: floats with full scale at 1, or integers of 8, 16 or 32 bits.
 
-        sample_rate : int, default=16000
-            Sample rate of the waveform in Hz. An array cannot tell its own: a wrong one gives a wrong picture.
+        {mel}
 
         n_fft : int, default=1024
             Length of a frame in samples.
 
-        hop_length : int, default=512
-            Samples from one frame to the next.
-
         n_mels : int, default=128
             Number of bands.
-
-        fmin : float, default=0.0
-            Lower edge of the lowest band in Hz.
-
-        fmax : float, default=None
-            Upper edge of the highest band in Hz; half the sample rate by default.
-
-        htk : bool, default=False
-            Whether the mel scale is HTK's, not Slaney's.
 
         {title_and_ax}
 
         **kwargs : dict
             For `matplotlib.axes.Axes.imshow`.
 
-        Returns
-        -------
-        display : SpectrogramDisplay
+        {returned}
 
         Raises
         ------
@@ -153,16 +128,14 @@ class SpectrogramDisplay(Display):
             If ``waveform`` is not one-dimensional, not finite, shorter than a frame, or of a type that does not tell
             its full scale.
         """
-        from skasd.features import LogMelSpectrogram
-
         waveform = np.asarray(waveform)
         if waveform.ndim != 1:
             raise ValueError(f"waveform must be one clip's and mono, shape (n_samples,); got shape {waveform.shape}. "
                              "Choose one clip: waveforms[i]. Of two channels, mean or one channel? Write "
                              "waveform.mean(axis=1), or waveform[:, 0], if the second axis holds them.")  # fmt: skip
-        shared = {"sample_rate": sample_rate, "hop_length": hop_length, "fmin": fmin, "fmax": fmax, "htk": htk}
-        log_mel = LogMelSpectrogram(n_fft=n_fft, n_mels=n_mels, **shared).fit_transform(waveform[np.newaxis])[0]
-        return cls.from_log_mel(log_mel, **shared, name=name, ax=ax, **kwargs)
+        scale = {"sample_rate": sample_rate, "hop_length": hop_length, "fmin": fmin, "fmax": fmax, "htk": htk}
+        log_mel = LogMelSpectrogram(n_fft=n_fft, n_mels=n_mels, **scale).fit_transform(waveform[np.newaxis])[0]
+        return cls.from_log_mel(log_mel, **scale, name=name, ax=ax, **kwargs)
 
     @property
     def frequencies(self):
@@ -185,10 +158,7 @@ class SpectrogramDisplay(Display):
         **kwargs : dict
             For `matplotlib.axes.Axes.imshow`. By default the lowest colour is 80 dB below the highest level.
 
-        Returns
-        -------
-        display : SpectrogramDisplay
-            This object.
+        {returned}
         """
         self._open(ax)
         lowest = max(self.log_mel.min(), self.log_mel.max() - 80)

@@ -24,9 +24,8 @@ class Display:
 
 def show_image(values, ax, extent, label, style):
     """An image over time and frequency, with a bar that says what its colours mean."""
-    image = ax.imshow(
-        values, extent=extent, **{"aspect": "auto", "origin": "lower", "interpolation": "nearest"} | style
-    )
+    style = {"aspect": "auto", "origin": "lower", "interpolation": "nearest"} | style
+    image = ax.imshow(values, extent=extent, **style)
     bar = ax.figure.colorbar(image, ax=ax)
     color = ax.xaxis.label.get_color()  # can be read in whatever style the axes were made
     bar.set_label(label, color=color)

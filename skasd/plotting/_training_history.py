@@ -76,14 +76,9 @@ class TrainingHistoryDisplay(Display):
         estimator : estimator instance
             Fitted `skasd.embedders.ClassificationEmbedder`, or a pipeline or search that holds one.
 
-        {title_and_ax}
+        {title_ax_style}
 
-        **kwargs : dict
-            For `matplotlib.axes.Axes.plot`.
-
-        Returns
-        -------
-        display : TrainingHistoryDisplay
+        {returned}
 
         Raises
         ------
@@ -103,14 +98,9 @@ class TrainingHistoryDisplay(Display):
             For each epoch ``epoch``, ``train_loss`` and, where there is one, ``valid_loss``, as in the ``history_`` of
             an embedder or the ``history`` of a skorch net.
 
-        {title_and_ax}
+        {title_ax_style}
 
-        **kwargs : dict
-            For `matplotlib.axes.Axes.plot`.
-
-        Returns
-        -------
-        display : TrainingHistoryDisplay
+        {returned}
 
         Raises
         ------
@@ -121,11 +111,8 @@ class TrainingHistoryDisplay(Display):
             found = f"{len(history)} epochs, the first with {list(history[0])}" if len(history) else "no epochs"
             raise ValueError(f"A history has at least one epoch, and each has 'epoch' and 'train_loss'; got {found}. "
                              "Fit the embedder, and give its history_.")  # fmt: skip
-        columns = {
-            key: np.array([row[key] for row in history])
-            for key in ("epoch", "train_loss", "valid_loss")
-            if all(key in row for row in history)
-        }
+        known = [key for key in ("epoch", "train_loss", "valid_loss") if all(key in row for row in history)]
+        columns = {key: np.array([row[key] for row in history]) for key in known}
         return cls(**columns, name=name).plot(ax=ax, **kwargs)
 
     @documented
@@ -140,10 +127,7 @@ class TrainingHistoryDisplay(Display):
         **kwargs : dict
             For `matplotlib.axes.Axes.plot`, for both lines.
 
-        Returns
-        -------
-        display : TrainingHistoryDisplay
-            This object.
+        {returned}
         """
         self._open(ax)
         from matplotlib.ticker import MaxNLocator
@@ -167,9 +151,8 @@ class TrainingHistoryDisplay(Display):
             return None
         best = np.nanargmin(self.valid_loss)
         epoch, loss = self.epoch[best], self.valid_loss[best]
-        label = f"least validation loss: {loss:.3g}, epoch {epoch}"
-        color = self.valid_line_.get_color()
-        return self.ax_.plot(epoch, loss, color=color, marker="o", linestyle="none", label=label)[0]
+        style = {"color": self.valid_line_.get_color(), "marker": "o", "linestyle": "none"}
+        return self.ax_.plot(epoch, loss, label=f"least validation loss: {loss:.3g}, epoch {epoch}", **style)[0]
 
 
 def _find_history(estimator):

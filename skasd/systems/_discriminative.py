@@ -34,8 +34,8 @@ def multi_resolution(*, preset="full", device="auto", verbose=0, random_state=No
     Notes
     -----
     The published system trains one network on all machines, and 16 epochs of batches of 64 clips at 1e-3; here there is
-    one network for each machine, and at least 400 steps. The preset 'small' has half the channels, frames side by side
-    instead of overlapping, batches of 32 and at least 200 steps along one cycle.
+    one network for each machine, and at least 400 steps. The preset 'small' has half the channels, short frames side by
+    side instead of overlapping, batches of 16, and at least 300 steps along one cycle.
 
     References
     ----------
@@ -49,13 +49,13 @@ def multi_resolution(*, preset="full", device="auto", verbose=0, random_state=No
     (('section', 'attribute', 'domain'),)
     """
     small = {
-        "network__resolutions": ((256, 256), (1024, 1024), (4096, 4096)),
+        "network__resolutions": ((256, 256), (1024, 1024), (4096, 2048)),
         "network__channels": (8, 16, 32, 64),
         "network__spectrum_channels": 32,
         "lr_schedule": "one_cycle",
-        "batch_size": 32,
+        "batch_size": 16,
         "max_epochs": 1,
-        "min_steps": 200,
+        "min_steps": 300,
     }
     training = choose(preset, full={"batch_size": 64, "max_epochs": 16, "min_steps": 400}, small=small)
     embedder = ClassificationEmbedder(

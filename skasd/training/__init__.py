@@ -11,18 +11,3 @@ from skasd.training._net import EmbeddingNet, TrainingNet, autocast
 from skasd.training._randomness import seeded
 from skasd.training._split import set_aside
 from skasd.training._texts import TRAINING_TEXTS
-
-__all__ = [
-    "TRAINING_TEXTS",
-    "EmbeddingNet",
-    "RowDataset",
-    "SplitNetwork",
-    "TrainingMixin",
-    "TrainingNet",
-    "autocast",
-    "keeping_memory",
-    "read_rows",
-    "seeded",
-    "set_aside",
-    "settle_batch_norms",
-]

@@ -7,8 +7,6 @@ from skorch.callbacks import BatchScoring, Callback, EarlyStopping, EpochScoring
 from skasd._progress import progress_bar
 from skasd._sklearn import InvalidParameterError
 
-__all__ = ["LossOfBestEpoch", "TrainingProgress", "copies_of_callbacks"]
-
 
 class TrainingProgress(Callback):
     """Epochs with their losses and the time left, see `skasd._progress.progress_bar`."""
@@ -43,18 +41,14 @@ class LossOfBestEpoch(Callback):
         self.weights_ = {}
 
     def on_epoch_end(self, net, **kwargs):
-        for name, stop in _that_load_best(net):
-            if stop.best_epoch_ == net.history[-1, "epoch"]:
+        for name, one in net.callbacks_:
+            if isinstance(one, EarlyStopping) and one.load_best and one.best_epoch_ == net.history[-1, "epoch"]:
                 self.weights_[name] = copy.deepcopy(net.criterion_.state_dict())
 
     def on_train_end(self, net, **kwargs):
         for weights in self.weights_.values():
             net.criterion_.load_state_dict(weights)
         self.weights_ = {}
-
-
-def _that_load_best(net):
-    return [(name, one) for name, one in net.callbacks_ if isinstance(one, EarlyStopping) and one.load_best]
 
 
 def copies_of_callbacks(given, *, has_validation):

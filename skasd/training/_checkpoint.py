@@ -11,8 +11,6 @@ import torch
 from skasd.training._fingerprint import describe
 from skasd.training._randomness import random_states, set_random_states
 
-__all__ = ["TrainingCheckpoint"]
-
 _NAME = "training.pt"
 
 

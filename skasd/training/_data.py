@@ -4,25 +4,13 @@ import numpy as np
 import torch
 from torch.utils.data import default_collate
 
-__all__ = ["RowDataset", "read_rows", "whole_batches"]
-
 
 class RowDataset(torch.utils.data.Dataset):
     """Some rows of clips or windows, as ``{"x": values, ...}`` with what else the module takes, and their targets.
 
-    Parameters
-    ----------
-    read : callable
-        Makes a new tensor of the rows with these numbers, so that the data are never copied as a whole.
-
-    rows : ndarray of int
-        The rows that belong to the data set.
-
-    y : ndarray of int of shape (n_all,) or (n_all, n_targets)
-        Target of every row, whether it belongs to the data set or not.
-
-    **columns : ndarray of shape (n_all,)
-        What else the module takes.
+    ``read`` makes a new tensor of the rows with these numbers, so that the data are never copied as a whole. The
+    targets y, (n_all,) or (n_all, n_targets), and the columns that the module takes, (n_all,), are those of all rows,
+    whether they belong to the data set or not.
     """
 
     def __init__(self, read, rows, y, **columns):

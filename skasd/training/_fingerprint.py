@@ -10,8 +10,6 @@ import torch
 from sklearn.base import BaseEstimator
 from skorch.callbacks import EarlyStopping, GradientNormClipping, LRScheduler, ParamMapper
 
-__all__ = ["describe"]
-
 _NO_MATTER = ("callbacks", "checkpoint", "random_state", "verbose")
 _TRAINING_CALLBACKS = (EarlyStopping, GradientNormClipping, LRScheduler, ParamMapper)  # others watch
 

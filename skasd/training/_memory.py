@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from functools import cache
 from threading import Lock
 
-__all__ = ["keeping_memory"]
-
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # of glibc's malloc.h
 _USUAL = {_TRIM_THRESHOLD: 128 * 1024, _MMAP_MAX: 65536}
 _KEEPING = {_TRIM_THRESHOLD: 2**31 - 1, _MMAP_MAX: 0}
@@ -41,12 +39,9 @@ def keeping_memory():
 @cache
 def _glibc():
     """The C library, if it is glibc and nobody has told its malloc how to work."""
-    told = any(name.startswith("MALLOC_") for name in os.environ) or "glibc.malloc" in os.environ.get(
-        "GLIBC_TUNABLES", ""
-    )
-    if told or platform.libc_ver()[0] != "glibc":
-        return None
-    return ctypes.CDLL(None)
+    tunables = os.environ.get("GLIBC_TUNABLES", "")
+    told = "glibc.malloc" in tunables or any(name.startswith("MALLOC_") for name in os.environ)
+    return None if told or platform.libc_ver()[0] != "glibc" else ctypes.CDLL(None)
 
 
 def _set(libc, options):

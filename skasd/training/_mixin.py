@@ -23,8 +23,6 @@ from skasd.training._ready import forget_ready, ready
 from skasd.training._schedules import SCHEDULES, schedule_callback
 from skasd.training._split import set_aside
 
-__all__ = ["TrainingMixin"]
-
 
 class TrainingMixin(VersionsMixin, NetParametersMixin):
     """Training by skorch for an estimator that has the parameters named in `_training_constraints`.

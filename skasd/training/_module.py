@@ -7,8 +7,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from skasd.audio.samples import as_floats
 from skasd.networks import FrontEndNetwork
 
-__all__ = ["SplitNetwork", "settle_batch_norms"]
-
 
 class SplitNetwork(nn.Module):
     """A network in two parts: the front end makes spectrograms of waveforms, the back end embeds a window of them.

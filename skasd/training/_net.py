@@ -12,8 +12,6 @@ from skorch.utils import to_numpy
 from skasd.audio.samples import as_floats
 from skasd.augmentation import Batch
 
-__all__ = ["EmbeddingNet", "TrainingNet", "autocast"]
-
 
 class TrainingNet(NeuralNet):
     """A skorch net that Ctrl-C ends, and that goes on where a killed one was.

@@ -9,8 +9,6 @@ from torch import nn
 
 from skasd._sklearn import InvalidParameterError
 
-__all__ = ["NetParametersMixin"]
-
 _OF_THE_NET = {*inspect.signature(NeuralNet).parameters} - {"module", "criterion", "warm_start", "kwargs"} | {
     "min_steps"
 }

@@ -7,8 +7,6 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state
 
-__all__ = ["draw_seed", "random_states", "seeded", "set_random_states"]
-
 
 def draw_seed(random_state):
     """A seed that is the same for the same `random_state`, and another one each time where it is None."""

@@ -7,8 +7,6 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import nn
 
-__all__ = ["forget_ready", "ready"]
-
 _COPIES = WeakKeyDictionary()  # not an attribute: scoring leaves an estimator as it is, and saving it saves no copies
 
 

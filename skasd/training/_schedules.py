@@ -6,8 +6,6 @@ from functools import partial
 from skorch.callbacks import LRScheduler
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, OneCycleLR
 
-__all__ = ["SCHEDULES", "schedule_callback"]
-
 SCHEDULES = frozenset({"constant", "cosine", "one_cycle", "warmup"})
 _WARM_UP = 0.1
 

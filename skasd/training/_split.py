@@ -4,29 +4,11 @@ from collections import Counter
 
 import numpy as np
 
-__all__ = ["set_aside"]
-
 
 def set_aside(groups, labels, n_aside, seed):
-    """Mask of the clips of some groups, alike the others in their labels.
+    """Mask (n_clips,) of the clips of some groups, alike the others in their labels (n_labels, n_clips).
 
-    Parameters
-    ----------
-    groups : ndarray of int of shape (n_clips,)
-        Clips of one group stay together.
-
-    labels : ndarray of shape (n_labels, n_clips)
-        Of each value of each label, some clips are left.
-
-    n_aside : int
-        How many groups are wanted; they are fewer where a label would have none left.
-
-    seed : int
-        Seed of what is random.
-
-    Returns
-    -------
-    aside : ndarray of bool of shape (n_clips,)
+    There are `n_aside` groups, or fewer where a value of a label would have no clips left.
     """
     order = np.argsort(groups, kind="stable")
     members = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)

