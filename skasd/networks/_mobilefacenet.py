@@ -96,10 +96,9 @@ class MobileFaceNet(StagedNetwork):
         sizes = tuple(-(-size // self.stride) for size in x.shape[2:])
         built = None if is_lazy(self.global_conv.weight) else tuple(self.global_conv.weight.shape[2:])
         if built not in (None, sizes):
-            (mels, frames), s = built, self.stride
+            mels, frames, s = self.standardizer.mean.shape[-2], built[1], self.stride
             raise ValueError(
-                f"This MobileFaceNet was built on {s * (mels - 1) + 1} to {s * mels} mel bands and "
-                f"{s * (frames - 1) + 1} to {s * frames} frames; got {x.shape[2]} x {x.shape[3]}. Crop or pad the "
+                f"This MobileFaceNet was built on {mels} mel bands and {s * (frames - 1) + 1} to {s * frames} frames; got {x.shape[2]} x {x.shape[3]}. Crop or pad the "
                 "input to that size, cut it into windows of that size, or build a new network."
             )
         return x
