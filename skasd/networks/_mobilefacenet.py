@@ -98,9 +98,9 @@ class MobileFaceNet(StagedNetwork):
         if built not in (None, sizes):
             mels, frames, s = self.standardizer.mean.shape[-2], built[1], self.stride
             raise ValueError(
-                f"This MobileFaceNet was built on {mels} mel bands and {s * (frames - 1) + 1} to {s * frames} frames; got "
-                f"{x.shape[2]} x {x.shape[3]}. Crop or pad the input to that size, cut it into windows of that size, or "
-                "build a new network."
+                f"This MobileFaceNet was built on {mels} mel bands and {s * (frames - 1) + 1} to {s * frames} frames; "
+                f"got {x.shape[2]} x {x.shape[3]}. Crop or pad the input to that size, cut it into windows of that "
+                "size, or build a new network."
             )
         return x
 
