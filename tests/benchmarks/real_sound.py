@@ -146,19 +146,25 @@ def motors(which):
     return [LevelNormalizer().fit_transform(part.without("path")) for part in parts]
 
 
-def numbers(name, folder, seed, preset):
+def numbers(name, folder, seed, preset, with_motors=True):
     """One row of the table for one seed."""
     ranks, seconds, speed = fit_and_rank(partial(build, name, "slider", seed, preset), *slide_rail(folder))
     by_id = np.array([ranks[one] for one in IDS])
     tasks = {"propeller": [], "bearing": []}
-    for task, which in MOTORS:
+    for task, which in MOTORS if with_motors else []:
         try:
             ranked = fit_and_rank(partial(build, name, "fan", seed, preset), *motors(which))[0]
         except ValueError as error:
             print(f"{name} on {task}: {error}")
             ranked = {}
         tasks[task] += [auc for auc, _ in ranked.values()] or [np.nan]
-    return [*by_id[:, 0], *by_id.mean(axis=0), *(np.mean(values) for values in tasks.values()), seconds, speed]
+    return [
+        *by_id[:, 0],
+        *by_id.mean(axis=0),
+        *(np.mean(values or [np.nan]) for values in tasks.values()),
+        seconds,
+        speed,
+    ]
 
 
 def spread(values):
@@ -177,9 +183,13 @@ def main():
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--preset", choices=["small", "full"], default="small")
+    parser.add_argument(
+        "--no-motors", action="store_true", help="the slide rail alone: a network trains once, not 5 times"
+    )
     parser.add_argument("--shift", action="store_true", help="the slide rail with a domain shift made by us")
     options = parser.parse_args()
-    head, measure = (SHIFT_HEAD, shift_numbers) if options.shift else (HEAD, numbers)
+    measure_all = partial(numbers, with_motors=not options.no_motors)
+    head, measure = (SHIFT_HEAD, shift_numbers) if options.shift else (HEAD, measure_all)
     print("| " + " | ".join(head) + " |\n|---|" + "---:|" * (len(head) - 1), flush=True)
     for name in options.systems:
         rows = np.array([measure(name, options.folder, seed, options.preset) for seed in options.seeds])
