@@ -40,10 +40,10 @@ def cnn_global(*, weights="imagenet", preset="full", device="auto", verbose=0, r
     Notes
     -----
     Open in the report: optimizer, learning rate, epochs, batch size, gamma of the focal loss, strength of mixup and
-    SpecAugment. Chosen: AdamW at 1e-3 along a cosine, 30 epochs and at least 1000 steps, 32, 2, uniform weights of mixup,
-    one mask of up to a tenth of the frames and one of up to a tenth of the bands. A sample covariance of
-    2096 numbers cannot be had from 1000 clips, so it is shrunk after Ledoit and Wolf. Where all clips have one
-    attribute, or none is known, the network learns the sections alone, and says so.
+    SpecAugment. Chosen: AdamW at 1e-3 along a cosine, 30 epochs and at least 1000 steps, 32, 2, mixup with uniform
+    weights, one mask of up to a tenth of the frames and one of up to a tenth of the bands. A sample covariance of 2096
+    numbers cannot be had from 1000 clips, so it is shrunk after Ledoit and Wolf. Where all clips have one attribute, or
+    none is known, the network learns the sections alone, and says so.
     The preset 'small' is the smallest EfficientNet of timm, with one input channel and random weights on 64 bands,
     trained 5 epochs and at least 500 steps up to 3e-3 along one cycle.
 
