@@ -1,5 +1,6 @@
 """Mahalanobis detector."""
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from skasd._docstrings import fill
 from skasd._sklearn import StrOptions
 from skasd.detectors._base import DETECTOR_TEXTS, BaseDetector
-from skasd.detectors._gaussian import moments, pooled, products, whitening
+from skasd.detectors._gaussian import moments, products, whitening
 from skasd.detectors._numbers import in_units, lengths, typical_where_zero
 
 
@@ -176,27 +177,40 @@ class _Sums:
         self.anchor, self.part = X[0], part
         self.rows, self.units = in_units(X)
         parts = [self.rows[part == number] for number in range(n_parts)]
-        self.moments = [moments(rows, np.ones(len(rows)), products) for rows in parts]
+        self.n, self.means, self.scatters = map(np.stack, zip(*(_moments(rows) for rows in parts), strict=True))
 
     def without(self, out):
-        """Moments of the rows of all parts but one, or of all."""
-        return pooled([one for number, one in enumerate(self.moments) if number != out], products)
+        """Moments of the rows of all parts but one, or of all, about their common mean: nothing cancels."""
+        kept = np.arange(len(self.n)) != out
+        n = self.n * kept
+        mean = n @ self.means / max(n.sum(), 1)
+        scatter = (kept.astype(float) @ self.scatters.reshape(len(n), -1)).reshape(len(mean), -1)
+        return n.sum(), mean, scatter + products(self.means - mean, n)
+
+    def fourth_power(self, out, mean, deviations):
+        """Mean fourth power of the lengths of these rows, about their mean and in units of these deviations."""
+        centered = self.rows - mean
+        centered *= centered
+        return np.mean((centered @ deviations**-2.0)[self.part != out] ** 2)
+
+
+def _moments(rows):
+    return moments(rows, np.ones(len(rows)), products)
 
 
 def _gaussian(sums, out, covariance, place):
     """The Gaussian of the rows that are not in the part that is out."""
     n_samples, mean, scatter = sums.without(out)
     _check_rows(n_samples, scatter, covariance, place)
-    estimate = scatter / n_samples
-    deviations = typical_where_zero(np.sqrt(np.diag(estimate)))
-    correlation = estimate / np.outer(deviations, deviations)
-    standardized = (sums.rows[sums.part != out] - mean) / deviations
-    shrinkage = _SHRINKAGES[covariance](correlation, standardized)
-    n_features = len(mean)
-    shrunk = (1 - shrinkage) * correlation + shrinkage * np.trace(correlation) / n_features * np.eye(n_features)
+    deviations = typical_where_zero(np.sqrt(np.diag(scatter) / n_samples))
+    shrunk = scatter / np.outer(n_samples * deviations, deviations)
+    shrinkage = _SHRINKAGES[covariance](n_samples, shrunk, partial(sums.fourth_power, out, mean, deviations))
+    level = shrinkage * np.trace(shrunk) / len(mean)
+    shrunk *= 1 - shrinkage
+    shrunk.flat[:: len(mean) + 1] += level
     units = sums.units * deviations
     location, factor = sums.anchor + sums.units * mean, whitening(shrunk) / units
-    if not np.isfinite(factor).all():
+    if not np.isfinite(factor.sum()):
         raise ValueError(f"The training rows{place} differ by {units.min():.0e} in a feature, the inverse of which "
                          "float64 cannot hold. Scale embeddings up.")  # fmt: skip
     return Gaussian(location, shrunk * np.outer(units, units), shrinkage, factor)
@@ -208,7 +222,7 @@ def _check_rows(n_samples, scatter, covariance, place):
     if n_samples < least:
         raise ValueError(f"n_samples={n_samples:.0f} row{place}, too few for a Gaussian, which needs {least}. Add "
                          "normal clips, or use per_domain=False.")  # fmt: skip
-    if not scatter.any():
+    if not np.diag(scatter).any():
         raise ValueError(f"All {n_samples:.0f} training rows{place} are the same; a Gaussian needs rows that differ.")
     if covariance == "sample" and n_samples <= n_features:
         raise ValueError(
@@ -217,16 +231,15 @@ def _check_rows(n_samples, scatter, covariance, place):
         )
 
 
-def _ledoit_wolf(covariance, centered):
-    n_samples, n_features = centered.shape
-    distance = np.sum((covariance - np.trace(covariance) / n_features * np.eye(n_features)) ** 2)
-    fourth = np.mean(np.einsum("ij,ij->i", centered, centered) ** 2)
-    error = min((fourth - np.sum(covariance**2)) / n_samples, distance)
+def _ledoit_wolf(n_samples, covariance, fourth_power):
+    n_features, variances, square = len(covariance), np.diag(covariance), np.vdot(covariance, covariance)
+    distance = square - np.vdot(variances, variances) + np.sum((variances - variances.mean()) ** 2)
+    error = min((fourth_power() - square) / n_samples, distance)
     return error / distance if error > 0 and n_features > 1 else 0.0
 
 
-def _oracle_approximating(covariance, centered):
-    n_samples, n_features = centered.shape
+def _oracle_approximating(n_samples, covariance, fourth_power):
+    n_features = len(covariance)
     square, alpha = (np.trace(covariance) / n_features) ** 2, np.mean(covariance**2)
     excess = (n_samples + 1) * (alpha - square / n_features)
     if n_features == 1:
