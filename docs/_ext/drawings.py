@@ -87,9 +87,11 @@ def flow(*parts):
 
 def changed(step):
     """The parameters that are not at their defaults, as one would write them."""
-    for parameter in inspect.signature(type(step)).parameters.values():
-        value = repr(getattr(step, parameter.name))
-        if value != repr(parameter.default) and parameter.name not in NOT_DRAWN:
+    signature = inspect.signature(type(step)).parameters
+    for name, given in step.get_params(deep=False).items():
+        value = repr(given)
+        default = signature[name].default if name in signature else None
+        if value != repr(default) and name not in NOT_DRAWN:
             value = re.sub(
                 r"<class '(?:\w+\.)*(\w+)'>|functools\.(?=partial)",
                 r"\1",
@@ -98,7 +100,7 @@ def changed(step):
             value = re.sub(
                 r"\d\.\d{4,}", lambda number: f"{float(number[0]):.3g}", value
             )
-            yield f"{parameter.name}={value}"
+            yield f"{name}={value}"
 
 
 def setup(app):
