@@ -127,9 +127,32 @@ class ScoreEnsemble(VersionsMixin, ThresholdMixin, BaseComposition):
         self.n_jobs = n_jobs
 
     def get_params(self, deep=True):
+        """Parameters of the ensemble and of its members.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to give those of nested estimators, as ``name__parameter``.
+
+        Returns
+        -------
+        params : dict of str to object
+        """
         return self._get_params("estimators", deep)
 
     def set_params(self, **params):
+        """Set parameters of the ensemble or of its members; a name alone replaces a member.
+
+        Parameters
+        ----------
+        **params : dict
+            As `get_params` names them.
+
+        Returns
+        -------
+        self : object
+            This estimator.
+        """
         return self._set_params("estimators", **params)
 
     @fit_context(prefer_skip_nested_validation=False)

@@ -24,9 +24,32 @@ class NetParametersMixin(BaseEstimator):
     _parts = ("network",)  # parameters that make a module each
 
     def get_params(self, deep=True):
+        """Parameters of the estimator, of the net and of what makes its parts.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to give those of nested estimators, as ``name__parameter``.
+
+        Returns
+        -------
+        params : dict of str to object
+        """
         return super().get_params(deep) | self._net_params
 
     def set_params(self, **params):
+        """Set parameters of the estimator, of the net or of what makes its parts.
+
+        Parameters
+        ----------
+        **params : dict
+            As `get_params` names them.
+
+        Returns
+        -------
+        self : object
+            This estimator.
+        """
         own = self._get_param_names()
         of_net = {name: value for name, value in params.items() if self._is_of_part(name) or _prefix(name) not in own}
         self._net_params = self._net_params | of_net

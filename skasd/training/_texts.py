@@ -33,7 +33,7 @@ random_state : int, RandomState instance or None, default=None
     What else `skorch.NeuralNet` takes, by its names: ``optimizer``, ``optimizer__weight_decay``, ``callbacks``,
     ``iterator_train__num_workers``, ``compile``, ... And ``min_steps``, the least number of batches to train on: where
     clips are few there are more epochs than ``max_epochs``. The net is given copies of the callbacks: those that
-    trained are ``net_.callbacks_``. An `EarlyStopping` needs clips that are set aside; with ``load_best=True`` the
+    trained are ``net_.callbacks_``. An ``EarlyStopping`` needs clips that are set aside; with ``load_best=True`` the
     network and its loss keep the weights of the best epoch.
 """,
     "net_": """
