@@ -598,3 +598,11 @@ class TestScorers:
 
     def test_2020_needs_no_domain(self, clips):
         assert 0 < partial(official_scorer, year=2020)(Loudness(), clips.without("domain")) < 1
+
+    def test_official_takes_labels_of_its_own_and_the_protocol(self, clips):
+        bare = clips.without("label")
+        given = partial(official_scorer, year=2023, protocol="domain-only")(Loudness(), bare, clips["label"])
+        y_true, y_score = anomaly_predictions(Loudness(), clips)
+        fields = {"section": clips["section"], "domain": clips["domain"]}
+        assert given == official_score(y_true, y_score, **fields, year=2023, protocol="domain-only")
+        assert given != official_score(y_true, y_score, **fields, year=2023)
