@@ -236,4 +236,5 @@ def _factors(components, covariance_type, reg_covar):
 
 
 def _whitening_of(covariance, reg_covar):
-    return whitening(covariance + reg_covar * np.eye(len(covariance))).T
+    covariance.flat[:: len(covariance) + 1] += reg_covar
+    return whitening(covariance).T
