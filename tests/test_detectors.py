@@ -5,7 +5,7 @@ import pytest
 from imblearn.over_sampling import SMOTE
 from scipy.stats import gamma, multivariate_normal
 from sklearn.base import clone
-from sklearn.covariance import LedoitWolf
+from sklearn.covariance import OAS, EmpiricalCovariance, LedoitWolf
 from sklearn.metrics import pairwise_distances, roc_auc_score
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import LocalOutlierFactor
@@ -460,12 +460,15 @@ def test_density_of_the_likeliest_component_leaves_the_weight_out():
     np.testing.assert_allclose(detector.score_samples(rare), oracle, rtol=1e-6)
 
 
-def test_mahalanobis_is_the_root_of_sklearns_squared_distance():
+@pytest.mark.parametrize(
+    ("covariance", "oracle"), [("ledoit_wolf", LedoitWolf()), ("oas", OAS()), ("sample", EmpiricalCovariance())]
+)
+def test_mahalanobis_is_the_root_of_sklearns_squared_distance(covariance, oracle):
     X = np.random.default_rng(0).normal(size=(50, 6)) * np.arange(1, 7)
     Z = StandardScaler().fit_transform(X)
-    detector = MahalanobisDetector().fit(X)
+    detector = MahalanobisDetector(covariance=covariance).fit(X)
     assert_units_do_not_matter(detector, X)
-    np.testing.assert_allclose(detector.score_samples(X), -np.sqrt(LedoitWolf().fit(Z).mahalanobis(Z)))
+    np.testing.assert_allclose(detector.score_samples(X), -np.sqrt(oracle.fit(Z).mahalanobis(Z)))
 
 
 def assert_units_do_not_matter(detector, X):
