@@ -461,6 +461,12 @@ def test_what_cannot_train_says_why(params, change, message):
         (("speed",), {"speed": [1.0, np.nan] * 24}, "'speed' has no value"),
         (("speed",), {"speed": np.array([1, None] * 24, dtype=object)}, "'speed' cannot be sorted"),
         (("log_mel",), {}, r"'log_mel'.*\(48, 16, 20\)"),
+        ((("section", "log_mel"),), {}, r"'log_mel'.*\(48, 16, 20\)"),
+        ((("section", "speed"),), {"speed": [1.0, np.nan] * 24}, "'speed' has no value"),
+        ((("section", "speed"),), {"speed": np.array([1, None] * 24, dtype=object)}, "'speed' cannot be sorted"),
+        (((),), {}, r"targets .*\(\)"),
+        ((["section", "domain"],), {}, r"targets .*\['section', 'domain'\]"),
+        ((1,), {}, "targets .* 1"),
     ],
 )
 def test_what_is_no_class_is_named(targets, values, message):
@@ -577,7 +583,7 @@ def test_windows_of_fit_transform_can_be_farther_apart():
     learned, scored = embedder.fit_transform(clips)["embedding"], embedder.transform(clips)["embedding"]
     assert learned.shape == (48, 3, 8) and scored.shape == (48, 9, 8)
     np.testing.assert_allclose(learned, scored[:, ::4], atol=1e-6)
-    for wrong in ((4,), (0, 1), (1.5, 1)):
+    for wrong in ((4,), (0, 1), (1.5, 1), (True, 1)):
         with pytest.raises(ValueError, match="hop_frames"):
             make_embedder(window_frames=12, hop_frames=wrong).fit(clips)
 

@@ -254,6 +254,17 @@ def test_about_the_asked_share_of_fresh_clips_raises_an_alarm(detector, n_window
     assert 0.05 < np.mean(rates) < 0.2
 
 
+@pytest.mark.parametrize("detector", EXACT, ids=repr)
+def test_a_clip_unlike_all_others_spoils_no_threshold(detector):
+    """Without it, its part is scored by far tighter models than all other parts are, and than new clips will be."""
+    rates = []
+    for seed in range(8):
+        X = np.random.default_rng(seed).normal(size=(600, 5)) + 5.0
+        X[0] = -300.0
+        rates.append(np.mean(clone(detector).fit(X[:100]).predict(X[100:]) == -1))
+    assert 0.05 < np.mean(rates) < 0.2
+
+
 def test_windows_of_a_clip_are_left_out_together():
     rng = np.random.default_rng(0)
     windows = rng.normal(size=(80, 1, 4)) + 0.05 * rng.normal(size=(80, 20, 4))
@@ -639,6 +650,7 @@ def test_missing_field_is_named():
         (GaussianMixtureDetector(11), "n_components=11 .* n_samples=10"),
         (MahalanobisDetector(covariance="sample"), None),
         (MahalanobisDetector(feature_groups={"all": [0, 9]}), r"groups\['all'\] = \[0, 9\] does not fit .* 5 features"),
+        (MahalanobisDetector(feature_groups={}), "feature_groups is empty"),
         (MahalanobisDetector(feature_groups={"one": 3}), r"groups\['one'\] = 3 selects no list"),
     ],
     ids=repr,

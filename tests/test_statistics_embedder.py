@@ -88,6 +88,8 @@ def test_clips_may_be_longer_than_in_training_but_not_of_other_bands():
             SOME_LOG_MEL,
             r"mean, std, max, diff, rank.*\['mean', 'median'\]",
         ),
+        ({"statistics": ["mean", "mean"]}, SOME_LOG_MEL, "none twice"),
+        ({"statistics": [["mean"]]}, SOME_LOG_MEL, "statistics must name"),
         ({"statistics": []}, SOME_LOG_MEL, r"mean, std, max, diff, rank.*\[\]"),
         (
             {"statistics": "mean"},

@@ -166,3 +166,13 @@ def test_mixup_in_the_flow_does_not_make_new_normal_clips_alarms():
     system = masked_autoregressive_flow(preset="small", device="cpu", random_state=0)
     assert system["detector"].augmentation.target_share == 0.5
     assert np.mean(system.fit(train).predict(new) == -1) < 0.4  # mixed clips alone would say 1.0
+
+
+def test_one_silent_clip_leaves_the_default_an_alarm():
+    rng = np.random.default_rng(0)
+    clips = (0.1 * rng.normal(size=(60, 8000))).astype(np.float32)
+    whistling = clips[40:] + 0.05 * np.sin(2 * np.pi * 3000 / 16000 * np.arange(8000)).astype(np.float32)
+    clips[0] = 0
+    system = statistics_ensemble().fit(clips[:40])
+    assert (system.predict(whistling) == -1).all()
+    assert (system.predict(clips[40:]) == -1).mean() < 0.3

@@ -493,6 +493,16 @@ def test_few_clips_are_not_few_steps():
         rates(min_steps=0)
 
 
+def test_steps_are_those_of_the_sampler_and_rates_those_of_the_optimizer():
+    sampler = torch.utils.data.RandomSampler(range(48), num_samples=24)
+    cycle = rates(
+        min_steps=6, max_epochs=1, lr_schedule="one_cycle", iterator_train__sampler=sampler, optimizer__lr=0.5
+    )
+    assert len(cycle) == 6 and cycle.max() == pytest.approx(0.5, rel=0.1)
+    given = {"optimizer": torch.optim.SGD, "optimizer__momentum": 0.3, "lr_schedule": "one_cycle"}
+    assert embedder().set_params(**given).fit(make_clips()).net_.optimizer_.param_groups[0]["momentum"] == 0.3
+
+
 class Libc:
     """A C library that notes what it is told."""
 

@@ -141,6 +141,8 @@ class MahalanobisDetector(BaseDetector):
         if self.feature_groups is None:
             yield "", X
             return
+        if not self.feature_groups:
+            raise ValueError("feature_groups is empty; name at least one group, or set it to None.")
         for name, columns in self.feature_groups.items():
             try:
                 values = X[:, columns]
@@ -220,8 +222,8 @@ def _check_rows(n_samples, scatter, covariance, place):
     n_features = len(scatter)
     least = 3 if covariance == "ledoit_wolf" and n_features > 1 else 2  # of two rows Ledoit and Wolf shrink nothing
     if n_samples < least:
-        raise ValueError(f"n_samples={n_samples:.0f} row{place}, too few for a Gaussian, which needs {least}. Add "
-                         "normal clips, or use per_domain=False.")  # fmt: skip
+        raise ValueError(f"n_samples={n_samples:.0f} rows{place} are too few for a Gaussian, which needs {least}. Add "
+                         "normal clips, or pool the domains by per_domain=False.")  # fmt: skip
     if not np.diag(scatter).any():
         raise ValueError(f"All {n_samples:.0f} training rows{place} are the same; a Gaussian needs rows that differ.")
     if covariance == "sample" and n_samples <= n_features:

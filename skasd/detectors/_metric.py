@@ -102,4 +102,4 @@ def check_enough_neighbors(n_neighbors, n_samples):
     """Refuse to look for more neighbours than a training row has."""
     if n_samples <= n_neighbors:
         raise ValueError(f"n_neighbors={n_neighbors} needs more training rows than that, got n_samples={n_samples} "
-                         "that differ. Lower n_neighbors or add normal clips.")  # fmt: skip
+                         "that differ (n_local counts as neighbours too). Lower it or add normal clips.")  # fmt: skip

@@ -318,7 +318,7 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
     def _hops(self):
         """Frames between windows for `fit_transform` and for `transform`."""
         hops = self.hop_frames if isinstance(self.hop_frames, tuple) else (self.hop_frames,) * 2
-        if len(hops) != 2 or not all(isinstance(hop, Integral) and hop >= 1 for hop in hops):
+        if len(hops) != 2 or not all(_is_count(hop) for hop in hops):
             raise InvalidParameterError(f"hop_frames must be a number of frames, or two of them, at least 1; got "
                                         f"{self.hop_frames!r}.")  # fmt: skip
         return hops
@@ -433,8 +433,11 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
 
     def _target_columns(self, X, y):
         """The values of each target, by its name: (n_clips,), or (n_clips, n_fields) of combined fields."""
-        if not self.targets:
-            raise InvalidParameterError("targets is empty; name at least one field, such as targets=('section',).")
+        for target in self.targets or [()]:
+            names = (target,) if isinstance(target, str) else target
+            if not isinstance(names, tuple) or not names or not all(isinstance(name, str) for name in names):
+                raise InvalidParameterError("targets must hold names of fields, or tuples of names, such as targets="
+                                            f"('section',); targets is empty or has {target!r}.")  # fmt: skip
         if isinstance(X, Clips):
             return {name: self._target_column(X, name) for name in self.targets}
         if y is None:
@@ -446,7 +449,10 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
     def _target_column(self, X, name):
         """The values of a field, or of several side by side; what may be unknown is so where there is no such field."""
         if not isinstance(name, str):
-            return np.stack([self._target_column(X, one).astype(str) for one in name], axis=1)
+            columns = {one: self._target_column(X, one) for one in name}
+            for one, column in columns.items():
+                _classes_of(one, column)  # refuses what is no class
+            return np.stack([column.astype(str) for column in columns.values()], axis=1)
         if name in ("domain", "attribute"):
             return read_text(X, name, len(X))
         return read_field(X, name, owner=type(self).__name__)[1]
@@ -598,6 +604,10 @@ def _check_loss(loss):
             f"loss={loss!r} does not hold the weights of the classes: it has no method logits. Take a loss of "
             "skasd.losses (SoftmaxLoss is the cross-entropy), or inherit from ClassificationLoss."
         )
+
+
+def _is_count(value):
+    return isinstance(value, Integral) and not isinstance(value, bool) and value >= 1
 
 
 def _classes_of(name, values):

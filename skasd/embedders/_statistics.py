@@ -92,9 +92,9 @@ class StatisticsEmbedder(SpectrogramTransformer):
         self.keep = keep
 
     def _check(self, X, values, *, reset):
-        unknown = [name for name in self.statistics if name not in _STATISTICS]
-        if unknown or not len(self.statistics):
-            raise ValueError(f"statistics must name at least one of {', '.join(_STATISTICS)}; "
+        known = [name for name in _STATISTICS for one in self.statistics if isinstance(one, str) and one == name]
+        if not 0 < len(set(known)) == len(self.statistics):
+            raise ValueError(f"statistics must name at least one of {', '.join(_STATISTICS)}, none twice; "
                              f"got {list(self.statistics)}.")  # fmt: skip
         return super()._check(X, values, reset=reset)
 

@@ -104,10 +104,15 @@ class TrainingMixin(VersionsMixin, NetParametersMixin):
         shared = {"collate_fn": whole_batches, "pin_memory": self._device() != "cpu"}
         has_validation = len(valid) > 0 or "train_split" in given
         callbacks = copies_of_callbacks(given.get("callbacks"), has_validation=has_validation)
-        drop_last = given.get("iterator_train__drop_last", len(train) % batch_size == 1 < len(train))
-        n_batches = max(1, len(train) // batch_size if drop_last else math.ceil(len(train) / batch_size))
+        n_clips, batch_size = len(given.get("iterator_train__sampler", train)), max(1, batch_size)
+        drop_last = given.get("iterator_train__drop_last", n_clips % batch_size == 1 < n_clips)
+        n_batches = max(1, n_clips // batch_size if drop_last else math.ceil(n_clips / batch_size))
         max_epochs = max(self.max_epochs, math.ceil(given.pop("min_steps", 0) / n_batches))
-        schedule = schedule_callback(self.lr_schedule, self.lr, max_epochs, n_batches)
+        lr, cycles_momentum = (
+            given.get("optimizer__lr", self.lr),
+            not any(name.startswith("optimizer") for name in given),
+        )
+        schedule = schedule_callback(self.lr_schedule, lr, max_epochs, n_batches, cycles_momentum)
         return {
             "optimizer": self._optimizer,
             "lr": self.lr,

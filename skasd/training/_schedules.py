@@ -10,7 +10,7 @@ SCHEDULES = frozenset({"constant", "cosine", "one_cycle", "warmup"})
 _WARM_UP = 0.1
 
 
-def schedule_callback(name, lr, n_epochs, n_batches):
+def schedule_callback(name, lr, n_epochs, n_batches, cycles_momentum):
     """The schedule of this name as a list of one named callback, or of none."""
     n_steps = n_epochs * n_batches
     if name == "constant":
@@ -18,7 +18,8 @@ def schedule_callback(name, lr, n_epochs, n_batches):
     if name == "cosine":
         schedule = LRScheduler(CosineAnnealingLR, T_max=n_epochs)
     elif name == "one_cycle":
-        schedule = LRScheduler(OneCycleLR, step_every="batch", max_lr=lr, total_steps=n_steps + 1)  # one is made before
+        cycle = {"max_lr": lr, "total_steps": n_steps + 1, "cycle_momentum": cycles_momentum}  # one step is made before
+        schedule = LRScheduler(OneCycleLR, step_every="batch", **cycle)
     else:
         schedule = LRScheduler(LambdaLR, step_every="batch", lr_lambda=partial(_warm_up, n_steps))
     return [("lr_schedule", schedule)]

@@ -8,8 +8,9 @@ lr : float, default=1e-3
     "lr_schedule": """
 lr_schedule : {'constant', 'cosine', 'one_cycle', 'warmup'}, default='constant'
     How the learning rate changes: not at all; to zero along a cosine over the epochs; from a 25th up to `lr` and down
-    to nothing, with momentum the other way round (`torch.optim.lr_scheduler.OneCycleLR`); or up to `lr` in a tenth of
-    the steps and down to zero along a cosine. For others give a `skorch.callbacks.LRScheduler` among the callbacks.
+    to nothing, with the momentum of our optimizer, though not of one that is given, the other way round
+    (`torch.optim.lr_scheduler.OneCycleLR`); or up to `lr` in a tenth of the steps and down to zero along a cosine. For
+    others give a `skorch.callbacks.LRScheduler` among the callbacks.
 """,
     "checkpoint": """
 checkpoint : str or path-like, default=None
