@@ -45,7 +45,12 @@ def statistics_ensemble(*, n_jobs=None):
     """
     members = [
         ("gaussian", make_pipeline(StatisticsEmbedder(), MahalanobisDetector())),
-        ("neighbors", make_pipeline(StatisticsEmbedder(), NearestNeighborsDetector(n_local=8))),
+        (
+            "neighbors",
+            make_pipeline(
+                StatisticsEmbedder(), NearestNeighborsDetector(normalization="local_density", n_local_neighbors=8)
+            ),
+        ),
         ("steady", make_pipeline(StatisticsEmbedder(statistics=("mean",)), MahalanobisDetector())),
     ]
     return Pipeline(

@@ -45,7 +45,7 @@ DETECTORS = {
     "neighbors": NearestNeighborsDetector(),
     "neighbors euclidean": NearestNeighborsDetector(2, metric="euclidean"),
     "neighbors correlation": NearestNeighborsDetector(metric="correlation"),
-    "neighbors local": NearestNeighborsDetector(metric="euclidean", n_local=3),
+    "neighbors local": NearestNeighborsDetector(metric="euclidean", normalization="local_density", n_local_neighbors=3),
     "neighbors smote": NearestNeighborsDetector(metric="cosine", target_ratio=1.0, random_state=0),
     "factor": LocalOutlierFactorDetector(3),
     "factor cosine": LocalOutlierFactorDetector(2, metric="cosine"),
