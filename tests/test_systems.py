@@ -13,6 +13,7 @@ from skasd.datasets import load_dcase, make_machine_sounds, write_dcase
 from skasd.detectors import CosineCenterDetector, GaussianMixtureDetector, LocalOutlierFactorDetector
 from skasd.systems import (
     autoencoder_baseline,
+    bandwise_ensemble,
     bandwise_neighbors,
     cnn_global,
     cnn_local,
@@ -40,11 +41,12 @@ SYSTEMS = {
     "liu_ensemble": partial(liu_ensemble, "ToyCar"),
     "multi_resolution": multi_resolution,
     "spectrogram_resnet": spectrogram_resnet,
+    "bandwise_ensemble": partial(bandwise_ensemble, random_state=0),
     "bandwise_neighbors": bandwise_neighbors,
     "rank_pooled_gmm": partial(rank_pooled_gmm, random_state=0),
     "statistics_ensemble": statistics_ensemble,
 }
-UNTRAINED = ("bandwise_neighbors", "rank_pooled_gmm", "statistics_ensemble")
+UNTRAINED = ("bandwise_ensemble", "bandwise_neighbors", "rank_pooled_gmm", "statistics_ensemble")
 every_system = pytest.mark.parametrize("name", SYSTEMS)
 
 
