@@ -605,6 +605,13 @@ def test_a_clip_may_be_like_another_in_each_group():
     assert detector.offset_ == -11.0
 
 
+def test_a_group_of_features_that_never_change_is_named():
+    X = np.column_stack([np.random.default_rng(0).normal(size=20), np.zeros(20)])
+    detector = NearestNeighborsDetector(metric="euclidean", feature_groups={"left": [0], "right": [1]})
+    with pytest.raises(ValueError, match=r"n_samples=1 .*'right'"):
+        detector.fit(X)
+
+
 @pytest.mark.parametrize("normalization", ["local_density", "variance_minimizing"])
 def test_a_training_clip_is_scored_without_its_recording(normalization):
     rng = np.random.default_rng(0)
