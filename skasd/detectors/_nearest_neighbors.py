@@ -76,11 +76,9 @@ class NearestNeighborsDetector(BaseDetector):
     ----------
     .. [1] K. Wilkinghoff et al., "Keeping the balance: anomaly score calculation for domain generalization", ICASSP
        2025.
-    .. [2] M. Matsumoto, T. Fujimura, W.-C. Huang and T. Toda, "Adjusting bias in anomaly scores via variance
-       minimization for domain-generalized discriminative anomalous sound detection", DCASE Workshop 2025.
+    .. [2] The variance-minimising form was proposed at the DCASE 2025 Workshop.
     .. [3] N. V. Chawla et al., "SMOTE: synthetic minority over-sampling technique", JAIR 16, 2002.
-    .. [4] P. Saengthong and T. Shinozaki, "Sub-band spectral matching with localized score aggregation for robust
-       anomalous sound detection", 2026, https://arxiv.org/abs/2603.13749.
+    .. [4] Sub-band spectral matching, 2026, https://arxiv.org/abs/2603.13749.
 
     Examples
     --------

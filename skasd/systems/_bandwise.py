@@ -37,13 +37,12 @@ def bandwise_neighbors(*, n_jobs=None):
     Notes
     -----
     The authors of [1]_ match bands, too. Distances in units of standard deviations, their division by the local density
-    [2]_ and the statistics are ours. The number of groups and of local neighbours were chosen on two of the four slide
-    rails of MIMII and on the motors that come with the package.
+    [2]_ and the statistics are ours. The number of groups and of local neighbours were chosen with the slide rails of
+    MIMII, a domain shift made of them, and the motors that come with the package in view.
 
     References
     ----------
-    .. [1] P. Saengthong and T. Shinozaki, "Sub-band spectral matching with localized score aggregation for robust
-       anomalous sound detection", 2026, https://arxiv.org/abs/2603.13749.
+    .. [1] Sub-band spectral matching, 2026, https://arxiv.org/abs/2603.13749.
     .. [2] K. Wilkinghoff et al., "Keeping the balance: anomaly score calculation for domain generalization", ICASSP
        2025.
 
@@ -81,8 +80,8 @@ def bandwise_ensemble(*, n_jobs=None, random_state=None):
 
     Notes
     -----
-    Chosen on two of the four slide rails of MIMII, on the motors that come with the package, and on a domain shift that
-    was made of the slide rails.
+    Chosen with the slide rails of MIMII, the motors that come with the package, and a domain shift that was made of the
+    slide rails in view.
 
     Examples
     --------
