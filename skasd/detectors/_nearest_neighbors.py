@@ -111,7 +111,7 @@ class NearestNeighborsDetector(BaseDetector):
         return self._fit_rows(TrainingRows(section, X, domain, np.arange(len(X))))
 
     def _fit_rows(self, rows):
-        space = Space(self.metric, rows.X)
+        space = Space(self.metric, rows.X, self._resolution)
         space(rows.X)  # which names a row that the metric cannot measure
         kept, owner = _owners(rows)
         check_enough_neighbors(max(self.n_neighbors, self.n_local or 0), len(kept))
