@@ -401,6 +401,26 @@ def test_a_mahalanobis_distance_does_not_depend_on_the_unit(detector, scale):
     assert scaled.offset_ == pytest.approx(wanted.offset_)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("detector", [MahalanobisDetector(), NearestNeighborsDetector(),
+                                      LocalOutlierFactorDetector(metric="seuclidean")], ids=repr)  # fmt: skip
+def test_a_feature_that_is_constant_up_to_rounding_scores_as_a_constant_one(detector, dtype):
+    X, test = np.split(np.random.default_rng(0).normal(size=(130, 4)).astype(dtype), [100])
+    X[:, 2], test[:, 2] = 5, 6
+    wanted = clone(detector).fit(X)
+    X[:, 2] *= 1 + 4 * np.finfo(dtype).eps * np.random.default_rng(1).choice([-1, 0, 1], size=100)
+    found = clone(detector).fit(X)
+    np.testing.assert_allclose(found.score_samples(test), wanted.score_samples(test), rtol=1e-4)
+    assert found.offset_ == pytest.approx(wanted.offset_, rel=1e-4)
+
+
+def test_a_sample_covariance_of_a_feature_that_is_constant_up_to_rounding_is_refused():
+    X = np.random.default_rng(0).normal(size=(100, 3))
+    X[:, 1] = 5 * (1 + 1e-15 * X[:, 1])
+    with pytest.raises(ValueError, match="a feature is constant"):
+        MahalanobisDetector(covariance="sample").fit(X)
+
+
 def test_a_constant_row_has_no_correlation():
     X = np.random.default_rng(0).normal(size=(20, 4))
     X[7] = 3.0

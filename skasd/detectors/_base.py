@@ -174,6 +174,7 @@ class BaseDetector(VersionsMixin, ThresholdMixin, BaseEstimator, metaclass=ABCMe
             or if a gamma distribution does not fit.
         """
         windows = self._check_windows(X, reset=True)
+        self._resolution = np.finfo(windows.dtype).eps
         normal = detector_rows(X, y)
         self.machine_ = self._machine(X)
         groups = self._groups(X, windows, normal)

@@ -52,9 +52,9 @@ class Space:
     Cosine and correlation are half the squared distance of directions, which is exact where ``1 - cos`` is rounded.
     """
 
-    def __init__(self, metric, rows):
+    def __init__(self, metric, rows, resolution):
         self.kind = _KINDS[metric] if isinstance(metric, str) else _Kind(metric, None)
-        self.deviations = deviations(rows) if metric == "seuclidean" else 1.0
+        self.deviations = deviations(rows, resolution) if metric == "seuclidean" else 1.0
         self.origin, self.unit = 0.0, 1.0
         if self.kind.power is not None:
             rows = self.kind.make(rows) / self.deviations

@@ -137,7 +137,7 @@ class NearestNeighborsDetector(BaseDetector):
 
     def _memories(self, rows, group):
         """Memory of each domain, for one group of features."""
-        space = Space(self.metric, rows.X)
+        space = Space(self.metric, rows.X, self._resolution)
         space(rows.X)  # which names a row that the metric cannot measure
         kept, owner = _owners(rows)
         n_local = self.n_local_neighbors if self.normalization else 0
