@@ -13,6 +13,7 @@ and 5 target clips of each id train. It gives the official score of 2022 and the
 
 import argparse
 import inspect
+import os
 import tempfile
 import time
 from functools import partial
@@ -72,6 +73,12 @@ def lite1(seed, weights):
 
 
 LITE1 = {"cnn_global, lite1 from ImageNet": imagenet_weights, "cnn_global, lite1 from random weights": lambda: None}
+FROZEN = ("audioset_mobilenet", "audioset_statistics_ensemble", "imagenet_efficientnet")
+
+
+def audioset_weights():
+    """File of the weights of EfficientAT's mn04_as, which the environment variable MN04_WEIGHTS names."""
+    return os.environ["MN04_WEIGHTS"]
 
 
 def build(name, machine, seed, preset):
@@ -80,6 +87,10 @@ def build(name, machine, seed, preset):
         return control()
     if name in LITE1:
         return lite1(seed, LITE1[name]())
+    if name.partition(", ")[0] in FROZEN:
+        make, _, kind = name.partition(", ")
+        weights = audioset_weights if make.startswith("audioset") else imagenet_weights
+        return getattr(systems, make)(weights() if kind == "trained" else None, random_state=seed)
     make = getattr(systems, name)
     options = {"machine": machine, "random_state": seed, "preset": preset, "weights": None}
     return make(**{key: value for key, value in options.items() if key in inspect.signature(make).parameters})
@@ -175,7 +186,8 @@ def spread(values):
 
 
 def main():
-    names = ["control", *systems.__all__, *LITE1]
+    frozen = [f"{name}, {kind}" for name in FROZEN for kind in ("trained", "random weights")]
+    names = ["control", *(name for name in systems.__all__ if name not in FROZEN), *LITE1, *frozen]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="has the folder 'slider' in it")
     parser.add_argument(
