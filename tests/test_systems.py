@@ -12,10 +12,13 @@ from skasd.audio import AudioLoader
 from skasd.datasets import load_dcase, make_machine_sounds, write_dcase
 from skasd.detectors import CosineCenterDetector, GaussianMixtureDetector, LocalOutlierFactorDetector
 from skasd.systems import (
+    audioset_mobilenet,
+    audioset_statistics_ensemble,
     autoencoder_baseline,
     cnn_global,
     cnn_local,
     cnn_oe,
+    imagenet_efficientnet,
     liu_ensemble,
     masked_autoregressive_flow,
     mobilefacenet_arcface,
@@ -41,8 +44,17 @@ SYSTEMS = {
     "spectrogram_resnet": spectrogram_resnet,
     "rank_pooled_gmm": partial(rank_pooled_gmm, random_state=0),
     "statistics_ensemble": statistics_ensemble,
+    "audioset_mobilenet": partial(audioset_mobilenet, None, device="cpu", random_state=0),
+    "audioset_statistics_ensemble": partial(audioset_statistics_ensemble, None, device="cpu", random_state=0),
+    "imagenet_efficientnet": partial(imagenet_efficientnet, None, variant="test_efficientnet", device="cpu"),
 }
-UNTRAINED = ("rank_pooled_gmm", "statistics_ensemble")
+UNTRAINED = (
+    "rank_pooled_gmm",
+    "statistics_ensemble",
+    "audioset_mobilenet",
+    "audioset_statistics_ensemble",
+    "imagenet_efficientnet",
+)
 every_system = pytest.mark.parametrize("name", SYSTEMS)
 
 

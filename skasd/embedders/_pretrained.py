@@ -211,16 +211,16 @@ class PretrainedEmbedder(NetworkMixin, ClipTransformer):
     def _check(self, X, values, *, reset):
         """Paths, waveforms or spectrograms."""
         paths = as_paths(values)
-        if paths is None and ("log_mel" not in self._reads or np.ndim(values) != 3):
-            values = read_waveforms(self, X, values, reset=reset)
-        elif paths is None:
+        values = values if hasattr(values, "ndim") or paths is not None else np.asarray(values)
+        are_spectrograms = paths is None and "log_mel" in self._reads and values.ndim == 3
+        if not reset and are_spectrograms != (self.loader_ is None):
+            was, now = ("waveforms", "spectrograms")[:: 1 if are_spectrograms else -1]
+            raise ValueError(f"The embedder was fitted on {was}; these are {now}. Give it what it was fitted on.")
+        if are_spectrograms:
             values = validate_data(self, values, reset=reset, allow_nd=True, dtype=np.float32, ensure_all_finite=False)
             check_finite(values, "The field 'log_mel' has", X)
-        values = values if paths is None else paths
-        if not reset and (values.ndim == 3) != (self.loader_ is None):
-            was, now = ("spectrograms", "waveforms") if values.ndim < 3 else ("waveforms", "spectrograms")
-            raise ValueError(f"The embedder was fitted on {was}; these are {now}. Give it what it was fitted on.")
-        return values
+            return values
+        return read_waveforms(self, X, values, reset=reset) if paths is None else paths
 
     def _fit(self, values, X, y):
         normal, seed = np.flatnonzero(training_rows(X, y)), draw_seed(self.random_state)

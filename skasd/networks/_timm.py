@@ -57,7 +57,17 @@ class TimmNetwork(StagedNetwork):
         return self.model(self._images(x))
 
     def adapt_weights(self, state):
-        """A state dict of timm's network as one of this network, which also has its standardization."""
+        """A state dict of timm's network as one of this network, which also has its standardization.
+
+        Parameters
+        ----------
+        state : dict of str to Tensor
+            As timm's network writes it, with or without a classifier.
+
+        Returns
+        -------
+        state : dict of str to Tensor
+        """
         own = {key: value for key, value in self.state_dict().items() if key.startswith("standardizer.")}
         return own | {f"model.{key}": value for key, value in _adapted(self.model, state).items()}
 

@@ -88,8 +88,8 @@ def audioset_statistics_ensemble(weights, *, sha256=None, device="auto", random_
     Returns
     -------
     system : Pipeline
-        Unfitted. It needs the extra ``vision``, and waveforms at 16 kHz, so an `skasd.audio.AudioLoader` before it
-        where clips have only ``path``; ``section`` and ``recording`` are used where they are there.
+        Unfitted. It needs the extra ``vision``, and no fields but ``waveform`` or ``path``; ``section`` and
+        ``recording`` are used where they are there.
 
     Notes
     -----
@@ -126,7 +126,7 @@ def imagenet_efficientnet(weights="imagenet", *, variant="tf_efficientnet_lite1"
         ImageNet's weights, which timm downloads; a local file of them; or random weights: the control.
 
     variant : str, default='tf_efficientnet_lite1'
-        Any of timm's EfficientNets with seven blocks, the lite ones among them.
+        Any of timm's EfficientNets.
 
     {device}
 
@@ -149,9 +149,10 @@ def imagenet_efficientnet(weights="imagenet", *, variant="tf_efficientnet_lite1"
     from skasd.networks import EfficientNet
 
     network = partial(EfficientNet, variant=variant, weights="imagenet" if weights == "imagenet" else None)
+    n_blocks = len(EfficientNet(variant=variant).model.blocks)
     embedder = PretrainedEmbedder(
         network,
-        layers=("model.bn1", *(f"model.blocks.{block}" for block in range(7)), "model.bn2"),
+        layers=("model.bn1", *(f"model.blocks.{block}" for block in range(n_blocks)), "model.bn2"),
         weights=None if weights == "imagenet" else weights,
         random_weights=weights is None,
         pool="global",
