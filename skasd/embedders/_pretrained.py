@@ -141,7 +141,7 @@ class PretrainedEmbedder(NetworkMixin, ClipTransformer):
     >>> log_mel = np.random.default_rng(0).normal(size=(4, 64, 32)).astype(np.float32)
     >>> embedder = PretrainedEmbedder(SpectrogramResNet, layers=["trunk.stages.1"], random_weights=True)
     >>> embedder.fit_transform(log_mel).shape
-    (4, 512)
+    (4, 464)
     >>> list(embedder.feature_groups_)[:2]
     ['trunk.stages.1_mean_row0', 'trunk.stages.1_mean_row1']
     """
