@@ -8,6 +8,7 @@ import numpy as np
 from skasd._docstrings import fill
 from skasd._sklearn import StrOptions
 from skasd.detectors._base import DETECTOR_TEXTS, BaseDetector
+from skasd.detectors._feature_groups import split_features
 from skasd.detectors._gaussian import moments, products, whitening
 from skasd.detectors._numbers import in_units, lengths, typical_where_zero
 
@@ -31,8 +32,7 @@ class MahalanobisDetector(BaseDetector):
         Whether each domain that `fit` has seen gets its own Gaussian. At least three rows of each are needed (two with
         ``covariance='oas'``). The domain is never needed to score.
 
-    feature_groups : dict of str to (slice or array-like of int), default=None
-        Columns of each group of features. None takes all features as one group.
+    {feature_groups}
 
     {threshold}
 
@@ -120,7 +120,7 @@ class MahalanobisDetector(BaseDetector):
         return {
             str(name): {
                 group: _Sums(values, part[domain == name], part.max() + 1)
-                for group, values in self._split(X[domain == name])
+                for group, values in split_features(X[domain == name], self.feature_groups)
             }
             for name in np.unique(domain)
         }
@@ -131,28 +131,12 @@ class MahalanobisDetector(BaseDetector):
 
     def _score(self, model, X):
         distances = [
-            np.mean([gaussians[group].distance(values) for group, values in self._split(X)], axis=0)
+            np.mean(
+                [gaussians[group].distance(values) for group, values in split_features(X, self.feature_groups)], axis=0
+            )
             for gaussians in model.values()
         ]
         return -np.min(distances, axis=0)
-
-    def _split(self, X):
-        """Name and columns of each group of features."""
-        if self.feature_groups is None:
-            yield "", X
-            return
-        if not self.feature_groups:
-            raise ValueError("feature_groups is empty; name at least one group, or set it to None.")
-        for name, columns in self.feature_groups.items():
-            try:
-                values = X[:, columns]
-            except IndexError as error:
-                raise ValueError(f"feature_groups[{name!r}] = {columns!r} does not fit embeddings of {X.shape[1]} "
-                                 "features.") from error  # fmt: skip
-            if values.ndim != 2 or not values.shape[1]:
-                raise ValueError(f"feature_groups[{name!r}] = {columns!r} selects no list of columns from the "
-                                 f"{X.shape[1]} features of an embedding.")  # fmt: skip
-            yield name, values
 
 
 class Gaussian(NamedTuple):

@@ -98,8 +98,10 @@ class Space:
         return squared if self.kind.metric == "sqeuclidean" else np.sqrt(squared)
 
 
-def check_enough_neighbors(n_neighbors, n_samples):
+def check_enough_neighbors(n_neighbors, n_samples, group=""):
     """Refuse to look for more neighbours than a training row has."""
     if n_samples <= n_neighbors:
+        place = f" in feature_groups[{group!r}]" if group else ""
+        remedy = "Lower it, add normal clips, or leave that group out." if group else "Lower it or add normal clips."
         raise ValueError(f"n_neighbors={n_neighbors} needs more training rows than that, got n_samples={n_samples} "
-                         "that differ (n_local counts as neighbours too). Lower it or add normal clips.")  # fmt: skip
+                         f"that differ{place} (n_local_neighbors counts as neighbours too). {remedy}")  # fmt: skip

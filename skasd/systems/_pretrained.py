@@ -2,14 +2,13 @@
 
 from functools import partial
 
-from sklearn.compose import ColumnTransformer
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import Pipeline
 
 from skasd._docstrings import fill
 from skasd.detectors import MahalanobisDetector, NearestNeighborsDetector
 from skasd.embedders import PretrainedEmbedder
 from skasd.ensemble import ScoreEnsemble
-from skasd.features import FieldTransformer, LogMelSpectrogram
+from skasd.features import LogMelSpectrogram
 from skasd.networks import AudioSetMobileNet, AudioSetSpectrogram
 from skasd.systems._statistics import statistics_members
 
@@ -177,13 +176,17 @@ def _audioset_embedder(weights, sha256, device, random_state):
 
 
 def _network_members():
-    neighbors = NearestNeighborsDetector(metric="euclidean", n_local=8)
     rows = _columns("features.10", "max")
-    columns = ColumnTransformer([("rows", "passthrough", slice(rows[0].start, rows[-1].stop))])
+    neighbors = NearestNeighborsDetector(
+        metric="euclidean",
+        normalization="local_density",
+        n_local_neighbors=8,
+        feature_groups={"features.10_max": slice(rows[0].start, rows[-1].stop)},
+    )
     return [
         ("gaussian_11", MahalanobisDetector(feature_groups=_groups("features.11", "mean"))),
         ("gaussian_14", MahalanobisDetector(feature_groups=_groups("features.14", "mean"))),
-        ("neighbors_10", make_pipeline(FieldTransformer(columns), neighbors)),
+        ("neighbors_10", neighbors),
     ]
 
 

@@ -55,6 +55,11 @@ def statistics_members():
     """The three ways: names and detectors of log-mel spectrograms."""
     return [
         ("gaussian", make_pipeline(StatisticsEmbedder(), MahalanobisDetector())),
-        ("neighbors", make_pipeline(StatisticsEmbedder(), NearestNeighborsDetector(n_local=8))),
+        (
+            "neighbors",
+            make_pipeline(
+                StatisticsEmbedder(), NearestNeighborsDetector(normalization="local_density", n_local_neighbors=8)
+            ),
+        ),
         ("steady", make_pipeline(StatisticsEmbedder(statistics=("mean",)), MahalanobisDetector())),
     ]
