@@ -12,12 +12,15 @@ from skasd.audio import AudioLoader
 from skasd.datasets import load_dcase, make_machine_sounds, write_dcase
 from skasd.detectors import CosineCenterDetector, GaussianMixtureDetector, LocalOutlierFactorDetector
 from skasd.systems import (
+    audioset_mobilenet,
+    audioset_statistics_ensemble,
     autoencoder_baseline,
     bandwise_ensemble,
     bandwise_neighbors,
     cnn_global,
     cnn_local,
     cnn_oe,
+    imagenet_efficientnet,
     liu_ensemble,
     masked_autoregressive_flow,
     mobilefacenet_arcface,
@@ -45,8 +48,19 @@ SYSTEMS = {
     "bandwise_neighbors": bandwise_neighbors,
     "rank_pooled_gmm": partial(rank_pooled_gmm, random_state=0),
     "statistics_ensemble": statistics_ensemble,
+    "audioset_mobilenet": partial(audioset_mobilenet, None, device="cpu", random_state=0),
+    "audioset_statistics_ensemble": partial(audioset_statistics_ensemble, None, device="cpu", random_state=0),
+    "imagenet_efficientnet": partial(imagenet_efficientnet, None, variant="test_efficientnet", device="cpu"),
 }
-UNTRAINED = ("bandwise_ensemble", "bandwise_neighbors", "rank_pooled_gmm", "statistics_ensemble")
+UNTRAINED = (
+    "audioset_mobilenet",
+    "audioset_statistics_ensemble",
+    "bandwise_ensemble",
+    "bandwise_neighbors",
+    "imagenet_efficientnet",
+    "rank_pooled_gmm",
+    "statistics_ensemble",
+)
 every_system = pytest.mark.parametrize("name", SYSTEMS)
 
 

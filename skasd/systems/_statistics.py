@@ -43,7 +43,17 @@ def statistics_ensemble(*, n_jobs=None):
     >>> [name for name, member in system["detector"].estimators]
     ['gaussian', 'neighbors', 'steady']
     """
-    members = [
+    return Pipeline(
+        [
+            ("log_mel", LogMelSpectrogram(n_mels=64, n_jobs=n_jobs)),
+            ("detector", ScoreEnsemble(statistics_members(), cv=20)),
+        ]
+    )
+
+
+def statistics_members():
+    """The three ways: names and detectors of log-mel spectrograms."""
+    return [
         ("gaussian", make_pipeline(StatisticsEmbedder(), MahalanobisDetector())),
         (
             "neighbors",
@@ -53,6 +63,3 @@ def statistics_ensemble(*, n_jobs=None):
         ),
         ("steady", make_pipeline(StatisticsEmbedder(statistics=("mean",)), MahalanobisDetector())),
     ]
-    return Pipeline(
-        [("log_mel", LogMelSpectrogram(n_mels=64, n_jobs=n_jobs)), ("detector", ScoreEnsemble(members, cv=20))]
-    )

@@ -16,6 +16,7 @@ Beside systems, statistics and back ends can be measured by themselves: ``--syst
 
 import argparse
 import inspect
+import os
 import tempfile
 import time
 from functools import lru_cache, partial
@@ -77,6 +78,12 @@ def lite1(seed, weights):
 
 
 LITE1 = {"cnn_global, lite1 from ImageNet": imagenet_weights, "cnn_global, lite1 from random weights": lambda: None}
+FROZEN = ("audioset_mobilenet", "audioset_statistics_ensemble", "imagenet_efficientnet")
+
+
+def audioset_weights():
+    """File of the weights of EfficientAT's mn04_as, which the environment variable MN04_WEIGHTS names."""
+    return os.environ["MN04_WEIGHTS"]
 
 
 def behind_statistics(detector, **statistics):
@@ -146,6 +153,10 @@ def build(name, machine, seed, preset):
         return BACK_ENDS[name]()
     if name in LITE1:
         return lite1(seed, LITE1[name]())
+    if name.partition(", ")[0] in FROZEN:
+        make, _, kind = name.partition(", ")
+        weights = audioset_weights if make.startswith("audioset") else imagenet_weights
+        return getattr(systems, make)(weights() if kind == "trained" else None, random_state=seed)
     make = getattr(systems, name)
     options = {"machine": machine, "random_state": seed, "preset": preset, "weights": None}
     return make(**{key: value for key, value in options.items() if key in inspect.signature(make).parameters})
@@ -246,7 +257,9 @@ def spread(values):
 
 
 def main():
-    names = ["control", *systems.__all__, *LITE1, *BACK_ENDS, "back_ends"]
+    frozen = [f"{name}, {kind}" for name in FROZEN for kind in ("trained", "random weights")]
+    whole = [name for name in systems.__all__ if name not in FROZEN]
+    names = ["control", *whole, *LITE1, *frozen, *BACK_ENDS, "back_ends"]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="has the folder 'slider' in it")
     parser.add_argument(
