@@ -1,4 +1,4 @@
-"""From audio files to waveforms of one length: `load_audio`, `AudioLoader` and `LevelNormalizer`.
+"""Audio files: `check_recordings`, and to waveforms of one length by `load_audio`, `AudioLoader`, `LevelNormalizer`.
 
 Conventions
 -----------
@@ -8,7 +8,8 @@ Conventions
 - What is wrong with one file never hides what is wrong with the others: the error counts them and shows the first ten.
 """
 
+from skasd.audio._check import check_recordings
 from skasd.audio._level import LevelNormalizer
 from skasd.audio._loader import AudioLoader, load_audio
 
-__all__ = ["AudioLoader", "LevelNormalizer", "load_audio"]
+__all__ = ["AudioLoader", "LevelNormalizer", "check_recordings", "load_audio"]

@@ -153,7 +153,7 @@ def _read_channel(file, offset, duration, channel):
     if duration is not None:
         wanted = min(wanted, math.ceil(duration * file.samplerate) + 1)
     parts, powers, n_read = [], np.zeros(2), 0
-    for block in _blocks_from(file, start, wanted):
+    for block in _complete(file, _blocks_from(file, start, wanted), wanted):
         samples, power = _one_channel(block, channel)
         parts.append(samples)
         powers += power
@@ -161,12 +161,30 @@ def _read_channel(file, offset, duration, channel):
         if n_read > _MOST_SAMPLES:
             raise ValueError(f"has more than {_MOST_SAMPLES} samples; read it in parts, by offset and duration")
     samples = parts[0] if len(parts) == 1 else np.concatenate(parts)
-    if math.isfinite(file.length) and len(samples) < wanted:
-        raise ValueError(f"is cut off or cannot be decoded: {wanted} samples are wanted and {len(samples)} could be "
-                         "read")  # fmt: skip
     if not len(samples):
         raise _past_the_end(file, offset)
     return samples, powers[0] < _CANCELLED * powers[1]
+
+
+def whole_blocks(file):
+    """All frames of a file in blocks (n, n_channels); an error where it is cut off, or has none."""
+    n_read = 0
+    for block in _complete(file, _blocks(file, file.length), file.length):
+        n_read += len(block)
+        if len(block):
+            yield block
+    if not n_read:
+        raise ValueError("has no samples")
+
+
+def _complete(file, blocks, n_frames):
+    """The blocks, and an error at their end if the file promised more frames than there were."""
+    n_read = 0
+    for block in blocks:
+        n_read += len(block)
+        yield block
+    if math.isfinite(file.length) and n_read < n_frames:
+        raise ValueError(f"is cut off or cannot be decoded: {n_frames} samples are wanted and {n_read} could be read")
 
 
 def _blocks_from(file, start, n_frames):
