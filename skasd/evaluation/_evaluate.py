@@ -83,7 +83,7 @@ def evaluate(
         The machines, in this order. None takes all that there are.
 
     year : int, default=2022
-        Year of the challenge, 2020 to 2025, whose rule counts, see `skasd.metrics.official_score`. The rule of 2020
+        Year of the challenge, 2020 to 2026, whose rule counts, see `skasd.metrics.official_score`. The rule of 2020
         knows no domains: it is the one for data without.
 
     {rule}

@@ -130,7 +130,7 @@ def read_submission(
         The machines to score. None takes all that the ground truth has, or else all of which there are files.
 
     year : int, default=2022
-        Year of the challenge, 2020 to 2025, whose rule counts.
+        Year of the challenge, 2020 to 2026, whose rule counts.
 
     {protocol}
 
