@@ -62,7 +62,8 @@ class NoiseReference(ClipTransformer):
     >>> from skasd.audio import NoiseReference
     >>> rng = np.random.default_rng(0)
     >>> tone, noise = 0.1 * np.sin(np.arange(16000)), rng.normal(scale=0.2, size=16000)
-    >>> clean = NoiseReference().fit_transform([[tone + noise, 0.5 * noise]])
+    >>> reference = NoiseReference()
+    >>> clean = reference.fit_transform([[tone + noise, 0.5 * noise]])
     >>> clean.shape
     (1, 16000)
     >>> bool(np.std(clean[0] - tone) < 0.1 * np.std(noise))

@@ -250,6 +250,11 @@ def _as_list(name, values):
     return list(values)
 
 
+def list_test_clips(folder):
+    """Paths of the test clips of one machine's folder."""
+    return [path for sub in _FOLDERS["test"] for path in _audio_files(Path(folder) / sub)]
+
+
 def _audio_files(folder):
     paths = folder.iterdir() if folder.is_dir() else ()
     return [path for path in paths if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")]
@@ -302,6 +307,11 @@ def _read_attributes(path):
         cells = [cell for title, cell in zip(header, row, strict=False) if re.fullmatch(r"d\d+[pv]", title)]
         table[stem] = "_".join(filter(None, cells))
     return table
+
+
+def is_challenge_name(name):
+    """Whether the file name of a clip fits the grammar of the challenge."""
+    return _NAME.fullmatch(name) is not None
 
 
 def challenge_name(path):

@@ -55,6 +55,11 @@ class Rules:
                              )  # fmt: skip
 
     @property
+    def years(self):
+        """The years that have this rule, in words."""
+        return str(self.year) if self.year < 2022 else "2022 to 2026"
+
+    @property
     def has_domains(self):
         """Whether source and target domain count by themselves."""
         return self.year > 2020
