@@ -9,13 +9,14 @@ import soundfile
 from scipy.signal import lfilter
 from sklearn.base import clone
 from sklearn.pipeline import make_pipeline
+from torch.nn import Identity
 
 from skasd.audio import AudioLoader, LevelNormalizer, NoiseReference, load_audio
 from skasd.augmentation import Mixup
 from skasd.clips import Clips
 from skasd.datasets import load_dcase, write_dcase
 from skasd.detectors import MahalanobisDetector
-from skasd.embedders import ClassificationEmbedder, StatisticsEmbedder
+from skasd.embedders import ClassificationEmbedder, PretrainedEmbedder, StatisticsEmbedder
 from skasd.features import LogMelSpectrogram
 
 RATE = 16000
@@ -89,6 +90,7 @@ def test_one_microphone_is_not_two(mono, channel):
 
 @pytest.mark.parametrize("step", [
     AudioLoader(), LevelNormalizer(), LogMelSpectrogram(), ClassificationEmbedder(lambda n: None),
+    PretrainedEmbedder(Identity, layers=[""]),
 ], ids=lambda step: type(step).__name__)  # fmt: skip
 def test_steps_for_one_microphone_refuse_two(step):
     clips = Clips(waveform=np.zeros((3, 2, 4000), np.float32), section=["00", "01", "02"])
@@ -96,7 +98,9 @@ def test_steps_for_one_microphone_refuse_two(step):
         step.fit(clips)
 
 
-@pytest.mark.parametrize("step", [LogMelSpectrogram(), ClassificationEmbedder(lambda n: None)])
+@pytest.mark.parametrize("step", [
+    LogMelSpectrogram(), ClassificationEmbedder(lambda n: None), PretrainedEmbedder(Identity, layers=[""]),
+])  # fmt: skip
 def test_a_loader_of_both_is_none_for_steps_that_hear_one(path, step):
     clips = Clips(path=[path] * 2, section=["00", "01"])
     with pytest.raises(ValueError, match="channel='both'"):

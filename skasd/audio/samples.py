@@ -8,6 +8,8 @@ Conventions
 - Other types do not tell their scale, and are refused.
 """
 
+import math
+
 import numpy as np
 
 from skasd._problems import names_of, raise_problems
@@ -18,9 +20,11 @@ __all__ = [
     "as_floats",
     "check_mono",
     "check_mono_loader",
+    "n_resampled",
     "precision_of",
     "read_channels",
     "read_waveforms",
+    "resampled",
     "scale_of",
     "what_is_wrong",
 ]
@@ -65,6 +69,21 @@ def as_floats(x, dtype, owner="A network"):
     rest, scale = scale_of(x.dtype, owner)
     x = x.to(dtype)
     return x if scale == 1 else (x - rest) / scale
+
+
+def resampled(samples, rate, wanted_rate):
+    """Floats of one waveform, (n_samples,) or (n_channels, n_samples), at another sample rate, by soxr."""
+    import soxr
+
+    made = soxr.resample(samples.T, rate, wanted_rate, quality="HQ").T
+    n_samples = n_resampled(samples.shape[-1], rate, wanted_rate)
+    missing = max(0, n_samples - made.shape[-1])
+    return np.pad(made[..., :n_samples], [(0, 0)] * (made.ndim - 1) + [(0, missing)])
+
+
+def n_resampled(n_samples, rate, wanted_rate):
+    """Length of so many samples at another rate."""
+    return math.ceil(n_samples * wanted_rate / rate)
 
 
 def what_is_wrong(samples):
