@@ -220,6 +220,47 @@ def test_names_that_do_not_exist_are_told_with_those_that_do(make, clips, name):
             estimator.fit(clips())
 
 
+@each_estimator
+@pytest.mark.parametrize(("name", "others"), [
+    ("optimizer__foo", "optimizer__weight_decay"),
+    ("iterator_train__foo", "iterator_train__num_workers"),
+    ("iterator_valid__foo", "iterator_valid__num_workers"),
+])  # fmt: skip
+def test_arguments_that_a_part_of_the_net_does_not_take_are_told_with_those_that_it_takes(make, clips, name, others):
+    with pytest.raises(ValueError, match=rf"{name.partition('__')[0]}=.*'foo'.* {others}"):
+        make(**{name: 1}).fit(clips())
+
+
+@each_estimator
+@pytest.mark.parametrize("names", [["lr_schedule"], ["train_loss"], ["training_progress"], ["same", "same"]])
+def test_names_of_callbacks_that_are_taken_are_told(make, clips, names):
+    callbacks = [(name, GradientNormClipping(1.0)) for name in names]
+    with pytest.raises(ValueError, match=f"callbacks: .*'{names[0]}'.*lr_schedule"):
+        make(callbacks=callbacks, lr_schedule="cosine").fit(clips())
+
+
+def test_a_schedule_of_the_user_has_its_name_where_there_is_no_other():
+    schedule = LRScheduler(torch.optim.lr_scheduler.StepLR, step_size=1, gamma=0.1)
+    fitted = embedder(callbacks=[("lr_schedule", schedule)]).fit(make_clips())
+    assert fitted.net_.optimizer_.param_groups[0]["lr"] < 0.2 * fitted.lr
+
+
+@pytest.mark.parametrize(("make", "name"), [(embedder, "pretrain__lr"), (embedder, "loader__mono"),
+                                            (autoencoder, "augmentation__alpha")])  # fmt: skip
+def test_parameters_of_an_estimator_that_is_not_there(make, name):
+    with pytest.raises(ValueError, match=rf"{name}' for .*=None has no parameters"):
+        make().set_params(**{name: 1})
+    nested = embedder().set_params(pretrain=embedder(), pretrain__lr=0.5)
+    assert nested.pretrain.lr == 0.5
+
+
+def test_a_first_stage_with_another_network_is_told_in_a_few_words():
+    first = embedder(network__size=5)
+    with pytest.raises(ValueError, match=r"pretrain does not hold .*such as .*\(5.*wanted \(6") as caught:
+        embedder(pretrain=first, network__size=6).fit(make_clips())
+    assert len(str(caught.value)) < 400
+
+
 @pytest.mark.parametrize("targets", [("section",), ("section", "attribute")])
 def test_arguments_of_network_and_loss_are_parameters(targets):
     params = {"network__size": 5, "loss__scale": 7.0, "optimizer__weight_decay": 0.25, "targets": targets}
