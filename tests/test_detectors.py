@@ -713,6 +713,14 @@ def test_only_anomalies_are_refused(detector):
 
 
 @every_detector
+@pytest.mark.parametrize("dtype", [str, "S8", object])
+def test_text_that_reads_like_numbers_is_refused(detector, dtype):
+    text = np.array([[f"{row}_{column}" for column in range(3)] for row in range(40)])  # to Python 1_0 is 10
+    with pytest.raises(ValueError, match="takes numbers; got text"):
+        detector.fit(text.astype(dtype))
+
+
+@every_detector
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_numbers_that_are_not_finite_are_refused(detector, bad):
     clips = make_clips()

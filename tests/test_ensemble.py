@@ -314,6 +314,7 @@ def test_behind_features_in_a_pipeline():
     ({"weights": [-1.0, 2.0]}, r"weights .*\[-1\.0, 2\.0\]"),
     ({"weights": [0, 0]}, r"weights .*\[0, 0\]"),
     ({"weights": [1, 1], "combine": "min"}, "weights .*combine='mean'"),
+    ({"weights": ["1_0", "2"]}, r"weights .*\['1_0', '2'\]"),
     ({"weights": ["one", "two"]}, r"weights .*\['one', 'two'\]"),
     ({"cv": 1}, "'cv' parameter of ScoreEnsemble"),
     ({"cv": None}, "'cv' parameter of ScoreEnsemble"),  # own training clips: neighbours would find themselves

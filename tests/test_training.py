@@ -674,6 +674,13 @@ def test_a_broken_checkpoint_and_a_folder_that_cannot_be_are_named(tmp_path, con
         embedder(checkpoint=tmp_path / "training.pt").fit(make_clips())
 
 
+def test_a_checkpoint_without_a_name_is_not_the_current_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="checkpoint must name a folder; got ''"):
+        embedder(checkpoint="").fit(make_clips())
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_checkpoints_leave_no_rests_behind(tmp_path):
     folder = tmp_path / "a" / "b"
     embedder(checkpoint=folder).fit(make_clips())

@@ -252,9 +252,10 @@ class ScoreEnsemble(VersionsMixin, ThresholdMixin, BaseComposition):
         if self.combine == "min":
             raise ValueError("weights belong to combine='mean'; a minimum has none. Leave one of the two out.")
         try:
-            weights = np.asarray(self.weights, dtype=float)
-        except (TypeError, ValueError):
-            weights = np.array(np.nan)
+            weights = np.asarray(self.weights)
+        except ValueError:  # rows of several lengths
+            weights = np.array("")
+        weights = weights.astype(float) if weights.dtype.kind in "biuf" else np.array(np.nan)
         if weights.shape != (len(names),) or not (np.isfinite(weights) & (weights >= 0)).all() or not weights.any():
             raise ValueError(f"weights must be {len(names)} numbers, one for each of {', '.join(names)}, none of them "
                              f"negative and not all 0; got {self.weights}.")  # fmt: skip

@@ -3,11 +3,11 @@
 import json
 import os
 from contextlib import suppress
-from pathlib import Path
 
 import numpy as np
 import torch
 
+from skasd._drafts import folder_to_write
 from skasd.training._fingerprint import describe
 from skasd.training._randomness import random_states, set_random_states
 
@@ -18,7 +18,7 @@ class TrainingCheckpoint:
     """The file in a folder, made if it is not there, that holds a training as it was after its last complete epoch."""
 
     def __init__(self, folder):
-        self.path = Path(folder) / _NAME
+        self.path = folder_to_write(folder, "checkpoint") / _NAME
         self.state = self._read()
 
     @property
