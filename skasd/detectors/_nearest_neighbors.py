@@ -4,8 +4,6 @@ from numbers import Integral, Real
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.neighbors import NearestNeighbors
-from sklearn.utils import gen_batches
 
 from skasd._docstrings import fill
 from skasd._groups import first_copies, first_in_domain
@@ -13,7 +11,8 @@ from skasd._sklearn import Interval, StrOptions
 from skasd.detectors._base import DETECTOR_TEXTS, BaseDetector
 from skasd.detectors._held_out import TrainingRows
 from skasd.detectors._metric import METRICS, Space, check_enough_neighbors
-from skasd.detectors._numbers import VALUES_AT_ONCE, numbered
+from skasd.detectors._neighbors import LeftOut, Neighbors
+from skasd.detectors._numbers import numbered
 from skasd.detectors._oversampling import as_seed, oversample_target
 
 
@@ -128,25 +127,24 @@ class NearestNeighborsDetector(BaseDetector):
                 raise ValueError(f"n_neighbors={self.n_neighbors}, but the domain {str(name)!r} has only n_samples="
                                  f"{np.count_nonzero(members)}. Lower n_neighbors or set target_ratio.")  # fmt: skip
             own_scale = None if scale is None else scale[members]
-            memories[str(name)] = self._memory(space, whole.rows[members], parents[members], own_scale)
+            memories[str(name)] = self._memory(space, whole.neighbors.rows[members], parents[members], own_scale)
         return memories
 
     def _memory(self, space, rows, parents, scale=None):
-        is_indexed = scale is None and space.kind.power is not None
-        index = NearestNeighbors(metric=space.kind.metric, n_jobs=self.n_jobs).fit(rows) if is_indexed else None
-        return Memory(space, rows, parents, scale, index)
+        return Memory(Neighbors(space, rows, scale=scale, n_jobs=self.n_jobs), parents)
 
     def _local_scale(self, memory, owner):
         """Mean distance of each row to its `n_local` nearest rows of others."""
         owners = owner[memory.parents]
-        scale = self._nearest(memory, memory.rows, owners, owners, self.n_local).mean(axis=1)
+        nearest, _ = memory.neighbors.nearest(memory.neighbors.rows, self.n_local, LeftOut(owners, owners))
+        scale = nearest.mean(axis=1)
         if np.isinf(scale).any():
             raise ValueError(f"n_local={self.n_local} needs that many training rows of other clips, or recordings, for "
                              "each. Lower n_local or add normal clips.")  # fmt: skip
         return np.maximum(scale, np.finfo(np.float64).eps * (scale.max() or 1.0))
 
     def _score(self, model, X):
-        return -_unit(model) * self._distance(model, X, np.full(len(X), -1), None)
+        return -_unit(model) * self._distance(model, X)
 
     def _score_training(self, model, rows):
         if self.n_local is not None or self.metric == "seuclidean":  # local scale and deviations know the clip, too
@@ -156,65 +154,26 @@ class NearestNeighborsDetector(BaseDetector):
             raise ValueError(f"n_neighbors={self.n_neighbors} needs that many training rows of others for each.")
         return -_unit(model) * distance
 
-    def _distance(self, model, X, group, owner):
+    def _distance(self, model, X, group=None, owner=None):
         """Mean distance of coordinates to the nearest rows of other groups in the nearest memory."""
-        X, groups, distances = next(iter(model.values())).space(X), group[:, np.newaxis], []
-        for memory in model.values():
-            owners = None if owner is None else owner[memory.parents]
-            distances.append(self._nearest(memory, X, groups, owners, self.n_neighbors).mean(axis=1))
+        X, distances = next(iter(model.values())).neighbors.space(X), []
+        for neighbors, parents in model.values():
+            left_out = None if group is None else LeftOut(group[:, np.newaxis], owner[parents])
+            distances.append(neighbors.nearest(X, self.n_neighbors, left_out)[0].mean(axis=1))
         return np.min(distances, axis=0)
-
-    def _nearest(self, memory, X, groups, owners, n_nearest):
-        """Distances (n, n_nearest) to the nearest rows of a memory that belong to none of the groups (n, n_groups)."""
-        n_own = 0 if owners is None else groups.shape[1] * _largest_group(owners)
-        n_found = min(n_nearest + n_own, len(memory.rows))
-        n_values = max(n_nearest * X.shape[1], n_found if memory.index else len(memory.rows))
-        nearest = np.full((len(X), n_nearest), np.inf)
-        for block in gen_batches(len(X), max(1, VALUES_AT_ONCE // n_values)):
-            with numbered(range(block.start, block.stop)):
-                distances, found = self._candidates(memory, X[block], n_found)
-            if owners is not None:
-                own = owners[found][..., np.newaxis] == groups[block][:, np.newaxis, np.newaxis]
-                distances[own.any(axis=(2, 3))] = np.inf
-            order = np.argsort(distances, axis=1, kind="stable")[:, :n_nearest]
-            distances, found = (np.take_along_axis(values, order, axis=1) for values in (distances, found))
-            nearest[block, : order.shape[1]] = np.where(
-                np.isinf(distances), np.inf, memory.exact(X[block], found, distances)
-            )
-        return nearest
-
-    def _candidates(self, memory, X, n_found):
-        """Distances to the nearest rows of a memory, as a quick search finds them, and their numbers."""
-        if memory.index is not None:
-            return memory.index.kneighbors(X, n_found)
-        distances = memory.space.distances(X, memory.rows, n_jobs=self.n_jobs)
-        if memory.scale is not None:
-            distances /= memory.scale
-        found = np.argpartition(distances, n_found - 1, axis=1)[:, :n_found]
-        return np.take_along_axis(distances, found, axis=1), found
 
 
 class Memory(NamedTuple):
-    """What is remembered of a domain: rows as coordinates of a space, from which two training rows each is made."""
+    """What is remembered of a domain: the rows to search among, and from which two training rows each was made."""
 
-    space: Space
-    rows: np.ndarray
+    neighbors: Neighbors
     parents: np.ndarray
-    scale: np.ndarray | None
-    index: NearestNeighbors | None
-
-    def exact(self, X, found, distances):
-        """The distances to the rows with these numbers (n, n_found), without the rounding of a quick search."""
-        exact = self.space.exact(X, self.rows, found)
-        if exact is None:
-            return distances
-        return exact if self.scale is None else exact / self.scale[found]
 
 
 def _unit(model):
     """What a distance of coordinates is multiplied with; those that are divided by the local scale have no unit."""
-    memory = next(iter(model.values()))
-    return memory.space.scale if memory.scale is None else 1.0
+    neighbors = next(iter(model.values())).neighbors
+    return neighbors.space.scale if neighbors.scale is None else 1.0
 
 
 def _owners(rows):
@@ -230,8 +189,3 @@ def _owners(rows):
     owner = np.where(lowest == highest, lowest, rows.group.max() + 1 + numbers)
     kept = same == numbers
     return np.flatnonzero(kept), owner[kept]
-
-
-def _largest_group(owners):
-    differ = owners[:, 0] != owners[:, 1]
-    return np.unique(np.append(owners[:, 0], owners[differ, 1]), return_counts=True)[1].max()
