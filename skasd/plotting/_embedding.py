@@ -171,6 +171,8 @@ class EmbeddingDisplay(Display):
         {returned}
         """
         self._open(ax)
+        if ax is None:
+            self.figure_.set_layout_engine("constrained")  # which leaves room for the legend
         self.points_ = []
         group = np.zeros(len(self.points)) if self.group is None else self.group
         for number, value in enumerate(np.unique(group)):
@@ -180,7 +182,7 @@ class EmbeddingDisplay(Display):
         self.ax_.set(xlabel=f"dimension 1 ({self.method})", ylabel=f"dimension 2 ({self.method})")
         self.ax_.set_title(plain(self.name))
         if self.group is not None:
-            n_columns = 1 + (len(self.points_) - 1) // 10
+            n_columns = 1 + (len(self.points_) - 1) // 20
             self.ax_.legend(title=plain(self.by), ncols=n_columns, loc="center left", bbox_to_anchor=(1.01, 0.5))
             self.ax_.get_legend().get_title().set_color(self.ax_.get_legend().get_texts()[0].get_color())
         return self
