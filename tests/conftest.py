@@ -1,6 +1,7 @@
 """What several test files need. Small estimators to try laws on are in `estimators.py`."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -9,6 +10,10 @@ import pytest
 os.environ["MPLBACKEND"] = "agg"  # no windows, also not in programs that tests start
 if "PYTEST_XDIST_WORKER" in os.environ:  # tests that run side by side have one processor each
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A shell lets programs in the background ignore Ctrl-C, and they hand that on to the programs that tests interrupt.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

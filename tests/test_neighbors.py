@@ -39,7 +39,9 @@ def test_cosine_neighbors_are_those_of_sklearn():
 def test_scaled_distances_are_those_of_all_distances(n_local):
     rows, new = rng.normal(size=(2, 800, 8)) * rng.lognormal(size=(2, 800, 1))
     scale = np.sort(cdist(rows, rows), axis=1)[:, 1 : n_local + 1].mean(axis=1)
-    detector = NearestNeighborsDetector(2, metric="euclidean", n_local=n_local).fit(rows)
+    detector = NearestNeighborsDetector(
+        2, metric="euclidean", normalization="local_density", n_local_neighbors=n_local
+    ).fit(rows)
     oracle = np.sort(cdist(new, rows) / scale, axis=1)[:, :2].mean(axis=1)
     np.testing.assert_allclose(-detector.score_samples(new), oracle, rtol=1e-9)
 

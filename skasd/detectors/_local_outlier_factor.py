@@ -85,7 +85,7 @@ class LocalOutlierFactorDetector(BaseDetector):
         self.n_jobs = n_jobs
 
     def _fit(self, X, domain, section):
-        space = Space(self.metric, X, self.p)
+        space = Space(self.metric, X, self._resolution, self.p)
         kept = np.flatnonzero(first_copies(X) == np.arange(len(X)))
         neighbors = Neighbors(space, space(X)[kept], n_jobs=self.n_jobs)
         check_enough_neighbors(self.n_neighbors, len(kept))

@@ -14,15 +14,17 @@ _EUCLIDEAN = {"euclidean": 2, "sqeuclidean": 1}  # the power of a scale that a s
 
 
 class Neighbors:
-    """Training rows, as coordinates of a space, among which the nearest are found; each may have a scale.
+    """Training rows, as coordinates of a space, among which the nearest are found.
+
+    The distance to a row is divided by its `scale` and less its `offset`, where these are given.
 
     Euclidean distances are bounded from below by one matrix product in single precision; those to the rows with the
     lowest bounds are then computed without rounding error to speak of. Where the bounds do not prove that these rows
     are the nearest, the search is repeated in double precision.
     """
 
-    def __init__(self, space, rows, *, scale=None, n_jobs=None):
-        self.space, self.rows, self.scale, self.n_jobs = space, rows, scale, n_jobs
+    def __init__(self, space, rows, scale=None, offset=None, *, n_jobs=None):
+        self.space, self.rows, self.scale, self.offset, self.n_jobs = space, rows, scale, offset, n_jobs
         self._bounds = _LowerBounds(rows, self._weight(), np.float32) if self._is_euclidean() else None
 
     def __len__(self):
@@ -39,7 +41,7 @@ class Neighbors:
     def nearest(self, X, n_nearest, left_out=None):
         """Distances (n, n_nearest) of coordinates to the nearest rows, and the numbers of these, from near to far.
 
-        Distances are divided by the scale of the row. Those to rows that are `left_out` are infinite.
+        Those to rows that are `left_out` are infinite.
         """
         search = self._search_by_products if self._is_euclidean() else self._search_all
         blocks = gen_batches(len(X), max(1, VALUES_AT_ONCE // max(len(self.rows), n_nearest * X.shape[1])))
@@ -53,6 +55,8 @@ class Neighbors:
             distances = self.space.distances(X[queries], self.rows)
         if self.scale is not None:
             distances /= self.scale
+        if self.offset is not None:
+            distances -= self.offset
         if left_out is not None:
             left_out.mask(distances, queries)
         found, _ = _smallest(distances, n_nearest)
@@ -63,20 +67,28 @@ class Neighbors:
         if not certain.all():
             bounds, again = _LowerBounds(self.rows, self._weight(), np.float64), np.flatnonzero(~certain)
             distances[again], found[again], _ = self._search_by_bounds(bounds, X, queries[again], n_nearest, left_out)
-        root = self.space.kind.metric == "euclidean"
-        return np.sqrt(distances) if root else distances, found
+        return distances, found
 
     @np.errstate(over="ignore", invalid="ignore")
     def _search_by_bounds(self, bounds, X, queries, n_nearest, left_out):
-        """Squared distances to the nearest rows, their numbers, and whether no other row can be nearer."""
+        """Distances to the nearest rows, their numbers, and whether no other row can be nearer."""
         lowest, holds = bounds(X[queries])
+        if self.offset is not None:  # which may change the order
+            lowest = self._distances_of(np.maximum(lowest, 0)) - self.offset
         if left_out is not None:
             left_out.mask(lowest, queries)
         found, others = _smallest(lowest, n_nearest + _N_SPARE)
-        distances = self._squared(X[queries], found)
+        distances = self._distances_of(self._squared(X[queries], found))
+        if self.offset is None:
+            others = self._distances_of(np.maximum(others, 0))
+        else:
+            distances -= self.offset[found]
         distances[np.isposinf(np.take_along_axis(lowest, found, axis=1))] = np.inf
         distances, found = _in_order(distances, found, n_nearest)
         return distances, found, holds & (distances[:, -1] <= others)
+
+    def _distances_of(self, squared):
+        return np.sqrt(squared) if self.space.kind.metric == "euclidean" else squared
 
     def _squared(self, X, found):
         steps = self.rows[found] - X[:, np.newaxis]
