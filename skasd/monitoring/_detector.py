@@ -316,8 +316,8 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
         if missed:
             needed = int(np.ceil(len(scores) / fdr)) - 1
             warnings.warn(f"{missed} of {len(scores)} recordings are more unusual than all healthy ones, but with so "
-                          f"few of these that may be chance. {needed} healthy recordings are needed to alarm for one of "
-                          f"{len(scores)} with fdr={fdr:g}. predict judges each by itself.",
+                          f"few of these that may be chance. {needed} healthy recordings are needed to alarm for one "
+                          f"of {len(scores)} with fdr={fdr:g}. predict judges each by itself.",
                           stacklevel=2)  # fmt: skip
         return alarms
 

@@ -44,8 +44,8 @@ class Recordings:
         if self.are_files or "recording" in self._one_value_each():
             known = [str(name) for name in np.unique(own[np.isin(own, learned)])]
             if known:
-                raise ValueError(f"The detector has learned from {len(known)} of these recordings, which says nothing of "
-                                 f"new ones:\n{first_ten(known)}\nGive recordings that are new.")  # fmt: skip
+                raise ValueError(f"The detector has learned from {len(known)} of these recordings, which says nothing "
+                                 f"of new ones:\n{first_ten(known)}\nGive recordings that are new.")  # fmt: skip
 
     def take(self, mask):
         """Those recordings that a mask chooses."""
