@@ -14,12 +14,12 @@ from skasd._sklearn import HasMethods, Interval, StrOptions, fit_context
 from skasd._versions import VersionsMixin
 from skasd.clips import Clips
 from skasd.detectors import ThresholdMixin
-from skasd.monitoring._calibration import Calibration, Heard, calibrated, expanded, score_clips, summary_of
 from skasd.monitoring._drift import drift_of
-from skasd.monitoring._listening import Listener, joined_clips
+from skasd.monitoring._learned import Learned
+from skasd.monitoring._listening import Listener
 from skasd.monitoring._pipeline import prepared
 from skasd.monitoring._recordings import Recordings
-from skasd.monitoring._spans import Span, UsualLevels, runs
+from skasd.monitoring._spans import Span, runs
 
 
 class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
@@ -189,8 +189,8 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
         recordings = Recordings(X, self)
         normal = detector_rows(recordings.clips, y)
         recordings = recordings.take(normal)
-        self._begin(recordings)
-        return self._learn(recordings, "fit", [], None)
+        listener = self._listener(recordings)
+        return self._take_over(Learned(self, listener, recordings), [], "fit")
 
     @fit_context(prefer_skip_nested_validation=False)
     def update(self, X):
@@ -217,7 +217,7 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
         recordings = Recordings(X, self)
         recordings = recordings.take(detector_rows(recordings.clips))
         recordings.check_rates(self.sample_rate_, self.n_jobs)
-        return self._learn(recordings, "update", self._parts, self._fields)
+        return self._take_over(Learned(self, self._learned.listener, recordings, self._learned), self.log_, "update")
 
     def score_samples(self, X):
         """Say how normal each recording is: higher = more normal.
@@ -276,7 +276,7 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
             held out, from 1 / (n + 1), where all these are more normal, to 1.
         """
         scores, sections = self._scores(X)
-        return self._calibration.p_values("score", scores, sections)
+        return self._learned.calibration.p_values("score", scores, sections)
 
     def alarms(self, X, *, fdr=0.1):
         """Choose recordings to alarm for, of many, such that few of these alarms are false.
@@ -309,9 +309,9 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
         if not (isinstance(fdr, Real) and 0 < fdr < 1):
             raise ValueError(f"fdr must be a number between 0 and 1; got {fdr!r}.")
         scores, sections = self._scores(X)
-        p_values = self._calibration.p_values("score", scores, sections)
+        p_values = self._learned.calibration.p_values("score", scores, sections)
         alarms = false_discovery_control(p_values) <= fdr
-        least = self._calibration.p_values("score", np.full(len(scores), -np.inf), sections)
+        least = self._learned.calibration.p_values("score", np.full(len(scores), -np.inf), sections)
         missed = np.count_nonzero((p_values == least) & ~alarms)
         if missed:
             needed = int(np.ceil(len(scores) / fdr)) - 1
@@ -362,7 +362,7 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
             As `score_samples`, and if it is not one recording.
         """
         clips, levels, section = self._score_one(X)
-        places = runs(clips["score"] < self._clip_offsets[section])
+        places = runs(clips["score"] < self._learned.clip_offsets[section])
         worst = int(np.argmin(clips["score"]))
         spans = [self._span(clips[first : last + 1], levels[first : last + 1], section)
                  for first, last in places or [(worst, worst)]]  # fmt: skip
@@ -386,63 +386,43 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
         ValueError
             As `score_samples`, and if the detector has learned from one of them.
         """
+        check_is_fitted(self)
         recordings = Recordings(X, self)
         recordings.check_new(self.calibration_["recording"])
         scores, sections = self._scores(recordings)
-        new, usual = self._calibration.in_units(scores, sections)
-        return drift_of(new, usual, scores < self._offsets_of(sections), self.false_alarm_rate)
+        new, usual = self._learned.calibration.in_units(scores, sections)
+        return drift_of(new, usual, scores < self._offsets_of(sections), self._learned.false_alarm_rate)
 
-    def _begin(self, recordings):
-        """The rate at which is listened, and what listens."""
+    def _listener(self, recordings):
+        """What listens, at the rate that these recordings have."""
         if self.hop_duration > self.clip_duration:
             raise ValueError(f"hop_duration={self.hop_duration} s must be at most clip_duration={self.clip_duration} "
                              "s; what lies between clips would not be heard.")  # fmt: skip
-        given = None if self.sample_rate == "native" else self.sample_rate
-        self.sample_rate_ = recordings.check_rates(given, self.n_jobs)
-        n_samples, n_hop = (
-            max(1, round(seconds * self.sample_rate_)) for seconds in (self.clip_duration, self.hop_duration)
-        )
-        self._listener = Listener(prepared(self.estimator, self.sample_rate_), self.sample_rate_, n_samples, n_hop)
-        self.log_ = []
+        rate = recordings.check_rates(None if self.sample_rate == "native" else self.sample_rate, self.n_jobs)
+        n_samples, n_hop = (max(1, round(seconds * rate)) for seconds in (self.clip_duration, self.hop_duration))
+        return Listener(prepared(self.estimator, rate), rate, n_samples, n_hop)
 
-    def _learn(self, recordings, action, parts, fields):
-        """Learn from these recordings, beside the parts that were heard before; nothing is changed by an error."""
-        own = recordings.fields(len(parts))
-        fields = own if fields is None else fields + own
-        parts = parts + self._listener.of_recordings(recordings, self.channel, self.n_jobs, _kept)
-        heard = Heard(parts, fields)
-        scores = heard.held_out_scores(self._listener.rest, self.cv, self.n_jobs)
-        usual = calibrated(heard, scores, self.summary)
-        calibration = Calibration(usual)
-        calibration.doubt_few(self.false_alarm_rate)
-        self.estimator_ = self._listener.pipeline(heard.clips)
-        self._parts, self._fields, self._calibration, self.calibration_ = parts, fields, calibration, usual
-        self._usual_levels = {name: UsualLevels(own) for name, own in heard.levels().items()}
-        self.offsets_ = calibration.offsets("score", self.false_alarm_rate)
-        self._clip_offsets = calibration.offsets("worst", self.false_alarm_rate)
-        self.log_ = [*self.log_, self._entry(action, len(parts), parts[-len(recordings) :])]
-        return self
-
-    def _entry(self, action, n_recordings, new):
-        seconds = sum(self._listener.start_of(len(part) - 1) + self.clip_duration for part in new)
-        return {
+    def _take_over(self, learned, log, action):
+        """Keep what was learned, and say in the log what has changed."""
+        self._learned, self.estimator_, self.offsets_ = learned, learned.pipeline(), learned.offsets
+        self.calibration_, self.sample_rate_ = learned.held_out, learned.listener.sample_rate
+        entry = {
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
             "action": action,
-            "n_recordings": n_recordings,
-            "n_new": len(new),
-            "seconds": float(seconds),
-            "offsets": dict(self.offsets_),
+            "n_recordings": len(learned.parts),
+            "n_new": len(learned.new),
+            "seconds": learned.seconds(),
+            "offsets": dict(learned.offsets),
         }
+        self.log_ = [*log, entry]
+        return self
 
     def _scores(self, X):
         """The score and the section of each recording."""
         recordings, fields = self._to_score(X)
-
-        def summed(row, parts):
-            scores = [self._score_part(part, fields[row : row + 1]) for part in parts]
-            return summary_of(np.concatenate(scores), self.summary)
-
-        scores = self._listener.of_recordings(recordings, self.channel, self.n_jobs, summed)
+        scores = self._learned.of_recordings(
+            recordings, self.n_jobs, lambda row, parts: self._learned.score_recording(parts, fields[row : row + 1])
+        )
         return np.array(scores), fields["section"]
 
     def _score_one(self, X):
@@ -450,35 +430,32 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
         recordings, fields = self._to_score([X] if getattr(X, "ndim", 0) == 1 and X.dtype.kind != "U" else X)
         if len(recordings) != 1:
             raise ValueError(f"One recording is wanted; got {len(recordings)}.")
-
-        def each(row, parts):
-            return [(self._score_part(part, fields), part["levels"]) for part in parts]
-
-        (found,) = self._listener.of_recordings(recordings, self.channel, self.n_jobs, each)
+        learned, section = self._learned, str(fields["section"][0])
+        (found,) = learned.of_recordings(
+            recordings,
+            self.n_jobs,
+            lambda row, parts: [(learned.score(part, fields), part["levels"]) for part in parts],
+        )
         scores, levels = map(np.concatenate, zip(*found, strict=True))
-        start, section = self._listener.start_of(np.arange(len(scores))), str(fields["section"][0])
-        p_values = self._calibration.p_values("worst", scores, np.full(len(scores), section))
-        clips = Clips(start=start, end=start + self._listener.duration, score=scores, p_value=p_values)
+        p_values = learned.calibration.p_values("worst", scores, np.full(len(scores), section))
+        start = learned.listener.start_of(np.arange(len(scores)))
+        clips = Clips(start=start, end=start + learned.listener.duration, score=scores, p_value=p_values)
         return clips, levels, section
 
     def _to_score(self, X):
         check_is_fitted(self)
         recordings = Recordings(X, self)
         fields = recordings.fields()
-        self._calibration.check_sections(fields["section"])
+        self._learned.calibration.check_sections(fields["section"])
         recordings.check_rates(self.sample_rate_, self.n_jobs)
         return recordings, fields
-
-    def _score_part(self, part, fields):
-        """Scores of clips of one recording, of which `fields` are known."""
-        return score_clips(self._listener.fitted, part.with_fields(expanded(fields, np.zeros(len(part), dtype=int))))
 
     def _offsets_of(self, sections):
         return np.array([self.offsets_[section] for section in sections.tolist()])
 
     def _span(self, clips, levels, section):
         worst = int(np.argmin(clips["score"]))
-        bands = self._usual_levels[section].bands(levels[worst], self._listener.edges)
+        bands = self._learned.usual_levels[section].bands(levels[worst], self._learned.listener.edges)
         return Span(*(float(value) for value in (
             clips["start"][0], clips["end"][-1], clips["score"][worst], clips["p_value"][worst]
         )), bands)  # fmt: skip
@@ -487,8 +464,3 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.string = True
         return tags
-
-
-def _kept(row, parts):
-    """What is kept of a recording that trains."""
-    return joined_clips(list(parts))

@@ -1,7 +1,6 @@
 """From recordings to rows of numbers, as far as rules alone go: nothing here learns from what it hears."""
 
 import numpy as np
-from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
 from skasd._problems import raise_problems
@@ -19,8 +18,7 @@ class Listener:
     """The first steps of a pipeline, those that learn nothing, and the levels of bands beside what they make.
 
     Clips (n, n_samples) become `Clips` with what the steps make of them and the field ``levels`` (n, 2, n_bands): the
-    mean over time and the maximum of each mel band in dB. The steps that learn are ``rest``, and ``fitted`` by what was
-    made.
+    mean over time and the maximum of each mel band in dB. The steps that learn are ``rest``, unfitted.
     """
 
     def __init__(self, pipeline, sample_rate, n_samples, n_hop):
@@ -66,11 +64,6 @@ class Listener:
         raise_problems(used, len(recordings))
         recordings.warn_of_quiet(readers)
         return used
-
-    def pipeline(self, clips):
-        """The fitted pipeline, after the rest of it has learned from what was made of clips."""
-        self.fitted = clone(self.rest).fit(clips)
-        return Pipeline(list(zip(self.names, [*self.steps, *(step for _, step in self.fitted.steps)], strict=True)))
 
     def _parts(self, reader, name):
         for clips in clips_of(reader, name, self.n_samples, self.n_hop):
