@@ -57,12 +57,12 @@ def folder(tmp_path_factory):
 
 
 def test_recordings_of_any_length_are_told_apart(detector):
-    healthy, faulty = sounds(2, 40), sounds(3, 40, knocks=[1.2])
+    healthy, faulty = sounds(2, 20), sounds(3, 20, knocks=[1.2])
     scores = np.r_[detector.score_samples(healthy), detector.score_samples(faulty)]
-    assert auc_score(np.repeat([0, 1], 40), -scores) == 1
+    assert auc_score(np.repeat([0, 1], 20), -scores) == 1
     assert np.mean(detector.predict(healthy) == -1) <= 0.15
     assert np.all(detector.predict(faulty) == -1)
-    np.testing.assert_array_equal(detector.decision_function(healthy), scores[:40] - detector.offsets_[""])
+    np.testing.assert_array_equal(detector.decision_function(healthy), scores[:20] - detector.offsets_[""])
 
 
 def test_the_stated_share_of_healthy_recordings_alarms():
@@ -70,7 +70,7 @@ def test_the_stated_share_of_healthy_recordings_alarms():
         detector = RecordingDetector(sample_rate=RATE, false_alarm_rate=0.1).fit(sounds(seed, 30))
         return np.mean(detector.predict(sounds(seed + 50, 40)) == -1)
 
-    assert 0.05 <= np.mean([share(seed) for seed in range(100, 104)]) <= 0.2
+    assert 0.05 <= np.mean([share(seed) for seed in range(100, 103)]) <= 0.2
 
 
 SUMMARIES = {"worst": np.min, "mean": np.mean, 3: lambda scores: np.sort(scores)[:3].mean()}
@@ -276,7 +276,8 @@ def test_a_saved_detector_is_the_same(detector, save):
 
 def test_jobs_change_no_score(detector):
     some = sounds(2, 6)
-    parallel = clone(detector).set_params(n_jobs=2).fit(sounds(0, 30))
+    with joblib.parallel_config(backend="threading"):
+        parallel = clone(detector).set_params(n_jobs=2).fit(sounds(0, 30))
     np.testing.assert_array_equal(parallel.score_samples(some), detector.score_samples(some))
     assert parallel.offsets_ == detector.offsets_
 
@@ -331,8 +332,8 @@ def test_hops_are_at_most_as_long_as_clips():
 
 
 def test_the_generator_makes_faults_that_can_be_heard():
-    healthy = [make_recording("pump", seed=seed, duration=3)[:, 0] for seed in range(12)]
+    healthy = [make_recording("pump", seed=seed, duration=3)[:, 0] for seed in range(8)]
     faulty = [make_recording("pump", "imbalance", 1.8, seed, 3)[:, 0] for seed in range(3)]
-    with pytest.warns(UserWarning, match="12"):
+    with pytest.warns(UserWarning, match="there are 8"):
         detector = RecordingDetector(sample_rate=48000).fit(healthy)
     assert np.all(detector.predict(faulty) == -1)

@@ -56,7 +56,7 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
     false_alarm_rate : float, default=0.05
         Share of new healthy recordings, in (0, 0.5), that are to raise an alarm, on average.
 
-    cv : int, default=5
+    cv : int, default=10
         Number of parts into which recordings are dealt, at least 2; each part is scored by a clone of the pipeline that
         learned from the others. Recordings that have the same name in the field ``recording``, and copies, are in one
         part.
@@ -143,7 +143,7 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
         channel="mix",
         summary="worst",
         false_alarm_rate=0.05,
-        cv=5,
+        cv=10,
         n_jobs=None,
     ):
         self.estimator = estimator

@@ -9,7 +9,7 @@ _SIGNIFICANT = 0.05
 
 
 class Drift(NamedTuple):
-    """Whether the scores of healthy recordings have moved.
+    """Whether healthy recordings have become more unusual.
 
     Parameters
     ----------
@@ -18,7 +18,7 @@ class Drift(NamedTuple):
         where nothing has moved.
 
     p_value : float
-        Of the two-sided test of Mann and Whitney: how often chance alone moves as many recordings as far.
+        Of the test of Mann and Whitney, one-sided: how often chance alone makes as many recordings as unusual.
 
     alarm_rate : float
         Share of the new recordings that raise an alarm.
@@ -49,7 +49,7 @@ class Drift(NamedTuple):
 
     @property
     def has_moved(self):
-        """Whether chance would do so in less than 5 % of cases."""
+        """Whether they are more unusual than chance makes them in 5 % of cases."""
         return self.p_value < _SIGNIFICANT
 
     def __str__(self):
@@ -62,6 +62,6 @@ class Drift(NamedTuple):
 
 def drift_of(new, usual, alarms, false_alarm_rate):
     """The `Drift` of scores, each in units of its section, from the usual ones."""
-    test = mannwhitneyu(usual, new, alternative="two-sided")
+    test = mannwhitneyu(usual, new, alternative="greater")
     share = float(test.statistic) / (len(new) * len(usual))
     return Drift(share, float(test.pvalue), float(np.mean(alarms)), float(false_alarm_rate), len(new))
