@@ -44,9 +44,7 @@ def pipeline(n_mels=32, hop_length=256):
 
 def whole():
     loader, detector = AudioLoader(duration=4.0, pad_mode="wrap"), MahalanobisDetector(contamination=RATE)
-    return make_pipeline(
-        LogMelSpectrogram(loader=loader), StatisticsEmbedder(), MahalanobisDetector(contamination=RATE)
-    )
+    return make_pipeline(LogMelSpectrogram(loader=loader), StatisticsEmbedder(), detector)
 
 
 def ensemble():
