@@ -95,7 +95,7 @@ def spectrogram_resnet(*, preset="full", device="auto", verbose=0, random_state=
     Notes
     -----
     This is no published system, but the plainest network that does well on real sound. The preset 'small' has half the
-    channels and trains at least 400 steps of 16 clips; 'full' trains at least 600 steps of 32 clips.
+    channels and trains at least 1000 steps of 16 clips; 'full' trains at least 1000 steps of 32 clips.
 
     Examples
     --------
@@ -105,8 +105,8 @@ def spectrogram_resnet(*, preset="full", device="auto", verbose=0, random_state=
     """
     channels, training = choose(
         preset,
-        full=((16, 32, 64, 128), {"batch_size": 32, "min_steps": 600}),
-        small=((8, 16, 32, 64), {"batch_size": 16, "min_steps": 400}),
+        full=((16, 32, 64, 128), {"batch_size": 32, "min_steps": 1000}),
+        small=((8, 16, 32, 64), {"batch_size": 16, "min_steps": 1000}),
     )
     masks = SpecAugment(time_mask=0.1, n_time_masks=1, freq_mask=0.1, n_freq_masks=1)
     embedder = ClassificationEmbedder(

@@ -10,16 +10,17 @@ statistics of the batch norms) is in a column of its own. Embedding speed is
 that of a whole call of `transform`, checks included. The two sides take turns; a speed is the median over the turns, a
 ratio the median of the ratios of neighbouring turns.
 
+Each side of the first table has a process of its own: what the C library does with memory depends on what ran before.
 Run it on an idle machine. On a CPU that others use as well, ``--clock cpu`` counts the seconds that the process spent
-computing in place of those that went by; set ``OMP_NUM_THREADS=1`` with it, for it adds up all threads. On Linux, set
-``MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=100000000000``: else half of the time on a CPU can go into fetching memory
-from the system that was given back to it a moment before, now more, now less, on either side.
+computing in place of those that went by; set ``OMP_NUM_THREADS=1`` with it, for it adds up all threads.
 """
 
 import argparse
 import os
 import time
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 
@@ -141,16 +142,22 @@ def print_head(*names):
     print_row(*["---"] * len(names))
 
 
+def own_process():
+    return ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+
+
 def compare_with_plain_loop(clips, y, device, options):
     speeds = [f"{what}, {side}" for what in ("training", "embedding") for side in ("plain", "skasd")]
     print_head("network", *speeds[:2], "ratio", *speeds[2:], "ratio", "fit, once (s)")
     for name in options.networks:
         network, X = getattr(networks, name), clips[INPUTS[name]]
-        turns = [
-            [take_turn(side, X, y, options.clock) for side in
-             (PlainLoop(network, device, options), make_embedder(network, device, options))]
-            for _ in range(options.turns)
-        ]  # fmt: skip
+        sides = PlainLoop(network, device, options), make_embedder(network, device, options)
+        with own_process() as one, own_process() as other:
+            turns = [
+                [process.submit(take_turn, side, X, y, options.clock).result()
+                 for process, side in zip((one, other), sides, strict=True)]
+                for _ in range(options.turns)
+            ]  # fmt: skip
         plain, skasd = (medians(side) for side in zip(*turns, strict=True))
         ratios = medians([ours / theirs for ours, theirs in zip(b, a, strict=True)] for a, b in turns)
         print_row(name, plain[0], skasd[0], ratios[0], plain[1], skasd[1], ratios[1], skasd[2])
