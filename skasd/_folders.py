@@ -73,12 +73,15 @@ def labels_of(paths, folder, rule):
 
 
 def _walk(folder):
-    """Files of a folder, without hidden ones; links to folders are followed, each folder once."""
+    """Files of a folder, without hidden ones; links to folders are followed after others, each folder once."""
     seen = {os.path.realpath(folder)}
     for place, folders, files in os.walk(folder, followlinks=True, onerror=_refuse):
-        inside = [name for name in folders if not name.startswith(".")]
-        folders[:] = [name for name in inside if (real := os.path.realpath(os.path.join(place, name))) not in seen
-                      and not seen.add(real)]  # fmt: skip
+        inside = [os.path.join(place, name) for name in sorted(folders) if not name.startswith(".")]
+        folders.clear()
+        for path in sorted(inside, key=os.path.islink):
+            if os.path.realpath(path) not in seen:
+                seen.add(os.path.realpath(path))
+                folders.append(os.path.basename(path))
         yield from (os.path.join(place, name) for name in files if not name.startswith("."))
 
 
