@@ -94,7 +94,7 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
     -----
     The threshold is a quantile of the scores of n held-out recordings, such that the stated share of new ones lies
     below it on average. That of one detector varies: with 30 recordings and a rate of 0.05 the true rate is between
-    0.01 and 0.14 in 90 % of cases. With fewer than 1 / rate - 1 recordings there is a warning, and the quantile is that
+    0.01 and 0.13 in 90 % of cases. With fewer than 1 / rate - 1 recordings there is a warning, and the quantile is that
     of an exponential tail. p-values are ranks, and so never below 1 / (n + 1). Recordings that alarm can have one that
     is slightly above the rate, since the quantile lies between two ranks.
 
