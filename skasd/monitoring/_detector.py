@@ -56,10 +56,11 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
     false_alarm_rate : float, default=0.05
         Share of new healthy recordings, in (0, 0.5), that are to raise an alarm, on average.
 
-    cv : int, default=10
+    cv : int, default=20
         Number of parts into which recordings are dealt, at least 2; each part is scored by a clone of the pipeline that
         learned from the others. Recordings that have the same name in the field ``recording``, and copies, are in one
-        part.
+        part. A clone has heard fewer recordings than the detector, and scores lower, so that with few parts fewer
+        healthy recordings alarm than asked for. Where the pipeline trains a network, 5 will do.
 
     n_jobs : int, default=None
         Number of threads that read recordings, and of processes that fit clones. None means 1 unless in a
@@ -143,7 +144,7 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
         channel="mix",
         summary="worst",
         false_alarm_rate=0.05,
-        cv=10,
+        cv=20,
         n_jobs=None,
     ):
         self.estimator = estimator
