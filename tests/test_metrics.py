@@ -606,3 +606,11 @@ class TestScorers:
         fields = {"section": clips["section"], "domain": clips["domain"]}
         assert given == official_score(y_true, y_score, **fields, year=2023, protocol="domain-only")
         assert given != official_score(y_true, y_score, **fields, year=2023)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64, object])
+def test_scores_that_float64_cannot_tell_apart_are_refused(dtype):
+    scores = np.array([2**53, 2**53 + 1], dtype=dtype)
+    with pytest.raises(ValueError, match="y_score holds different numbers that are the same in float64"):
+        auc_score([0, 1], scores)
+    assert auc_score([0, 1], scores - 2**53) == 1

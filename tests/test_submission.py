@@ -175,6 +175,7 @@ class TestFaults:
         ("\n\n", "It is empty"),
         ("{0},loud\n", r"1 are wrong:\nrow 1 .*loud': the score must be a finite number"),
         ("{0},nan\n{1},inf\n", r"2 are wrong:(.|\n)*row 2 .*inf': the score must be a finite number"),
+        ("{0},1_0\n{1},\uff11\n", r"2 are wrong:\nrow 1 .*1_0': the score must be a finite number"),
         ("{0},1\n{0},2\n", "row 2 .*the clip is there twice"),
         ("{0}\n", "row 1 .*not enough values"),
         ("{0},1,2\n", "row 1 .*too many values"),
@@ -185,7 +186,7 @@ class TestFaults:
     ])  # fmt: skip
     def test_rows(self, folder, rows, message):
         path = folder / "anomaly_score_fan_section_00_test.csv"
-        path.write_text(rows.format(*make_names("00")))
+        path.write_text(rows.format(*make_names("00")), encoding="utf-8")
         with pytest.raises(ValueError, match=rf"{path.name}(.|\n)*{message}"):
             read_submission(folder)
 

@@ -10,7 +10,7 @@ import soundfile
 from skasd._problems import printable
 from skasd.audio._headers import mp3_of_any_length, sound_view
 from skasd.audio.files import open_regular
-from skasd.audio.samples import as_dtype, precision_of, what_is_wrong
+from skasd.audio.samples import as_dtype, n_resampled, precision_of, resampled, what_is_wrong
 
 _BLOCK_SIZE = 2**22  # samples
 _UNKNOWN_LENGTH = 2**40  # frames: terabytes
@@ -35,7 +35,7 @@ def load_file(path, sample_rate, duration, offset, channel, resample, pad_mode, 
         if wrong:
             raise ValueError(wrong)
         if rate != file_rate:
-            samples = _resample(as_dtype(samples, "float32"), file_rate, rate)
+            samples = resampled(as_dtype(samples, "float32"), file_rate, rate)
         if duration is not None:
             if rate > _HIGHEST_RATE:
                 raise ValueError(f"sample rate {rate} Hz, at which no recorder works; mend the header, or set "
@@ -66,7 +66,7 @@ def length_at(file, offset, sample_rate, resample):
     length = file.length if math.isfinite(file.length) else sum(map(len, _blocks(file, math.inf)))
     if length <= start:
         raise _past_the_end(file, offset)
-    return _n_resampled(length - start, file.samplerate, rate)
+    return n_resampled(length - start, file.samplerate, rate)
 
 
 class _Decoder(soundfile.SoundFile):
@@ -225,17 +225,6 @@ def _one_channel(block, channel):
     block = as_dtype(block, precision_of(block.dtype))
     mean = block @ np.full(n_channels, 1 / n_channels, dtype=block.dtype)
     return mean, np.array([np.vdot(mean, mean), np.vdot(block, block) / n_channels])
-
-
-def _resample(samples, rate, wanted_rate):
-    import soxr
-
-    resampled = soxr.resample(samples, rate, wanted_rate, quality="HQ")
-    return crop_or_pad(resampled, _n_resampled(len(samples), rate, wanted_rate), "constant")
-
-
-def _n_resampled(n_samples, rate, wanted_rate):
-    return math.ceil(n_samples * wanted_rate / rate)
 
 
 def count_samples(duration, sample_rate):

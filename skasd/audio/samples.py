@@ -8,12 +8,23 @@ Conventions
 - Other types do not tell their scale, and are refused.
 """
 
+import math
+
 import numpy as np
 
 from skasd._problems import names_of, raise_problems
 from skasd._reading import check_plain, validate_data
 
-__all__ = ["as_dtype", "as_floats", "precision_of", "read_waveforms", "scale_of", "what_is_wrong"]
+__all__ = [
+    "as_dtype",
+    "as_floats",
+    "n_resampled",
+    "precision_of",
+    "read_waveforms",
+    "resampled",
+    "scale_of",
+    "what_is_wrong",
+]
 
 _SCALES = {"int8": (0, 2**7), "uint8": (128, 2**7), "int16": (0, 2**15), "int32": (0, 2**31)}
 _LARGEST = np.float64(2**32)  # beyond the largest integer that a recorder writes as a float
@@ -55,6 +66,20 @@ def as_floats(x, dtype, owner="A network"):
     rest, scale = scale_of(x.dtype, owner)
     x = x.to(dtype)
     return x if scale == 1 else (x - rest) / scale
+
+
+def resampled(samples, rate, wanted_rate):
+    """Floats of one waveform at another sample rate, by soxr."""
+    import soxr
+
+    made = soxr.resample(samples, rate, wanted_rate, quality="HQ")
+    n_samples = n_resampled(len(samples), rate, wanted_rate)
+    return np.pad(made[:n_samples], (0, max(0, n_samples - len(made))))
+
+
+def n_resampled(n_samples, rate, wanted_rate):
+    """Length of so many samples at another rate."""
+    return math.ceil(n_samples * wanted_rate / rate)
 
 
 def what_is_wrong(samples):

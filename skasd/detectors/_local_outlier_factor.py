@@ -83,7 +83,7 @@ class LocalOutlierFactorDetector(BaseDetector):
         self.n_jobs = n_jobs
 
     def _fit(self, X, domain, section):
-        space = Space(self.metric, X)
+        space = Space(self.metric, X, self._resolution)
         kept = np.flatnonzero(first_copies(X) == np.arange(len(X)))
         rows = space(X)[kept]
         check_enough_neighbors(self.n_neighbors, len(rows))

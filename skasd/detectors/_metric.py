@@ -52,9 +52,9 @@ class Space:
     Cosine and correlation are half the squared distance of directions, which is exact where ``1 - cos`` is rounded.
     """
 
-    def __init__(self, metric, rows):
+    def __init__(self, metric, rows, resolution):
         self.kind = _KINDS[metric] if isinstance(metric, str) else _Kind(metric, None)
-        self.deviations = deviations(rows) if metric == "seuclidean" else 1.0
+        self.deviations = deviations(rows, resolution) if metric == "seuclidean" else 1.0
         self.origin, self.unit = 0.0, 1.0
         if self.kind.power is not None:
             rows = self.kind.make(rows) / self.deviations
@@ -98,8 +98,10 @@ class Space:
         return squared if self.kind.metric == "sqeuclidean" else np.sqrt(squared)
 
 
-def check_enough_neighbors(n_neighbors, n_samples):
+def check_enough_neighbors(n_neighbors, n_samples, group=""):
     """Refuse to look for more neighbours than a training row has."""
     if n_samples <= n_neighbors:
+        place = f" in feature_groups[{group!r}]" if group else ""
+        remedy = "Lower it, add normal clips, or leave that group out." if group else "Lower it or add normal clips."
         raise ValueError(f"n_neighbors={n_neighbors} needs more training rows than that, got n_samples={n_samples} "
-                         "that differ (n_local counts as neighbours too). Lower it or add normal clips.")  # fmt: skip
+                         f"that differ{place} (n_local_neighbors counts as neighbours too). {remedy}")  # fmt: skip

@@ -317,7 +317,7 @@ def _as_number(text, kind):
             raise ValueError("the decision must be 0 (normal) or 1 (anomalous)")
         return int(text)
     with suppress(ValueError):
-        if np.isfinite(float(text)):
+        if np.isfinite(float(text)) and text.isascii() and "_" not in text:  # Python reads 1_0 as 10
             return float(text)
     raise ValueError("the score must be a finite number")
 
