@@ -17,6 +17,7 @@ _submodules = (
     "losses",
     "metrics",
     "model_selection",
+    "monitoring",
     "networks",
     "plotting",
     "systems",

@@ -6,6 +6,7 @@ from numbers import Integral
 
 import numpy as np
 
+from skasd._folders import audio_files
 from skasd._labels import LABELS, as_label_field, has_no_value
 
 _UNKNOWN_IS_EMPTY = ("domain", "attribute", "recording")  # values that are not there become ""
@@ -28,6 +29,8 @@ def as_field(name, values):
     """The values of a field as an array, one row per clip, or an error that names the field and the rows."""
     if not isinstance(name, str):
         raise TypeError(f"Names of fields are text; got {name!r} of type {type(name).__name__}.")
+    if name == "path" and isinstance(values, (str, bytes, os.PathLike)) and os.path.isdir(values):
+        values = audio_files(values)
     if isinstance(values, (str, bytes, os.PathLike)):
         raise ValueError(f"The field {name!r} needs one value per clip, got the single value {os.fsdecode(values)!r}; "
                          "put it into a list.")  # fmt: skip

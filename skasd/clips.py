@@ -15,6 +15,7 @@ from types import MappingProxyType
 import numpy as np
 
 from skasd._fields import as_attrs, as_field, contents
+from skasd._folders import audio_files, labels_of, sections_of
 
 __all__ = ["Clips", "as_clips"]
 
@@ -35,8 +36,8 @@ class Clips:
         becomes an array of str; whole numbers among it are written out. Where ``domain``, ``attribute`` or
         ``recording`` have no value (None, NaN or pandas' NA), they become ``""``, which means unknown. ``recording``
         names the recording that a clip was cut from: clips of one recording are never on both sides of a split.
-        ``label`` holds +1 (normal), -1 (anomalous) or 0 (unknown). Further fields may have any name. An array is not
-        copied.
+        ``label`` holds +1 (normal), -1 (anomalous) or 0 (unknown). ``path`` may be one folder, as in `from_folder`.
+        Further fields may have any name. An array is not copied.
 
     **more : array-like
         Further fields, by keyword.
@@ -88,6 +89,64 @@ class Clips:
                 f"All fields of Clips must have the same number of rows, one per clip; got {lengths}. "
                 "Drop or repeat rows until they agree."
             )
+
+    @classmethod
+    def from_folder(cls, folder, *, section=None, label=None):
+        """The audio files of a folder and of its subfolders, sorted by their paths.
+
+        Audio files are known by their suffix, such as ``.wav`` or ``.FLAC``. Other files are left out with a warning,
+        and hidden ones, whose names begin with a dot, without. Links to folders are followed.
+
+        Parameters
+        ----------
+        folder : str, bytes or path-like
+            The folder.
+
+        section : "parent", str or callable, default=None
+            The field ``section``: "parent" is the name of the folder that a file is in; a regular expression is looked
+            for in the path within `folder` (with ``/`` between names), and its first group counts, or all of it; a
+            function is given the path. None makes no such field.
+
+        label : mapping of str to int or callable, default=None
+            The field ``label``, by the names of subfolders at any depth: ``{"healthy": 1, "faulty": -1}``; files in
+            none of these are 0, unknown. A function is given the path. None makes no such field.
+
+        Returns
+        -------
+        clips : Clips
+            With the field ``path``, and those that were asked for.
+
+        Raises
+        ------
+        ValueError
+            If there is no such folder, if there is no audio file in it, if it cannot be looked into, or if the section
+            or label of a file cannot be told.
+
+        Warns
+        -----
+        UserWarning
+            If there are files that are left out.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> from skasd.clips import Clips
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name in ("healthy", "faulty"):
+        ...         os.mkdir(os.path.join(folder, name))
+        ...         open(os.path.join(folder, name, "pump 1.wav"), "w").close()
+        ...     Clips.from_folder(folder, section="pump [0-9]", label={"healthy": 1, "faulty": -1}).without("path")
+        Clips of 2
+          section  (2,) <U6
+          label    (2,) int64
+        """
+        paths = audio_files(folder)
+        fields = {"path": paths}
+        if section is not None:
+            fields["section"] = sections_of(paths, folder, section)
+        if label is not None:
+            fields["label"] = labels_of(paths, folder, label)
+        return cls(fields)
 
     @classmethod
     def _of(cls, fields, attrs):

@@ -3,6 +3,7 @@
 from functools import partial
 
 import torch
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 from torch.nn import LazyLinear
@@ -23,6 +24,7 @@ from skasd.embedders import ClassificationEmbedder, EmbeddingLoader, PretrainedE
 from skasd.ensemble import ScoreEnsemble
 from skasd.features import FieldTransformer, FrameStacker, LogMelSpectrogram, LogSTFT
 from skasd.losses import SoftmaxLoss
+from skasd.monitoring import RecordingDetector
 
 TRAINING = {"max_epochs": 3, "batch_size": 64, "device": "cpu", "threshold": "quantile", "validation_fraction": 0.0}
 
@@ -58,5 +60,14 @@ ESTIMATORS = [
     AutoencoderDetector(network__n_hidden=(4,), network__n_bottleneck=2, **TRAINING),
     FlowDetector(transforms=2, hidden_features=(8,), **TRAINING),
     OutlierExposureDetector(),
+    RecordingDetector(
+        make_pipeline(
+            LogMelSpectrogram(n_fft=2, hop_length=1, n_mels=1, fmax=8.0), StatisticsEmbedder(), MahalanobisDetector()
+        ),
+        clip_duration=0.25,
+        hop_duration=0.125,
+        sample_rate=8,
+        false_alarm_rate=0.2,
+    ),
     ScoreEnsemble([("density", MahalanobisDetector()), ("distance", LocalOutlierFactorDetector(n_neighbors=2))]),
 ]

@@ -12,6 +12,7 @@ from sklearn.pipeline import make_pipeline
 from skasd._reading import recording_numbers
 from skasd.clips import Clips, as_clips
 from skasd.detectors import MahalanobisDetector
+from skasd.embedders import StatisticsEmbedder
 
 
 @pytest.fixture
@@ -261,3 +262,88 @@ def test_missing_numbers_of_pandas_are_unknown():
 def test_what_has_no_order_is_no_field(values):
     with pytest.raises(ValueError, match="'section'"):
         Clips(section=values)
+
+
+def test_a_pipeline_with_memory_makes_the_features_of_the_same_clips_once(tmp_path, clips, monkeypatch):
+    calls, transform = [], StatisticsEmbedder._transform
+    monkeypatch.setattr(StatisticsEmbedder, "_transform", lambda *args: calls.append(1) or transform(*args))
+    steps = StatisticsEmbedder(statistics=["mean", "max"]), MahalanobisDetector()
+
+    def fitted(clips, memory):
+        return make_pipeline(*map(clone, steps), memory=memory).fit(clips)
+
+    clips = clips.without("embedding").with_fields(log_mel=np.random.default_rng(0).normal(size=(40, 4, 9)))
+    other = clips.with_fields(log_mel=clips["log_mel"] + np.arange(4)[:, np.newaxis])
+    for given, n_calls in ((clips, 1), (pickle.loads(pickle.dumps(clips)), 1), (other, 2), (clips.with_attrs(a=1), 3)):
+        cached = fitted(given, str(tmp_path))
+        assert len(calls) == n_calls
+        with monkeypatch.context() as without_counting:
+            without_counting.setattr(StatisticsEmbedder, "_transform", transform)
+            expected = fitted(given, None).score_samples(given)
+            np.testing.assert_array_equal(cached.score_samples(given), expected)
+
+
+def test_what_clips_hold_decides_their_hash(clips):
+    same = pickle.loads(pickle.dumps(clips))
+    assert joblib.hash(same) == joblib.hash(clips) == joblib.hash(clips[:])
+    for other in (clips[:-1], clips.with_fields(section=["00"] * 40), clips.without("label"), clips.with_attrs(a=1)):
+        assert joblib.hash(other) != joblib.hash(clips)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("b 1/x.WAV", "b 1/deep/y.flac", "a/z.mp3", ".hidden/no.wav", "a/.no.wav"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    return tmp_path
+
+
+def test_folders_are_read_with_their_subfolders(folder):
+    (folder / "again").symlink_to(folder / "b 1")
+    (folder / "b 1" / "loop").symlink_to(folder)
+    clips = Clips.from_folder(folder)
+    names = [Path(path).name for path in clips["path"]]
+    assert names == ["z.mp3", "y.flac", "x.WAV"]
+    assert "b 1" in clips["path"][1]
+    assert_same(Clips(path=str(folder)), clips)
+    assert_same(Clips({"path": folder}), clips)
+
+
+def test_places_of_files_say_section_and_label(folder):
+    clips = Clips.from_folder(folder, section="parent", label={"b 1": -1})
+    assert dict(zip(clips["section"].tolist(), clips["label"].tolist(), strict=True)) == {"a": 0, "b 1": -1, "deep": -1}
+    assert Clips.from_folder(folder, section="^([ab])")["section"].tolist() == ["a", "b", "b"]
+    assert Clips.from_folder(folder, section=lambda path: path[-3:])["section"].tolist() == ["mp3", "lac", "WAV"]
+
+
+@pytest.mark.parametrize(
+    ("how", "match"),
+    [
+        ({"section": "pump"}, "3 of 3 files.*z.mp3"),
+        ({"section": "("}, "regular expression"),
+        ({"label": {"good": 1}}, "good"),
+        ({"label": {"b 1": 1, "deep": -1}}, "y.flac.*several labels"),
+    ],
+)
+def test_places_that_say_nothing_are_refused(folder, how, match):
+    with pytest.raises(ValueError, match=match):
+        Clips.from_folder(folder, **how)
+
+
+def test_what_is_no_audio_is_left_out_with_a_warning(folder):
+    (folder / "notes.txt").write_text("no audio")
+    (folder / "phone.m4a").write_bytes(b"")
+    with pytest.warns(UserWarning, match=r"2 files[\s\S]*notes\.txt[\s\S]*Convert"):
+        assert len(Clips.from_folder(folder)) == 3
+
+
+def test_folders_without_audio_and_what_is_no_folder_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="no audio file"):
+        Clips(path=tmp_path)
+    with pytest.raises(ValueError, match=r"gone.*not there"):
+        Clips.from_folder(tmp_path / "gone")
+    (tmp_path / "one.wav").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"one\.wav.*a file"):
+        Clips.from_folder(tmp_path / "one.wav")
+    with pytest.raises(ValueError, match="put it into a list"):
+        Clips(path=str(tmp_path / "one.wav"))

@@ -11,7 +11,7 @@ import skasd
 
 PACKAGE = Path(skasd.__file__).parent
 ROOMS = [
-    ("_docstrings", "_labels"),
+    ("_docstrings", "_folders", "_labels"),
     ("_fields",),
     ("clips",),
     ("_groups", "_sklearn", "_progress", "_problems", "_drafts", "_versions"),
@@ -27,6 +27,7 @@ ROOMS = [
     ("ensemble",),
     ("metrics", "model_selection"),
     ("systems",),
+    ("monitoring",),
     ("plotting",),
     ("evaluation",),
 ]

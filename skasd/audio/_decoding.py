@@ -30,7 +30,7 @@ def load_file(path, sample_rate, duration, offset, channel, resample, pad_mode, 
     """
     with open_audio(path) as file:
         file_rate = file.samplerate
-        rate = _wanted_rate(file_rate, sample_rate, resample)
+        rate = wanted_rate(file_rate, sample_rate, resample)
         samples, cancelled = _read_channel(file, offset, duration, channel)
         wrong = what_is_wrong(samples.ravel())
         if wrong:
@@ -62,7 +62,7 @@ def open_audio(path):
 
 def length_at(file, offset, sample_rate, resample):
     """Number of samples from an offset in seconds to the end of the file, at a sample rate."""
-    rate = _wanted_rate(file.samplerate, sample_rate, resample)
+    rate = wanted_rate(file.samplerate, sample_rate, resample)
     start = _first_frame(file, offset)
     length = file.length if math.isfinite(file.length) else sum(map(len, _blocks(file, math.inf)))
     if length <= start:
@@ -119,7 +119,7 @@ def _reason(error):
     return str(error).rpartition(": ")[2].rstrip(".")
 
 
-def _wanted_rate(file_rate, sample_rate, resample):
+def wanted_rate(file_rate, sample_rate, resample):
     rate = sample_rate or file_rate
     if rate != file_rate and not resample:
         raise ValueError(f"sample rate {file_rate} Hz where {rate} Hz was wanted; set resample=True, or sample_rate to "
@@ -148,14 +148,12 @@ def _past_the_end(file, offset):
 
 def _read_channel(file, offset, duration, channel):
     """Samples of one channel, or the mean of all, and whether the channels cancel each other in it."""
-    _check_channel(file.channels, channel)
     start = _first_frame(file, offset)
     wanted = file.length - start
     if duration is not None:
         wanted = min(wanted, math.ceil(duration * file.samplerate) + 1)
     parts, powers, n_read = [], np.zeros(2), 0
-    for block in _complete(file, _blocks_from(file, start, wanted), wanted):
-        samples, power = _one_channel(block, channel)
+    for samples, power in channel_blocks(file, start, wanted, channel):
         parts.append(samples)
         powers += power
         n_read += samples.shape[-1]
@@ -164,7 +162,19 @@ def _read_channel(file, offset, duration, channel):
     samples = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
     if not samples.shape[-1]:
         raise _past_the_end(file, offset)
-    return samples, powers[0] < _CANCELLED * powers[1]
+    return samples, is_cancelled(powers)
+
+
+def channel_blocks(file, start, n_frames, channel):
+    """The next samples of one channel, both or the mean of all, in blocks, with the powers of the mean and of all."""
+    _check_channel(file.channels, channel)
+    for block in _complete(file, _blocks_from(file, start, n_frames), n_frames):
+        yield _one_channel(block, channel)
+
+
+def is_cancelled(powers):
+    """Whether channels cancel each other, by the powers of their mean and of them all."""
+    return bool(powers[0] < _CANCELLED * powers[1])
 
 
 def whole_blocks(file):

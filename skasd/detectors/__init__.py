@@ -5,7 +5,7 @@ import importlib
 from skasd.detectors._base import BaseDetector
 from skasd.detectors._cosine_center import CosineCenterDetector
 from skasd.detectors._gaussian_mixture import GaussianMixtureDetector
-from skasd.detectors._level import score_held_out
+from skasd.detectors._level import empirical_point, n_independent, score_held_out
 from skasd.detectors._local_outlier_factor import LocalOutlierFactorDetector
 from skasd.detectors._mahalanobis import MahalanobisDetector
 from skasd.detectors._nearest_neighbors import NearestNeighborsDetector

@@ -19,12 +19,12 @@ def score_held_out(scores, recordings, sections, contamination, threshold):
     of an exponential distribution. Many clips of few recordings tell no more than these recordings do, as far as their
     scores agree.
     """
-    n_independent = _n_independent(scores, recordings, sections)
-    _doubt_few(n_independent, len(scores), contamination)
-    offset = _empirical_point(scores, contamination, n_independent)
+    n = n_independent(scores, recordings, sections)
+    _doubt_few(n, len(scores), contamination)
+    offset = empirical_point(scores, contamination, n)
     if threshold == "quantile":
         return offset
-    return gamma_point(scores, max(_level(contamination, n_independent), contamination / 2), offset)
+    return gamma_point(scores, max(_level(contamination, n), contamination / 2), offset)
 
 
 def _level(share, n):
@@ -32,7 +32,8 @@ def _level(share, n):
     return (share * (n + 1) - 0.5) / n
 
 
-def _empirical_point(scores, share, n):
+def empirical_point(scores, share, n):
+    """The score below which this share lies on average, of scores that tell as much as n independent ones."""
     if share * (n + 1) >= 1:
         return _quantile(scores, share, n)
     upper = _quantile(scores, _TAIL, n)
@@ -48,17 +49,17 @@ def _quantile(scores, share, n):
     return float(np.quantile(scores, np.clip(_level(share, n), 0, 1), method="hazen"))
 
 
-def _doubt_few(n_independent, n_clips, contamination):
+def _doubt_few(n, n_clips, contamination):
     needed = np.ceil(1 / (2 * contamination)) - 1
-    if n_independent < needed:
+    if n < needed:
         warnings.warn(f"contamination={contamination} needs scores of at least {needed:.9g} recordings (or clips, if "
                       f"these are not known) that did not train; the {n_clips} clips that set the threshold tell no "
-                      f"more than {n_independent:.3g}: scores below them are a guess, and the share of alarms may "
+                      f"more than {n:.3g}: scores below them are a guess, and the share of alarms may "
                       "be several times larger or smaller. Train with more recordings, raise contamination, or set "
                       "offset_ by other clips.", stacklevel=3)  # fmt: skip
 
 
-def _n_independent(scores, recordings, sections):
+def n_independent(scores, recordings, sections):
     """How many independent clips tell as much as these: their number divided by the design effect of recordings.
 
     The correlation of clips of one recording is estimated from ranks by the analysis of variance.

@@ -1,0 +1,16 @@
+"""From a folder of healthy recordings to an alarm: recordings of any length in, alarms and where they come from out.
+
+Conventions
+-----------
+- A row is a recording: a file, or a waveform. Inside it is cut into clips that overlap, and its score is a summary of
+  theirs. Scores are higher for more normal recordings; +1 is normal and -1 anomalous.
+- Sample rates and frequencies are in Hz, durations in seconds, levels in dB.
+- Thresholds and p-values rest on recordings, each scored by a model that has learned from others.
+"""
+
+from skasd.monitoring._detector import RecordingDetector
+from skasd.monitoring._drift import Drift
+from skasd.monitoring._pipeline import statistics_pipeline
+from skasd.monitoring._spans import Band, Span
+
+__all__ = ["Band", "Drift", "RecordingDetector", "Span", "statistics_pipeline"]

@@ -1,0 +1,467 @@
+"""An outlier detector whose rows are recordings of any length."""
+
+import warnings
+from datetime import UTC, datetime
+from numbers import Integral, Real
+
+import numpy as np
+from scipy.stats import false_discovery_control
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from skasd._reading import detector_rows
+from skasd._sklearn import HasMethods, Interval, StrOptions, fit_context
+from skasd._versions import VersionsMixin
+from skasd.clips import Clips
+from skasd.detectors import ThresholdMixin
+from skasd.monitoring._drift import drift_of
+from skasd.monitoring._learned import Learned
+from skasd.monitoring._listening import Listener
+from skasd.monitoring._pipeline import prepared
+from skasd.monitoring._recordings import Recordings
+from skasd.monitoring._spans import Span, runs
+
+
+class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
+    """From healthy recordings of any length to alarms, with the false-alarm rate that was asked for.
+
+    A row is a recording. It is cut into clips that overlap, which an ordinary pipeline scores; the recording's score is
+    that of its worst clip, or another summary. The threshold comes from healthy recordings that were held out whole:
+    the pipeline is fitted again without some of them, which it then scores. Every section has a threshold of its own.
+
+    Parameters
+    ----------
+    estimator : estimator, default=None
+        What scores clips: a pipeline that takes `Clips` with the field ``waveform`` and has ``score_samples``. Its
+        steps that have a ``sample_rate`` are given that of the recordings. None means `statistics_pipeline`.
+
+    clip_duration : float, default=0.5
+        Length of a clip in seconds.
+
+    hop_duration : float, default=0.25
+        Seconds from the beginning of one clip to that of the next, at most `clip_duration`. A rest at the end of a
+        recording that is shorter than this is not heard.
+
+    sample_rate : int or "native", default="native"
+        Rate in Hz at which recordings are listened to; files of another are resampled. "native" is the lowest rate of
+        the recordings that train. Waveforms in plain arrays do not tell theirs: give it as a number.
+
+    channel : {"mix", "mono"} or int, default="mix"
+        Channel of files, as in `skasd.audio.AudioLoader`.
+
+    summary : {"worst", "mean"} or int, default="worst"
+        The score of a recording: that of its worst clip, which finds short faults; the mean of all; or the mean of so
+        many of its worst clips.
+
+    false_alarm_rate : float, default=0.05
+        Share of new healthy recordings, in (0, 0.5), that are to raise an alarm, on average.
+
+    cv : int, default=20
+        Number of parts into which recordings are dealt, at least 2; each part is scored by a clone of the pipeline that
+        learned from the others. Recordings that have the same name in the field ``recording``, and copies, are in one
+        part. A clone has heard fewer recordings than the detector, and scores lower, so that with few parts fewer
+        healthy recordings alarm than asked for. Where the pipeline trains a network, 5 will do.
+
+    n_jobs : int, default=None
+        Number of threads that read recordings, and of processes that fit clones. None means 1 unless in a
+        `joblib.parallel_config` context, -1 all processors.
+
+    Attributes
+    ----------
+    estimator_ : Pipeline
+        The fitted pipeline, which scores clips.
+
+    sample_rate_ : int
+        Rate in Hz at which recordings are listened to.
+
+    offsets_ : dict of str to float
+        Threshold on `score_samples` of each section (``""`` where there are none).
+
+    calibration_ : Clips
+        A row for each healthy recording that was held out: the fields ``section``, ``recording`` (its path, or number),
+        ``score``, and ``worst``, the score of its worst clip.
+
+    log_ : list of dict
+        What `fit` and each `update` have changed: ``time``, ``action``, ``n_recordings`` in all, ``n_new``,
+        ``seconds`` of sound in the new ones, and ``offsets``.
+
+    See Also
+    --------
+    statistics_pipeline : The default pipeline, in which a search can set parameters.
+    skasd.clips.Clips.from_folder : Recordings with their sections and labels.
+    skasd.detectors.MahalanobisDetector : An outlier detector of clips.
+
+    Notes
+    -----
+    The threshold is a quantile of the scores of n held-out recordings, such that the stated share of new ones lies
+    below it on average. That of one detector varies: with 30 recordings and a rate of 0.05 the true rate is between
+    0.01 and 0.13 in 90 % of cases. With fewer than 1 / rate - 1 recordings there is a warning, and the quantile is that
+    of an exponential tail. p-values are ranks, and so never below 1 / (n + 1). Recordings that alarm can have one that
+    is slightly above the rate, since the quantile lies between two ranks.
+
+    A worst clip is more unusual in a long recording. Thresholds hold for recordings about as long as those of training.
+
+    Scores of the default pipeline are the same to the bit, however recordings are read, and whatever else is scored.
+
+    Steps that learn nothing (spectrograms, statistics) work recording by recording, so that hours of sound need little
+    memory. What they make of the training clips is kept in the detector, for `update`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skasd.monitoring import RecordingDetector
+    >>> rng = np.random.default_rng(0)
+    >>> healthy = [0.1 * rng.standard_normal(rng.integers(16000, 48000)) for _ in range(25)]
+    >>> faulty = [healthy[0].copy(), healthy[1].copy()]
+    >>> faulty[1][9000:9100] += 0.9  # a knock
+    >>> detector = RecordingDetector(sample_rate=16000).fit(healthy)
+    >>> detector.predict(faulty)
+    array([ 1, -1])
+    >>> span = detector.locate(faulty[1])[0]
+    >>> span.start, span.end
+    (0.25, 1.0)
+    """
+
+    _parameter_constraints: dict = {
+        "estimator": [HasMethods(["fit", "score_samples"]), None],
+        "clip_duration": [Interval(Real, 0, 1e4, closed="right")],
+        "hop_duration": [Interval(Real, 0, 1e4, closed="right")],
+        "sample_rate": [Interval(Integral, 1, 2**31 - 1, closed="both"), StrOptions({"native"})],
+        "channel": [StrOptions({"mix", "mono"}), Interval(Integral, 0, None, closed="left")],
+        "summary": [StrOptions({"worst", "mean"}), Interval(Integral, 1, None, closed="left")],
+        "false_alarm_rate": [Interval(Real, 0, 0.5, closed="neither")],
+        "cv": [Interval(Integral, 2, None, closed="left")],
+        "n_jobs": [Integral, None],
+    }
+
+    def __init__(
+        self,
+        estimator=None,
+        *,
+        clip_duration=0.5,
+        hop_duration=0.25,
+        sample_rate="native",
+        channel="mix",
+        summary="worst",
+        false_alarm_rate=0.05,
+        cv=20,
+        n_jobs=None,
+    ):
+        self.estimator = estimator
+        self.clip_duration = clip_duration
+        self.hop_duration = hop_duration
+        self.sample_rate = sample_rate
+        self.channel = channel
+        self.summary = summary
+        self.false_alarm_rate = false_alarm_rate
+        self.cv = cv
+        self.n_jobs = n_jobs
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y=None):
+        """Learn how the machine sounds when it is healthy, and set the thresholds.
+
+        Parameters
+        ----------
+        X : path-like, sequence of paths, Clips, or array-like of shape (n_recordings, n_samples)
+            A folder, whose audio files and those of its subfolders are taken; paths of files; `Clips` with the field
+            ``path`` or ``waveform``, and ``section`` where there are several; waveforms, also a list of arrays of
+            several lengths.
+
+        y : array-like of shape (n_recordings,), default=None
+            Recordings where it is -1 (anomalous) are left out. Without it the field ``label`` says so, if there is one.
+
+        Returns
+        -------
+        self : RecordingDetector
+
+        Raises
+        ------
+        ValueError
+            If recordings cannot be read, or are shorter than a clip; if a section has only one that differs from the
+            others; or if waveforms do not tell their sample rate.
+
+        Warns
+        -----
+        UserWarning
+            If there are too few recordings for so small a `false_alarm_rate`; if files have several sample rates, so
+            that not all is heard; if one is silent, or its channels cancel each other.
+        """
+        recordings = Recordings(X, self)
+        normal = detector_rows(recordings.clips, y)
+        recordings = recordings.take(normal)
+        listener = self._listener(recordings)
+        return self._take_over(Learned(self, listener, recordings), [], "fit")
+
+    @fit_context(prefer_skip_nested_validation=False)
+    def update(self, X):
+        """Take further healthy recordings in, such as those of a new speed, beside the old, whose files are not needed.
+
+        The pipeline is fitted again, the thresholds are set again, and ``log_`` says what changed.
+
+        Parameters
+        ----------
+        X : path-like, sequence of paths, Clips, or array-like of shape (n_recordings, n_samples)
+            Healthy recordings, as `fit` takes them; those with the ``label`` -1 are left out.
+
+        Returns
+        -------
+        self : RecordingDetector
+
+        Raises
+        ------
+        ValueError
+            As in `fit`, and if the recordings lack fields that those of `fit` have, or have others. Then the detector
+            stays as it was.
+        """
+        check_is_fitted(self)
+        recordings = Recordings(X, self)
+        recordings = recordings.take(detector_rows(recordings.clips))
+        recordings.check_rates(self.sample_rate_, self.n_jobs)
+        return self._take_over(Learned(self, self._learned.listener, recordings, self._learned), self.log_, "update")
+
+    def score_samples(self, X):
+        """Say how normal each recording is: higher = more normal.
+
+        Parameters
+        ----------
+        X : path-like, sequence of paths, Clips, or array-like of shape (n_recordings, n_samples)
+            Recordings, as `fit` takes them.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_recordings,)
+            Higher = more normal.
+
+        Raises
+        ------
+        ValueError
+            If recordings cannot be read, are shorter than a clip, or are of a section that `fit` has not heard.
+
+        Warns
+        -----
+        UserWarning
+            If files have a lower sample rate than the detector listens at, are silent, or have channels that cancel
+            each other.
+        """
+        return self._scores(X)[0]
+
+    def decision_function(self, X):
+        """Score relative to the threshold of its section; negative = anomalous.
+
+        Parameters
+        ----------
+        X : path-like, sequence of paths, Clips, or array-like of shape (n_recordings, n_samples)
+            Recordings, as `fit` takes them.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_recordings,)
+            Higher = more normal; below 0 = anomalous.
+        """
+        scores, sections = self._scores(X)
+        return scores - self._offsets_of(sections)
+
+    def p_values(self, X):
+        """How often a healthy recording is as unusual as each of these.
+
+        Parameters
+        ----------
+        X : path-like, sequence of paths, Clips, or array-like of shape (n_recordings, n_samples)
+            Recordings, as `fit` takes them.
+
+        Returns
+        -------
+        p_values : ndarray of shape (n_recordings,)
+            Conformal p-values: the rank of the score among those of the n healthy recordings of the section that were
+            held out, from 1 / (n + 1), where all these are more normal, to 1.
+        """
+        scores, sections = self._scores(X)
+        return self._learned.calibration.p_values("score", scores, sections)
+
+    def alarms(self, X, *, fdr=0.1):
+        """Choose recordings to alarm for, of many, such that few of these alarms are false.
+
+        Where a thousand recordings are judged, `predict` alarms for a stated share of the healthy ones, 50 of them.
+        This controls the share of alarms that are false instead (Benjamini and Hochberg), by all p-values at once.
+
+        Parameters
+        ----------
+        X : path-like, sequence of paths, Clips, or array-like of shape (n_recordings, n_samples)
+            Recordings, as `fit` takes them.
+
+        fdr : float, default=0.1
+            Share of the alarms, in (0, 1), that may be false on average.
+
+        Returns
+        -------
+        alarms : ndarray of bool of shape (n_recordings,)
+
+        Raises
+        ------
+        ValueError
+            If `fdr` is not between 0 and 1.
+
+        Warns
+        -----
+        UserWarning
+            If recordings that are more unusual than all healthy ones do not alarm, since there are too few of those.
+        """
+        if not (isinstance(fdr, Real) and 0 < fdr < 1):
+            raise ValueError(f"fdr must be a number between 0 and 1; got {fdr!r}.")
+        scores, sections = self._scores(X)
+        p_values = self._learned.calibration.p_values("score", scores, sections)
+        alarms = false_discovery_control(p_values) <= fdr
+        least = self._learned.calibration.p_values("score", np.full(len(scores), -np.inf), sections)
+        missed = np.count_nonzero((p_values == least) & ~alarms)
+        if missed:
+            needed = int(np.ceil(len(scores) / fdr)) - 1
+            warnings.warn(f"{missed} of {len(scores)} recordings are more unusual than all healthy ones, but with so "
+                          f"few of these that may be chance. {needed} healthy recordings are needed to alarm for one "
+                          f"of {len(scores)} with fdr={fdr:g}. predict judges each by itself.",
+                          stacklevel=2)  # fmt: skip
+        return alarms
+
+    def score_clips(self, X):
+        """Scores of all clips of one recording.
+
+        Parameters
+        ----------
+        X : path-like, ndarray of shape (n_samples,), or Clips of one row
+            The recording.
+
+        Returns
+        -------
+        clips : Clips
+            One row per clip, with the fields ``start`` and ``end`` (seconds), ``score`` (higher = more normal) and
+            ``p_value``, the share of healthy recordings that have a clip as unusual.
+
+        Raises
+        ------
+        ValueError
+            As `score_samples`, and if it is not one recording.
+        """
+        return self._score_one(X)[0]
+
+    def locate(self, X):
+        """Say where in a recording something is unusual.
+
+        Parameters
+        ----------
+        X : path-like, ndarray of shape (n_samples,), or Clips of one row
+            The recording.
+
+        Returns
+        -------
+        spans : list of Span
+            Parts of which every clip is as unusual as a healthy recording's worst clip is in a share
+            `false_alarm_rate` of cases, the worst part first. Where there are none, the worst clip alone.
+
+        Raises
+        ------
+        ValueError
+            As `score_samples`, and if it is not one recording.
+        """
+        clips, levels, section = self._score_one(X)
+        places = runs(clips["score"] < self._learned.clip_offsets[section])
+        worst = int(np.argmin(clips["score"]))
+        spans = [self._span(clips[first : last + 1], levels[first : last + 1], section)
+                 for first, last in places or [(worst, worst)]]  # fmt: skip
+        return sorted(spans, key=lambda span: span.score)
+
+    def drift(self, X):
+        """Say whether healthy recordings still score as those did that were held out in training.
+
+        Parameters
+        ----------
+        X : path-like, sequence of paths, Clips, or array-like of shape (n_recordings, n_samples)
+            Healthy recordings that the detector has not learned from, as `fit` takes them.
+
+        Returns
+        -------
+        drift : Drift
+            The test of Mann and Whitney, and what it says in words: ``print(drift)``.
+
+        Raises
+        ------
+        ValueError
+            As `score_samples`, and if the detector has learned from one of them.
+        """
+        check_is_fitted(self)
+        recordings = Recordings(X, self)
+        recordings.check_new(self.calibration_["recording"])
+        scores, sections = self._scores(recordings)
+        new, usual = self._learned.calibration.in_units(scores, sections)
+        return drift_of(new, usual, scores < self._offsets_of(sections), self._learned.false_alarm_rate)
+
+    def _listener(self, recordings):
+        """What listens, at the rate that these recordings have."""
+        if self.hop_duration > self.clip_duration:
+            raise ValueError(f"hop_duration={self.hop_duration} s must be at most clip_duration={self.clip_duration} "
+                             "s; what lies between clips would not be heard.")  # fmt: skip
+        rate = recordings.check_rates(None if self.sample_rate == "native" else self.sample_rate, self.n_jobs)
+        n_samples, n_hop = (max(1, round(seconds * rate)) for seconds in (self.clip_duration, self.hop_duration))
+        return Listener(prepared(self.estimator, rate), rate, n_samples, n_hop)
+
+    def _take_over(self, learned, log, action):
+        """Keep what was learned, and say in the log what has changed."""
+        self._learned, self.estimator_, self.offsets_ = learned, learned.pipeline(), learned.offsets
+        self.calibration_, self.sample_rate_ = learned.held_out, learned.listener.sample_rate
+        entry = {
+            "time": datetime.now(UTC).isoformat(timespec="seconds"),
+            "action": action,
+            "n_recordings": len(learned.parts),
+            "n_new": len(learned.new),
+            "seconds": learned.seconds(),
+            "offsets": dict(learned.offsets),
+        }
+        self.log_ = [*log, entry]
+        return self
+
+    def _scores(self, X):
+        """The score and the section of each recording."""
+        recordings, fields = self._to_score(X)
+        scores = self._learned.of_recordings(
+            recordings, self.n_jobs, lambda row, parts: self._learned.score_recording(parts, fields[row : row + 1])
+        )
+        return np.array(scores), fields["section"]
+
+    def _score_one(self, X):
+        """`Clips` with the scores of the clips of one recording, their levels, and its section."""
+        recordings, fields = self._to_score([X] if getattr(X, "ndim", 0) == 1 and X.dtype.kind != "U" else X)
+        if len(recordings) != 1:
+            raise ValueError(f"One recording is wanted; got {len(recordings)}.")
+        learned, section = self._learned, str(fields["section"][0])
+        (found,) = learned.of_recordings(
+            recordings,
+            self.n_jobs,
+            lambda row, parts: [(learned.score(part, fields), part["levels"]) for part in parts],
+        )
+        scores, levels = map(np.concatenate, zip(*found, strict=True))
+        p_values = learned.calibration.p_values("worst", scores, np.full(len(scores), section))
+        start = learned.listener.start_of(np.arange(len(scores)))
+        clips = Clips(start=start, end=start + learned.listener.duration, score=scores, p_value=p_values)
+        return clips, levels, section
+
+    def _to_score(self, X):
+        check_is_fitted(self)
+        recordings = Recordings(X, self)
+        fields = recordings.fields()
+        self._learned.calibration.check_sections(fields["section"])
+        recordings.check_rates(self.sample_rate_, self.n_jobs)
+        return recordings, fields
+
+    def _offsets_of(self, sections):
+        return np.array([self.offsets_[section] for section in sections.tolist()])
+
+    def _span(self, clips, levels, section):
+        worst = int(np.argmin(clips["score"]))
+        bands = self._learned.usual_levels[section].bands(levels[worst], self._learned.listener.edges)
+        return Span(*(float(value) for value in (
+            clips["start"][0], clips["end"][-1], clips["score"][worst], clips["p_value"][worst]
+        )), bands)  # fmt: skip
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        return tags

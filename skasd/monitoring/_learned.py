@@ -1,0 +1,52 @@
+"""What a `RecordingDetector` has learned: all of it at once, so that an error leaves it as it was."""
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.pipeline import Pipeline
+
+from skasd.monitoring._calibration import Calibration, Heard, calibrated, expanded, score_clips, summary_of
+from skasd.monitoring._listening import joined_clips
+from skasd.monitoring._spans import UsualLevels
+
+
+class Learned:
+    """Of recordings, by a listener and by the parameters that a detector had when it learned."""
+
+    def __init__(self, detector, listener, recordings, before=None):
+        self.listener, self.channel = listener, before.channel if before else detector.channel
+        self.summary, self.false_alarm_rate = detector.summary, detector.false_alarm_rate
+        known = before.parts if before else []
+        own = recordings.fields(len(known))
+        self.fields = before.fields + own if before else own
+        self.new = self.of_recordings(recordings, detector.n_jobs, lambda row, parts: joined_clips(list(parts)))
+        self.parts = known + self.new
+        heard = Heard(self.parts, self.fields)
+        scores = heard.held_out_scores(listener.rest, detector.cv, detector.n_jobs)
+        self.held_out = calibrated(heard, scores, self.summary)
+        self.calibration = Calibration(self.held_out)
+        self.calibration.doubt_few(self.false_alarm_rate)
+        self.offsets = self.calibration.offsets("score", self.false_alarm_rate)
+        self.clip_offsets = self.calibration.offsets("worst", self.false_alarm_rate)
+        self.usual_levels = {name: UsualLevels(levels) for name, levels in heard.levels().items()}
+        self.rest = clone(listener.rest).fit(heard.clips)
+
+    def pipeline(self):
+        """The fitted pipeline, from waveforms to scores of clips."""
+        steps = [*self.listener.steps, *(step for _, step in self.rest.steps)]
+        return Pipeline(list(zip(self.listener.names, steps, strict=True)))
+
+    def of_recordings(self, recordings, n_jobs, use):
+        """A list with what `use` makes of each recording, from its number and what was heard of its clips, in parts."""
+        return self.listener.of_recordings(recordings, self.channel, n_jobs, use)
+
+    def score(self, part, fields):
+        """Scores of clips of one recording, from what was heard of them; `fields` are those of the recording."""
+        return score_clips(self.rest, part.with_fields(expanded(fields, np.zeros(len(part), dtype=int))))
+
+    def score_recording(self, parts, fields):
+        """The score of one recording."""
+        return summary_of(np.concatenate([self.score(part, fields) for part in parts]), self.summary)
+
+    def seconds(self):
+        """Length of the recordings that were learned last, as far as they were heard."""
+        return float(sum(self.listener.start_of(len(part) - 1) + self.listener.duration for part in self.new))
