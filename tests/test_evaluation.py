@@ -615,6 +615,15 @@ class TestResume:
         with pytest.raises(ValueError, match=f"fan.json' is no result .*{message}"):
             evaluate(Recorder(log), machines, results=results, verbose=0)
 
+    def test_one_digit_that_has_changed_is_damage(self, machines, log, tmp_path):
+        machines, results = {"fan": machines["fan"]}, tmp_path / "results"
+        evaluate(Recorder(log), machines, results=results, n_resamples=0, verbose=0)
+        text = (results / "fan.json").read_text()
+        place = text.index(".", text.index('"anomaly_score"')) + 1
+        (results / "fan.json").write_text(f"{text[:place]}{(int(text[place]) + 1) % 10}{text[place + 1 :]}")
+        with pytest.raises(ValueError, match=r"fan.json' is no result .*damaged"):
+            evaluate(Recorder(log), machines, results=results, verbose=0)
+
     def test_a_results_folder_without_a_name_is_not_the_current_folder(self, machines, log, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         with pytest.raises(ValueError, match="results must name a folder; got ''"):

@@ -674,6 +674,17 @@ def test_a_broken_checkpoint_and_a_folder_that_cannot_be_are_named(tmp_path, con
         embedder(checkpoint=tmp_path / "training.pt").fit(make_clips())
 
 
+def test_a_checkpoint_of_which_one_bit_has_changed_is_damaged(tmp_path):
+    embedder(checkpoint=tmp_path).fit(make_clips())
+    content = bytearray((tmp_path / "training.pt").read_bytes())
+    for place in np.random.default_rng(0).integers(0, len(content), 20):
+        changed = content.copy()
+        changed[place] ^= 1
+        (tmp_path / "training.pt").write_bytes(changed)
+        with pytest.raises(ValueError, match=r"training\.pt cannot be read: it is damaged"):
+            embedder(checkpoint=tmp_path).fit(make_clips())
+
+
 def test_a_checkpoint_without_a_name_is_not_the_current_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match="checkpoint must name a folder; got ''"):

@@ -110,6 +110,7 @@ class ResultsFolder:
 
     def _write(self, machine, fingerprints, run):
         record = {"fingerprints": fingerprints} | run._asdict() | {"anomaly_score": run.anomaly_score.tolist()}
+        record["sha256"] = _digest(record)
         part, path = self._draft / self.path(machine).name, self.path(machine)
         part.write_text(json.dumps(record), encoding="utf-8")
         try:
@@ -139,6 +140,7 @@ def _parse(path):
     if not path.is_file():
         raise ValueError("it is no regular file")
     record = json.loads(path.read_text(encoding="utf-8"))
+    told, made = record.pop("sha256", None), _digest(record)
     found, scores = record.pop("fingerprints"), np.array(record.pop("anomaly_score"))
     if scores.ndim != 1 or scores.dtype.kind not in "if" or not np.isfinite(scores).all():
         raise ValueError("anomaly_score must be a list of finite numbers")
@@ -148,7 +150,14 @@ def _parse(path):
         is_number = isinstance(value, (int, wanted)) and not isinstance(value, bool)
         if not is_number or not abs(value) <= sys.float_info.max:  # neither is NaN, nor an integer of 400 digits
             raise ValueError(f"{name} must be a finite {wanted.__name__}, got {str(value)[:20]!r}")
+    if told != made:
+        raise ValueError("its checksum is not that of what it holds: it is damaged, or somebody has changed it")
     return found, run
+
+
+def _digest(record):
+    """Checksum of what a file holds besides."""
+    return hashlib.sha256(json.dumps(record).encode()).hexdigest()
 
 
 def _differing(fingerprints, found):
