@@ -133,7 +133,7 @@ class NearestNeighborsDetector(BaseDetector):
 
     def _memory(self, space, rows, parents, scale=None):
         is_indexed = scale is None and space.kind.power is not None
-        index = NearestNeighbors(metric=space.kind.metric, n_jobs=self.n_jobs).fit(rows) if is_indexed else None
+        index = RowIndex(metric=space.kind.metric, n_jobs=self.n_jobs).fit(rows) if is_indexed else None
         return Memory(space, rows, parents, scale, index)
 
     def _local_scale(self, memory, owner):
@@ -194,6 +194,17 @@ class NearestNeighborsDetector(BaseDetector):
         return np.take_along_axis(distances, found, axis=1), found
 
 
+class RowIndex(NearestNeighbors):
+    """Finds the nearest rows. A tree is grown again from the rows when it is loaded: no stored one can be checked."""
+
+    def __getstate__(self):
+        return super().__getstate__() | {"_tree": None}
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        self.fit(self._fit_X)
+
+
 class Memory(NamedTuple):
     """What is remembered of a domain: rows as coordinates of a space, from which two training rows each is made."""
 
@@ -201,7 +212,7 @@ class Memory(NamedTuple):
     rows: np.ndarray
     parents: np.ndarray
     scale: np.ndarray | None
-    index: NearestNeighbors | None
+    index: RowIndex | None
 
     def exact(self, X, found, distances):
         """The distances to the rows with these numbers (n, n_found), without the rounding of a quick search."""

@@ -1,6 +1,5 @@
 """What every estimator with a network shares: parameters, one fit by skorch, and how it is saved and loaded."""
 
-import copy
 import math
 import os
 import re
@@ -22,6 +21,7 @@ from skasd.training._randomness import draw_seed
 from skasd.training._ready import forget_ready, ready
 from skasd.training._schedules import SCHEDULES, schedule_callback
 from skasd.training._split import set_aside
+from skasd.training._weights import as_arrays, as_tensors
 
 
 class TrainingMixin(VersionsMixin, NetParametersMixin):
@@ -186,14 +186,11 @@ class TrainingMixin(VersionsMixin, NetParametersMixin):
     def __getstate__(self):
         state = super().__getstate__()
         state.pop("net_", None)
-        return state | {name: _on_cpu(state[name]) for name in self._modules if name in state}
+        return state | {name: as_arrays(state[name]) for name in self._modules if name in state}
+
+    def __setstate__(self, state):
+        super().__setstate__(state | {name: as_tensors(state[name]) for name in self._modules if name in state})
 
 
 _OF_SHAPES = re.compile(r"shape|size|dimension|channel|samples|frames|\b\dD\b")
 _NORM_OF_ONE = "more than 1 value per channel"  # how torch says it
-
-
-def _on_cpu(module):
-    module = copy.deepcopy(module).cpu()
-    module.zero_grad(set_to_none=True)
-    return module
