@@ -137,8 +137,9 @@ def load_detector(path, *, trusted=()):
         names = _type_names(data)
     strange = [name for name in names if name not in trusted and not _is_known(name)]
     if strange:
-        raise ValueError(f"{str(path)!r} holds what is not trusted, and was not loaded:\n{first_ten(strange)}\n"
-                         "If these are types of your own, or of somebody whom you trust, give trusted=[...].")  # fmt: skip
+        raise ValueError(f"{str(path)!r} holds what is not trusted, and was not loaded:\n"
+                         f"{first_ten(strange)}\nIf these are types of your own, or of somebody whom you trust, give "
+                         "trusted=[...].")  # fmt: skip
     with _telling(f"{str(path)!r} is damaged"):
         detector = _loaded(data, names)
     if not isinstance(detector, BaseEstimator):
