@@ -79,7 +79,7 @@ grid = [
     {
         **statistics,
         "detector": [NearestNeighborsDetector()],
-        "detector__n_local": [None, 4, 16],
+        "detector__normalization": [None, "local_density", "variance_minimizing"],
     },
 ]
 search = GridSearchCV(system, grid, scoring=pauc_scorer, cv=DevelopmentSplit())

@@ -2,8 +2,10 @@
 
 from functools import partial
 
+import torch
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from torch import nn
 from torch.nn import LazyLinear
 
 from skasd.audio import AudioLoader, LevelNormalizer
@@ -18,13 +20,26 @@ from skasd.detectors import (
     NearestNeighborsDetector,
     OutlierExposureDetector,
 )
-from skasd.embedders import ClassificationEmbedder, StatisticsEmbedder
+from skasd.embedders import ClassificationEmbedder, EmbeddingLoader, PretrainedEmbedder, StatisticsEmbedder
 from skasd.ensemble import ScoreEnsemble
 from skasd.features import FieldTransformer, FrameStacker, LogMelSpectrogram, LogSTFT
 from skasd.losses import SoftmaxLoss
 from skasd.monitoring import RecordingDetector
 
 TRAINING = {"max_epochs": 3, "batch_size": 64, "device": "cpu", "threshold": "quantile", "validation_fraction": 0.0}
+
+
+class OneLayer(nn.Module):
+    """Maps (n, 3, n_samples) of waveforms of any length, the same in every batch to the last bit."""
+
+    def __init__(self):
+        super().__init__()
+        self.map = nn.Identity()
+
+    def forward(self, x):
+        return self.map(torch.stack([x, 2 * x, -x], dim=1))
+
+
 ESTIMATORS = [
     AudioLoader(),
     LevelNormalizer(),
@@ -34,6 +49,8 @@ ESTIMATORS = [
     FieldTransformer(StandardScaler()),
     Mixup(),
     ClassificationEmbedder(partial(LazyLinear, 3), loss=SoftmaxLoss, max_epochs=2, device="cpu"),
+    EmbeddingLoader(),
+    PretrainedEmbedder(OneLayer, layers=["map"], axes="ct", statistics=("max",), device="cpu"),
     StatisticsEmbedder(),
     CosineCenterDetector(),
     GaussianMixtureDetector(),

@@ -31,6 +31,7 @@ EXPECTED_FAILURES = {
         "fit_transform mixes the clips that train, and transform gives clips back as they are",
     ),
     "NearestNeighborsDetector": HELD_OUT,
+    "PretrainedEmbedder": NO_FULL_SCALE,
     "RecordingDetector": NO_FULL_SCALE
     | {"check_classifier_data_not_an_array": NO_FULL_SCALE["check_estimators_dtypes"]}
     | dict.fromkeys(
@@ -45,6 +46,9 @@ EXPECTED_FAILURES = {
     "ScoreEnsemble": HELD_OUT
     | {"check_complex_data": "its y is complex too, and y is looked at before the members look at X"},
 }
+
+
+NOT_FOR_TABLES = {"NoiseReference"}  # of two microphones, of which scikit-learn has no checks: test_microphones.py
 
 
 def expected_failures(estimator):
@@ -69,7 +73,8 @@ def test_sklearn_checks(estimator, check):
 
 
 def test_no_estimator_is_left_out():
-    assert {type(estimator) for estimator in ESTIMATORS} == set(public_estimators())
+    tried = {type(estimator) for estimator in ESTIMATORS}
+    assert tried == {kind for kind in public_estimators() if kind.__name__ not in NOT_FOR_TABLES}
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda estimator: type(estimator).__name__)

@@ -36,7 +36,12 @@ OWN_MODELS = [
     MahalanobisDetector(covariance="oas", per_domain=True),
     MahalanobisDetector(feature_groups={"low": slice(0, 2), "high": [2, 3, 4]}),
     NearestNeighborsDetector(),
-    NearestNeighborsDetector(2, metric="euclidean", n_local=3, target_ratio=0.5, random_state=0),
+    NearestNeighborsDetector(
+        2, metric="euclidean", normalization="local_density", n_local_neighbors=3, target_ratio=0.5, random_state=0
+    ),
+    NearestNeighborsDetector(metric="euclidean", normalization="variance_minimizing"),
+    NearestNeighborsDetector(feature_groups={"low": slice(0, 2), "high": [2, 3, 4]}, normalization="local_density"),
+    NearestNeighborsDetector(metric="euclidean", feature_groups={"low": slice(0, 2), "high": [2, 3, 4]}),
 ]
 TRAINING = {"max_epochs": 30, "lr": 0.01, "batch_size": 64, "device": "cpu", "random_state": 0}
 NARROW = {"network__n_hidden": (8,), "network__n_bottleneck": 2}
@@ -333,8 +338,10 @@ PRECISE = [
     MahalanobisDetector(),
     NearestNeighborsDetector(),
     NearestNeighborsDetector(metric="euclidean"),
-    NearestNeighborsDetector(metric="euclidean", n_local=4),
+    NearestNeighborsDetector(metric="euclidean", normalization="local_density", n_local_neighbors=4),
     NearestNeighborsDetector(metric="correlation"),
+    NearestNeighborsDetector(metric="euclidean", normalization="variance_minimizing"),
+    NearestNeighborsDetector(feature_groups={"low": slice(0, 20), "high": slice(20, 64)}),
 ]
 
 
@@ -394,6 +401,26 @@ def test_a_mahalanobis_distance_does_not_depend_on_the_unit(detector, scale):
     assert scaled.offset_ == pytest.approx(wanted.offset_)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("detector", [MahalanobisDetector(), NearestNeighborsDetector(),
+                                      LocalOutlierFactorDetector(metric="seuclidean")], ids=repr)  # fmt: skip
+def test_a_feature_that_is_constant_up_to_rounding_scores_as_a_constant_one(detector, dtype):
+    X, test = np.split(np.random.default_rng(0).normal(size=(130, 4)).astype(dtype), [100])
+    X[:, 2], test[:, 2] = 5, 6
+    wanted = clone(detector).fit(X)
+    X[:, 2] *= 1 + 4 * np.finfo(dtype).eps * np.random.default_rng(1).choice([-1, 0, 1], size=100)
+    found = clone(detector).fit(X)
+    np.testing.assert_allclose(found.score_samples(test), wanted.score_samples(test), rtol=1e-4)
+    assert found.offset_ == pytest.approx(wanted.offset_, rel=1e-4)
+
+
+def test_a_sample_covariance_of_a_feature_that_is_constant_up_to_rounding_is_refused():
+    X = np.random.default_rng(0).normal(size=(100, 3))
+    X[:, 1] = 5 * (1 + 1e-15 * X[:, 1])
+    with pytest.raises(ValueError, match="a feature is constant"):
+        MahalanobisDetector(covariance="sample").fit(X)
+
+
 def test_a_constant_row_has_no_correlation():
     X = np.random.default_rng(0).normal(size=(20, 4))
     X[7] = 3.0
@@ -408,12 +435,14 @@ def undefined_from_nine(a, b):
     return np.nan if a[0] == 9 else np.abs(a - b).sum()
 
 
-@pytest.mark.parametrize("n_local", [None, 3])
-def test_a_clip_that_a_metric_cannot_measure_is_named_in_later_blocks_and_held_out_parts_too(n_local, monkeypatch):
-    monkeypatch.setattr("skasd.detectors._nearest_neighbors.VALUES_AT_ONCE", 1)
+@pytest.mark.parametrize("normalization", [None, "local_density"])
+def test_a_clip_that_a_metric_cannot_measure_is_named_in_later_blocks_and_held_out_parts_too(
+    normalization, monkeypatch
+):
+    monkeypatch.setattr("skasd.detectors._neighbors.VALUES_AT_ONCE", 1)
     X = np.random.default_rng(0).normal(size=(40, 3))
     X[23, 0] = 9.0
-    detector = NearestNeighborsDetector(metric=undefined_from_nine, n_local=n_local)
+    detector = NearestNeighborsDetector(metric=undefined_from_nine, normalization=normalization)
     asked = [lambda: detector.fit(X).score_samples(X), lambda: detector.fit(X).offset_]
     for ask in asked:
         with pytest.raises(ValueError, match="clip 23: the metric"):
@@ -531,13 +560,95 @@ def test_local_density_normalisation_is_its_formula(n_neighbors):
     X, test = rng.normal(size=(40, 3)), rng.normal(size=(15, 3))
     own = np.sort(pairwise_distances(X), axis=1)[:, 1:5].mean(axis=1)
     wanted = np.sort(pairwise_distances(test, X) / own, axis=1)[:, :n_neighbors].mean(axis=1)
-    detector = NearestNeighborsDetector(n_neighbors, metric="euclidean", n_local=4).fit(X)
+    detector = NearestNeighborsDetector(
+        n_neighbors, metric="euclidean", normalization="local_density", n_local_neighbors=4
+    ).fit(X)
     np.testing.assert_allclose(detector.score_samples(test), -wanted)
+
+
+def test_variance_minimizing_by_hand():
+    # from each to its nearest u = 1, 1, 2, 3, 4, and from this nearest to its own v = 1, 1, 1, 2, 3
+    detector = NearestNeighborsDetector(
+        metric="euclidean", normalization="variance_minimizing", n_local_neighbors=1
+    ).fit([[0.0], [1.0], [3.0], [6.0], [10.0]])
+    alpha = 0.88 / 0.64  # Cov(u, v) / Var(v)
+    np.testing.assert_allclose(  # 4 is nearer to 3 than to 6, which has its neighbours farther away
+        detector.score_samples([[0.5], [4.0], [13.0]]), [alpha - 0.5, 3 * alpha - 2, 4 * alpha - 3]
+    )
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+@pytest.mark.parametrize("n_neighbors", [1, 3])
+def test_variance_minimizing_is_its_formula(n_neighbors, metric):
+    rng = np.random.default_rng(0)
+    X, test = rng.normal(size=(40, 3)) * rng.uniform(0.1, 1, size=(40, 1)) + [3, 0, 0], rng.normal(size=(15, 3))
+    distances = pairwise_distances(X, metric=metric)
+    np.fill_diagonal(distances, np.inf)
+    local = np.sort(distances, axis=1)[:, :4].mean(axis=1)
+    nearest, of_nearest = distances.min(axis=1), local[distances.argmin(axis=1)]
+    alpha = np.cov(nearest, of_nearest)[0, 1] / np.var(of_nearest, ddof=1)
+    wanted = np.sort(pairwise_distances(test, X, metric=metric) - alpha * local, axis=1)[:, :n_neighbors].mean(axis=1)
+    detector = NearestNeighborsDetector(n_neighbors, metric=metric, normalization="variance_minimizing").fit(X)
+    np.testing.assert_allclose(detector.score_samples(test), -wanted)
+
+
+def test_variance_minimizing_takes_nothing_off_where_all_places_are_alike():
+    X = np.arange(6.0)[:, np.newaxis]
+    detector = NearestNeighborsDetector(
+        metric="euclidean", normalization="variance_minimizing", n_local_neighbors=1
+    ).fit(X)
+    np.testing.assert_allclose(detector.score_samples([[0.25], [8.0]]), [-0.25, -3.0])
+
+
+@pytest.mark.parametrize("normalization", [None, "local_density", "variance_minimizing"])
+@pytest.mark.parametrize("metric", ["euclidean", "seuclidean", "cosine"])
+def test_nearest_neighbors_of_groups_are_averaged(normalization, metric):
+    detector = NearestNeighborsDetector(metric=metric, normalization=normalization)
+    train, test = make_clips(), make_clips(seed=1)
+    groups = {"first": slice(0, 2), "second": [2, 3, 4]}
+    parts = [
+        clone(detector)
+        .fit(train.with_fields(embedding=train["embedding"][:, columns]))
+        .score_samples(test.with_fields(embedding=test["embedding"][:, columns]))
+        for columns in groups.values()
+    ]
+    grouped = clone(detector).set_params(feature_groups=groups).fit(train).score_samples(test)
+    np.testing.assert_allclose(grouped, np.mean(parts, axis=0))
+
+
+def test_a_clip_may_be_like_another_in_each_group():
+    groups = {"left": [0], "right": [1]}
+    detector = NearestNeighborsDetector(metric="euclidean", feature_groups=groups, contamination=0.25)
+    detector.fit([[0.0, 0.0], [4.0, 10.0], [6.0, 30.0]])
+    np.testing.assert_allclose(detector.score_samples([[5.0, 0.0], [0.0, 20.0]]), [-0.5, -5.0])
+    # without itself a clip has the mean distances (4 + 10) / 2, (2 + 10) / 2, (2 + 20) / 2
+    assert detector.offset_ == -11.0
+
+
+def test_a_group_of_features_that_never_change_is_named():
+    X = np.column_stack([np.random.default_rng(0).normal(size=20), np.zeros(20)])
+    detector = NearestNeighborsDetector(metric="euclidean", feature_groups={"left": [0], "right": [1]})
+    with pytest.raises(ValueError, match=r"n_samples=1 .*'right'"):
+        detector.fit(X)
+
+
+@pytest.mark.parametrize("normalization", ["local_density", "variance_minimizing"])
+def test_a_training_clip_is_scored_without_its_recording(normalization):
+    rng = np.random.default_rng(0)
+    recording = np.repeat(np.arange(8), 5)
+    clips = Clips(embedding=rng.normal(size=(8, 3))[recording] + 0.05 * rng.normal(size=(40, 3)), recording=recording)
+    detector = NearestNeighborsDetector(metric="euclidean", normalization=normalization).fit(clips)
+    scores = [clone(detector).fit(clips[recording != one]).score_samples(clips[recording == one]) for one in range(8)]
+    assert detector.offset_ == score_held_out(np.concatenate(scores), recording, np.zeros(40, int), 0.1, "quantile")
 
 
 def test_repeated_clips_do_not_make_density_infinite():
     X = np.repeat(np.random.default_rng(0).normal(size=(10, 2)), 3, axis=0)
-    scores = NearestNeighborsDetector(metric="euclidean", n_local=1).fit(X).score_samples(X + 0.01)
+    scores = (
+        NearestNeighborsDetector(metric="euclidean", normalization="local_density", n_local_neighbors=1)
+        .fit(X)
+        .score_samples(X + 0.01)
+    )
     assert np.isfinite(scores).all()
     assert scores.min() > -1
 
@@ -645,7 +756,11 @@ def test_missing_field_is_named():
     [
         (LocalOutlierFactorDetector(20), "section '00': n_neighbors=20 .* n_samples=10"),
         (NearestNeighborsDetector(10), "n_neighbors=10 .* n_samples=10"),
-        (NearestNeighborsDetector(n_local=10), "n_neighbors=10 .* n_samples=10"),
+        (
+            NearestNeighborsDetector(normalization="local_density", n_local_neighbors=10),
+            "n_neighbors=10 .* n_samples=10",
+        ),
+        (NearestNeighborsDetector(feature_groups={"all": [0, 9]}), r"groups\['all'\] = \[0, 9\] does not fit"),
         (NearestNeighborsDetector(5), "domain 'target' has only n_samples=2"),
         (GaussianMixtureDetector(11), "n_components=11 .* n_samples=10"),
         (MahalanobisDetector(covariance="sample"), None),

@@ -84,7 +84,7 @@ class TestRealRuns:
         assert np.round(np.mean(figures, axis=(0, 1)), 4).tolist() == results[None]["(A)Total Average"]
         assert np.round(hmean(figures, axis=1).mean(axis=0), 4).tolist() == results[None]["(H)Total Average"]
 
-    @pytest.mark.parametrize("year", [2022, 2023, 2024, 2025])
+    @pytest.mark.parametrize("year", [2022, 2023, 2024, 2025, 2026])
     def test_official_score_is_one_harmonic_mean_of_63_terms(self, run, year):
         y_true, y_score, fields, results = run
         terms = [results[machine][section] for machine in MACHINES for section in ("00", "01", "02")]
@@ -606,3 +606,11 @@ class TestScorers:
         fields = {"section": clips["section"], "domain": clips["domain"]}
         assert given == official_score(y_true, y_score, **fields, year=2023, protocol="domain-only")
         assert given != official_score(y_true, y_score, **fields, year=2023)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint64, object])
+def test_scores_that_float64_cannot_tell_apart_are_refused(dtype):
+    scores = np.array([2**53, 2**53 + 1], dtype=dtype)
+    with pytest.raises(ValueError, match="y_score holds different numbers that are the same in float64"):
+        auc_score([0, 1], scores)
+    assert auc_score([0, 1], scores - 2**53) == 1

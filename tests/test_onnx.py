@@ -41,11 +41,19 @@ def small(detector, **params):
     return make_pipeline(log_mel, StatisticsEmbedder(statistics=("std", "rank")), detector)
 
 
+LOCAL = {"normalization": "local_density", "n_local_neighbors": 2}
 PIPELINES = {
     "default": (statistics_pipeline(), "worst"),
     "cnn": (cnn(), "worst"),
     "neighbours": (small(NearestNeighborsDetector(), pad_mode="reflect", power=1.0), "mean"),
-    "local": (small(NearestNeighborsDetector(2, metric="cosine", n_local=3), center=False, top_db=30.0), 3),
+    "local": (
+        small(
+            NearestNeighborsDetector(2, metric="cosine", **LOCAL),
+            center=False,
+            top_db=30.0,
+        ),
+        3,
+    ),
     "centers": (make_pipeline(LogSTFT(n_fft=256), StatisticsEmbedder(), CosineCenterDetector()), "worst"),
 }
 

@@ -21,6 +21,33 @@ def test_worked_by_hand():
     np.testing.assert_allclose(embedder.fit_transform(log_mel), [expected], rtol=1e-6)
 
 
+def test_relative_deviation_pooling_by_hand():
+    # frames (0, 0), (0, 0), (30, 40): the mean frame (10, 40/3) is 50/3, 50/3 and 100/3 away, the weights 1.5, 1.5, 2
+    log_mel = np.array([[[0.0, 0.0, 30.0], [0.0, 0.0, 40.0]]])
+    embedder = StatisticsEmbedder(statistics=["relative_deviation"], gamma=1, power=0)
+    np.testing.assert_allclose(embedder.fit_transform(log_mel), [[12, 16]], rtol=1e-6)
+    embedder.set_params(gamma=2)  # weights 2.25, 2.25, 4
+    np.testing.assert_allclose(embedder.transform(log_mel), [[120 / 8.5, 160 / 8.5]], rtol=1e-6)
+    embedder.set_params(gamma=1, power=1)
+    np.testing.assert_allclose(embedder.transform(log_mel), 10 * np.log10([[400.6, 4000.6]]), rtol=1e-6)
+    embedder.set_params(power=0.5)
+    magnitudes = 0.6 + 0.4 * np.sqrt([[1e3, 1e4]])
+    np.testing.assert_allclose(embedder.transform(log_mel), 20 * np.log10(magnitudes), rtol=1e-6)
+
+
+def test_relative_deviation_pooling_has_the_mean_and_the_maximum_as_limits():
+    def pooled(values=SOME_LOG_MEL, **params):
+        return StatisticsEmbedder(statistics=["relative_deviation"], **params).fit_transform(values)
+
+    np.testing.assert_allclose(pooled(gamma=0, power=0), SOME_LOG_MEL.mean(axis=2), rtol=1e-5)
+    powers = [pooled(power=power) for power in (0, 1e-6, 1, 64)]
+    np.testing.assert_allclose(powers[1], powers[0], rtol=1e-5)
+    assert (powers[1] < powers[2]).all() and (powers[2] < powers[3]).all()
+    np.testing.assert_allclose(powers[3], SOME_LOG_MEL.max(axis=2), atol=0.3)
+    steady = np.full((1, 2, 9), -50.0)
+    np.testing.assert_allclose(pooled(steady, gamma=64, power=64), [[-50.0, -50.0]])
+
+
 def test_values_are_those_of_numpy():
     embedding = StatisticsEmbedder(statistics=["max", "mean", "std"]).fit_transform(SOME_LOG_MEL)
     parts = [SOME_LOG_MEL.max(axis=2), SOME_LOG_MEL.mean(axis=2), SOME_LOG_MEL.std(axis=2)]
@@ -45,11 +72,18 @@ def test_rank_pooling_goes_from_maximum_to_mean():
 
 
 @pytest.mark.parametrize(
-    "options", list(ParameterGrid({"statistics": [["mean", "std", "max", "rank"]], "decay": [0, 0.9]}))
+    "options",
+    list(ParameterGrid({"statistics": [["mean", "std", "max", "rank"]], "decay": [0, 0.9]})),
 )
 def test_order_of_frames_does_not_matter(options):
     embedder = StatisticsEmbedder(**options).fit(SOME_LOG_MEL)
     shuffled = np.random.default_rng(1).permuted(SOME_LOG_MEL, axis=2)
+    np.testing.assert_allclose(embedder.transform(shuffled), embedder.transform(SOME_LOG_MEL), rtol=1e-5)
+
+
+def test_order_of_whole_frames_does_not_matter_to_relative_deviation_pooling():
+    embedder = StatisticsEmbedder(statistics=["relative_deviation"], gamma=8, power=1).fit(SOME_LOG_MEL)
+    shuffled = SOME_LOG_MEL[:, :, np.random.default_rng(1).permutation(SOME_LOG_MEL.shape[2])]
     np.testing.assert_allclose(embedder.transform(shuffled), embedder.transform(SOME_LOG_MEL), rtol=1e-5)
 
 
@@ -101,6 +135,8 @@ def test_clips_may_be_longer_than_in_training_but_not_of_other_bands():
             SOME_LOG_MEL,
             r"'decay' .*StatisticsEmbedder",
         ),
+        ({"gamma": -1}, SOME_LOG_MEL, r"'gamma' .*StatisticsEmbedder"),
+        ({"power": 100}, SOME_LOG_MEL, r"'power' .*StatisticsEmbedder"),
         ({}, Clips(waveform=[[0.0]]), "StatisticsEmbedder .*'log_mel'.* waveform"),
         ({}, np.full((2, 3, 4), np.nan), "NaN"),
         ({}, np.ones((2, 3, 4, 5)), r"\(2, 3, 4, 5\)"),

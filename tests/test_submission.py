@@ -175,6 +175,7 @@ class TestFaults:
         ("\n\n", "It is empty"),
         ("{0},loud\n", r"1 are wrong:\nrow 1 .*loud': the score must be a finite number"),
         ("{0},nan\n{1},inf\n", r"2 are wrong:(.|\n)*row 2 .*inf': the score must be a finite number"),
+        ("{0},1_0\n{1},\uff11\n", r"2 are wrong:\nrow 1 .*1_0': the score must be a finite number"),
         ("{0},1\n{0},2\n", "row 2 .*the clip is there twice"),
         ("{0}\n", "row 1 .*not enough values"),
         ("{0},1,2\n", "row 1 .*too many values"),
@@ -185,7 +186,7 @@ class TestFaults:
     ])  # fmt: skip
     def test_rows(self, folder, rows, message):
         path = folder / "anomaly_score_fan_section_00_test.csv"
-        path.write_text(rows.format(*make_names("00")))
+        path.write_text(rows.format(*make_names("00")), encoding="utf-8")
         with pytest.raises(ValueError, match=rf"{path.name}(.|\n)*{message}"):
             read_submission(folder)
 
@@ -309,7 +310,7 @@ class TestWrite:
     def evaluation(self):
         names = make_names("00") + make_names("01")
         data = {"fan": make_clips(names), "ToyCar": make_clips(names, seed=1)}
-        return evaluate(MahalanobisDetector(contamination=0.3), data, n_resamples=0, verbose=0)
+        return evaluate(MahalanobisDetector(contamination=0.3), data, year=2022, n_resamples=0, verbose=0)
 
     def test_files_are_as_the_evaluator_wants_them(self, evaluation, tmp_path):
         paths = write_submission(evaluation, tmp_path / "new" / "team")
@@ -360,7 +361,7 @@ class TestWrite:
     def test_clips_without_labels(self, tmp_path):
         clips = make_clips(make_names("03", unlabelled=True))
         clips = clips.with_fields(label=np.where(clips["split"] == "test", 0, 1))
-        write_submission(evaluate(MahalanobisDetector(), {"fan": clips}, verbose=0), tmp_path / "team")
+        write_submission(evaluate(MahalanobisDetector(), {"fan": clips}, year=2022, verbose=0), tmp_path / "team")
         names = [row.split(",")[0] for row in
                  (tmp_path / "team" / "anomaly_score_fan_section_03_test.csv").read_text().splitlines()]  # fmt: skip
         assert names == make_names("03", unlabelled=True)

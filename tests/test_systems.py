@@ -12,10 +12,15 @@ from skasd.audio import AudioLoader
 from skasd.datasets import load_dcase, make_machine_sounds, write_dcase
 from skasd.detectors import CosineCenterDetector, GaussianMixtureDetector, LocalOutlierFactorDetector
 from skasd.systems import (
+    audioset_mobilenet,
+    audioset_statistics_ensemble,
     autoencoder_baseline,
+    bandwise_ensemble,
+    bandwise_neighbors,
     cnn_global,
     cnn_local,
     cnn_oe,
+    imagenet_efficientnet,
     liu_ensemble,
     masked_autoregressive_flow,
     mobilefacenet_arcface,
@@ -39,10 +44,23 @@ SYSTEMS = {
     "liu_ensemble": partial(liu_ensemble, "ToyCar"),
     "multi_resolution": multi_resolution,
     "spectrogram_resnet": spectrogram_resnet,
+    "bandwise_ensemble": partial(bandwise_ensemble, random_state=0),
+    "bandwise_neighbors": bandwise_neighbors,
     "rank_pooled_gmm": partial(rank_pooled_gmm, random_state=0),
     "statistics_ensemble": statistics_ensemble,
+    "audioset_mobilenet": partial(audioset_mobilenet, None, device="cpu", random_state=0),
+    "audioset_statistics_ensemble": partial(audioset_statistics_ensemble, None, device="cpu", random_state=0),
+    "imagenet_efficientnet": partial(imagenet_efficientnet, None, variant="test_efficientnet", device="cpu"),
 }
-UNTRAINED = ("rank_pooled_gmm", "statistics_ensemble")
+UNTRAINED = (
+    "audioset_mobilenet",
+    "audioset_statistics_ensemble",
+    "bandwise_ensemble",
+    "bandwise_neighbors",
+    "imagenet_efficientnet",
+    "rank_pooled_gmm",
+    "statistics_ensemble",
+)
 every_system = pytest.mark.parametrize("name", SYSTEMS)
 
 
@@ -147,6 +165,15 @@ def test_the_ensembles_know_seven_machines(ensemble):
     with pytest.raises(ValueError, match="machine='pump'") as caught:
         ensemble("pump")
     assert all(name in str(caught.value) for name in ("ToyCar", "ToyTrain", "bearing", "fan", "gearbox", "slider"))
+
+
+def test_bands_are_matched_with_all_their_statistics():
+    system = bandwise_neighbors()
+    rng = np.random.default_rng(0)
+    names = system[:-1].fit((0.1 * rng.normal(size=(3, 8000))).astype(np.float32))["embedder"].get_feature_names_out()
+    groups = list(system["detector"].feature_groups.values())
+    assert sorted(np.concatenate(groups)) == list(range(len(names)))
+    assert names[groups[1]].tolist() == [f"{name}{band}" for name in ("mean", "max", "diff") for band in range(4, 8)]
 
 
 def test_cnn_oe_learns_twelve_sections_from_six():

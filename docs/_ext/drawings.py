@@ -23,6 +23,7 @@ NOT_DRAWN = {
     "verbose",
     "random_state",
     "pretrain",
+    "feature_groups",
 }  # the last one has a box of its own
 
 

@@ -38,6 +38,10 @@ target_ratio : float, default=None
     Number of target clips after oversampling by SMOTE, as a fraction of the source clips, in (0, 1]. None leaves
     the clips as they are. The domain is read from the field ``domain`` in `fit`, and never needed to score.
 """,
+    "feature_groups": """
+feature_groups : dict of str to (slice or array-like of int), default=None
+    Columns of each group of features. None takes all features as one group.
+""",
     "n_jobs": """
 n_jobs : int, default=None
     Number of jobs for the neighbour search; None means 1 unless in a `joblib.parallel_config` context.
@@ -170,6 +174,7 @@ class BaseDetector(VersionsMixin, ThresholdMixin, BaseEstimator, metaclass=ABCMe
             or if a gamma distribution does not fit.
         """
         windows = self._check_windows(X, reset=True)
+        self._resolution = np.finfo(windows.dtype).eps
         normal = detector_rows(X, y)
         self.machine_ = self._machine(X)
         groups = self._groups(X, windows, normal)

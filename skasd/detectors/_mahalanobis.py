@@ -8,8 +8,9 @@ import numpy as np
 from skasd._docstrings import fill
 from skasd._sklearn import StrOptions
 from skasd.detectors._base import DETECTOR_TEXTS, BaseDetector
+from skasd.detectors._feature_groups import split_features
 from skasd.detectors._gaussian import moments, products, whitening
-from skasd.detectors._numbers import in_units, lengths, typical_where_zero
+from skasd.detectors._numbers import in_units, lengths, rounding, typical_where_constant
 
 
 @fill(**DETECTOR_TEXTS)
@@ -31,8 +32,7 @@ class MahalanobisDetector(BaseDetector):
         Whether each domain that `fit` has seen gets its own Gaussian. At least three rows of each are needed (two with
         ``covariance='oas'``). The domain is never needed to score.
 
-    feature_groups : dict of str to (slice or array-like of int), default=None
-        Columns of each group of features. None takes all features as one group.
+    {feature_groups}
 
     {threshold}
 
@@ -57,7 +57,8 @@ class MahalanobisDetector(BaseDetector):
     which takes about as long as the model itself. A domain that is left with too few clips is left out with them.
 
     The estimates of the covariance are those of scikit-learn's `LedoitWolf`, `OAS` and `EmpiricalCovariance`, of
-    features in units of their standard deviation over the training clips (a constant feature: the median of these).
+    features in units of their standard deviation over the training clips (a feature that is constant
+    up to rounding: the median of these).
 
     References
     ----------
@@ -119,8 +120,8 @@ class MahalanobisDetector(BaseDetector):
         domain = domain if self.per_domain else np.full(len(X), "")
         return {
             str(name): {
-                group: _Sums(values, part[domain == name], part.max() + 1)
-                for group, values in self._split(X[domain == name])
+                group: _Sums(values, part[domain == name], part.max() + 1, self._resolution)
+                for group, values in split_features(X[domain == name], self.feature_groups)
             }
             for name in np.unique(domain)
         }
@@ -131,28 +132,12 @@ class MahalanobisDetector(BaseDetector):
 
     def _score(self, model, X):
         distances = [
-            np.mean([gaussians[group].distance(values) for group, values in self._split(X)], axis=0)
+            np.mean(
+                [gaussians[group].distance(values) for group, values in split_features(X, self.feature_groups)], axis=0
+            )
             for gaussians in model.values()
         ]
         return -np.min(distances, axis=0)
-
-    def _split(self, X):
-        """Name and columns of each group of features."""
-        if self.feature_groups is None:
-            yield "", X
-            return
-        if not self.feature_groups:
-            raise ValueError("feature_groups is empty; name at least one group, or set it to None.")
-        for name, columns in self.feature_groups.items():
-            try:
-                values = X[:, columns]
-            except IndexError as error:
-                raise ValueError(f"feature_groups[{name!r}] = {columns!r} does not fit embeddings of {X.shape[1]} "
-                                 "features.") from error  # fmt: skip
-            if values.ndim != 2 or not values.shape[1]:
-                raise ValueError(f"feature_groups[{name!r}] = {columns!r} selects no list of columns from the "
-                                 f"{X.shape[1]} features of an embedding.")  # fmt: skip
-            yield name, values
 
 
 class Gaussian(NamedTuple):
@@ -175,9 +160,10 @@ class Gaussian(NamedTuple):
 class _Sums:
     """Rows, counted from the first in units of the largest of each feature, and the moments of each part of them."""
 
-    def __init__(self, X, part, n_parts):
+    def __init__(self, X, part, n_parts, resolution):
         self.anchor, self.part = X[0], part
         self.rows, self.units = in_units(X)
+        self.rounding = rounding(X, resolution)
         parts = [self.rows[part == number] for number in range(n_parts)]
         self.n, self.means, self.scatters = map(np.stack, zip(*(_moments(rows) for rows in parts), strict=True))
 
@@ -203,8 +189,11 @@ def _moments(rows):
 def _gaussian(sums, out, covariance, place):
     """The Gaussian of the rows that are not in the part that is out."""
     n_samples, mean, scatter = sums.without(out)
+    spread = sums.units * np.sqrt(np.diag(scatter) / max(n_samples, 1))
+    constant = spread <= sums.rounding
+    scatter[constant], scatter[:, constant] = 0.0, 0.0
     _check_rows(n_samples, scatter, covariance, place)
-    deviations = typical_where_zero(np.sqrt(np.diag(scatter) / n_samples))
+    deviations = typical_where_constant(spread, sums.rounding) / sums.units
     shrunk = scatter / np.outer(n_samples * deviations, deviations)
     shrinkage = _SHRINKAGES[covariance](n_samples, shrunk, partial(sums.fourth_power, out, mean, deviations))
     level = shrinkage * np.trace(shrunk) / len(mean)

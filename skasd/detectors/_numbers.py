@@ -5,6 +5,7 @@ from contextlib import contextmanager
 import numpy as np
 
 VALUES_AT_ONCE = 2**23  # 64 MiB in float64
+_ROUNDINGS = 16
 
 
 class RowError(ValueError):
@@ -87,15 +88,20 @@ def in_units(X):
     return rows / units, units
 
 
-def deviations(X):
-    """Standard deviation of each column; that of a typical one, where a column is constant."""
+def deviations(X, resolution):
+    """Standard deviation of each column; that of a typical one, where a column is constant up to rounding."""
     rows, units = in_units(X)
-    return typical_where_zero(units * np.std(rows, axis=0))
+    return typical_where_constant(units * np.std(rows, axis=0), rounding(X, resolution))
 
 
-def typical_where_zero(deviations):
-    """Deviations of features; that of a typical one, where a feature is constant."""
-    varies = deviations > 0
+def rounding(X, resolution):
+    """The standard deviation of each column that rounding alone may make, in a dtype of this resolution."""
+    return _ROUNDINGS * resolution * np.maximum(X.max(axis=0), -X.min(axis=0))
+
+
+def typical_where_constant(deviations, least):
+    """Deviations of features; that of a typical one, where a feature has no more than the `least` of each."""
+    varies = deviations > least
     return np.where(varies, deviations, np.median(deviations[varies]) if varies.any() else 1.0)
 
 

@@ -2,9 +2,12 @@
 
 import importlib
 
+from skasd.embedders._loader import EmbeddingLoader
 from skasd.embedders._statistics import StatisticsEmbedder
 
-__all__ = ["ClassificationEmbedder", "StatisticsEmbedder"]
+_WITH_TORCH = {"ClassificationEmbedder": "_classification", "PretrainedEmbedder": "_pretrained"}
+
+__all__ = ["ClassificationEmbedder", "EmbeddingLoader", "PretrainedEmbedder", "StatisticsEmbedder"]
 
 
 def __dir__():
@@ -12,6 +15,6 @@ def __dir__():
 
 
 def __getattr__(name):
-    if name == "ClassificationEmbedder":  # late, because it imports torch
-        return importlib.import_module("skasd.embedders._classification").ClassificationEmbedder
+    if name in _WITH_TORCH:  # late, because they import torch
+        return getattr(importlib.import_module(f"skasd.embedders.{_WITH_TORCH[name]}"), name)
     raise AttributeError(f"module 'skasd.embedders' has no attribute {name!r}")

@@ -3,6 +3,7 @@
 from numbers import Real
 
 import numpy as np
+from scipy.special import logsumexp
 from sklearn.utils import gen_batches
 
 from skasd._docstrings import documented
@@ -12,24 +13,37 @@ from skasd._transformer import SpectrogramTransformer
 _BATCH_SIZE = 64
 
 
-def _diff(log_mel, decay):
+def _diff(log_mel, embedder):
     if log_mel.shape[2] == 1:
         return np.zeros(log_mel.shape[:2])
     return np.diff(log_mel.astype(np.float64), axis=2).std(axis=2)
 
 
-def _rank(log_mel, decay):
-    weights = float(decay) ** np.arange(log_mel.shape[2])
+def _rank(log_mel, embedder):
+    weights = float(embedder.decay) ** np.arange(log_mel.shape[2])
     loud_first = -np.sort(-log_mel, axis=2)
     return loud_first @ (weights / weights.sum())
 
 
+def _relative_deviation(log_mel, embedder):
+    levels = log_mel.astype(np.float64)
+    distances = np.linalg.norm(levels - levels.mean(axis=2, keepdims=True), axis=1, keepdims=True)
+    farthest = distances.max(axis=2, keepdims=True)
+    weights = (1 + distances / np.where(farthest > 0, farthest, 1.0)) ** embedder.gamma
+    weights /= weights.sum(axis=2, keepdims=True)
+    if embedder.power == 0:
+        return (weights * levels).sum(axis=2)
+    factor = embedder.power * np.log(10) / 10
+    return logsumexp(factor * levels, axis=2, b=weights) / factor
+
+
 _STATISTICS = {
-    "mean": lambda log_mel, decay: log_mel.mean(axis=2, dtype=np.float64),
-    "std": lambda log_mel, decay: log_mel.std(axis=2, dtype=np.float64),
-    "max": lambda log_mel, decay: log_mel.max(axis=2),
+    "mean": lambda log_mel, embedder: log_mel.mean(axis=2, dtype=np.float64),
+    "std": lambda log_mel, embedder: log_mel.std(axis=2, dtype=np.float64),
+    "max": lambda log_mel, embedder: log_mel.max(axis=2),
     "diff": _diff,
     "rank": _rank,
+    "relative_deviation": _relative_deviation,
 }
 
 
@@ -44,14 +58,26 @@ class StatisticsEmbedder(SpectrogramTransformer):
 
     Parameters
     ----------
-    statistics : sequence of {"mean", "std", "max", "diff", "rank"}, default=("mean", "max", "diff")
+    statistics : sequence of {"mean", "std", "max", "diff", "rank", "relative_deviation"}, \
+default=("mean", "max", "diff")
         What is computed of each band, in this order: mean, standard deviation and maximum over time; the standard
-        deviation of the differences from frame to frame; and rank pooling: the frames of the band are sorted from loud
-        to quiet and averaged with weights that fall by `decay` from each to the next. The mean tells faults that are
-        steady, the maximum those that are short, the differences those that make the sound rougher.
+        deviation of the differences from frame to frame; rank pooling: the frames of the band are sorted from loud
+        to quiet and averaged with weights that fall by `decay` from each to the next; and relative deviation pooling
+        [2]_: frames are weighted by (1 + d / max d)^`gamma`, where d is the Euclidean distance of a frame, in all its
+        bands, from the mean frame of the clip, and a generalised mean is taken, see `power`. The mean tells faults that
+        are steady, the maximum those that are short, the differences those that make the sound rougher.
 
     decay : float, default=0.9
         Ratio of two successive weights of rank pooling, in [0, 1]: 1 gives the mean, 0 the maximum.
+
+    gamma : float, default=4.0
+        How much more the frame that is farthest from the mean frame counts in relative deviation pooling than one that
+        is the mean frame, as a power of two, in [0, 64]: 0 counts all frames alike.
+
+    power : float, default=1.0
+        Exponent of the generalised mean of relative deviation pooling, in [0, 64]. It is taken of powers, which are
+        10^(level / 10), and given in dB: 1 is the mean power, 0 its limit, the mean level in dB, and high values come
+        near the maximum.
 
     {keep_log_mel}
 
@@ -69,6 +95,8 @@ class StatisticsEmbedder(SpectrogramTransformer):
     ----------
     .. [1] J. Guan, Y. Liu, Q. Zhu, T. Zheng, J. Han, W. Wang, "Time-weighted frequency domain audio representation with
        GMM estimator for anomalous sound detection", Proc. ICASSP, 2023. arXiv:2305.03328.
+    .. [2] K. Wilkinghoff, S. Yadav and Z.-H. Tan, "Temporal pooling strategies for training-free anomalous sound
+       detection with self-supervised audio embeddings", 2026. arXiv:2603.04605.
 
     Examples
     --------
@@ -83,12 +111,16 @@ class StatisticsEmbedder(SpectrogramTransformer):
     _parameter_constraints: dict = {
         "statistics": ["array-like"],
         "decay": [Interval(Real, 0, 1, closed="both")],
+        "gamma": [Interval(Real, 0, 64, closed="both")],
+        "power": [Interval(Real, 0, 64, closed="both")],
         "keep": ["array-like"],
     }
 
-    def __init__(self, *, statistics=("mean", "max", "diff"), decay=0.9, keep=()):
+    def __init__(self, *, statistics=("mean", "max", "diff"), decay=0.9, gamma=4.0, power=1.0, keep=()):
         self.statistics = statistics
         self.decay = decay
+        self.gamma = gamma
+        self.power = power
         self.keep = keep
 
     def _check(self, X, values, *, reset):
@@ -103,7 +135,7 @@ class StatisticsEmbedder(SpectrogramTransformer):
         embedding = np.empty((n_clips, len(self.statistics), n_mels), dtype=np.float32)
         for batch in gen_batches(n_clips, _BATCH_SIZE):
             for position, name in enumerate(self.statistics):
-                embedding[batch, position] = _STATISTICS[name](log_mel[batch], self.decay)
+                embedding[batch, position] = _STATISTICS[name](log_mel[batch], self)
         return embedding.reshape(n_clips, -1)
 
     def _makes_table(self):

@@ -109,6 +109,7 @@ def _as_numbers(name, values):
     """Numbers and bools as an array; text that reads like numbers, None and rows of several lengths are refused."""
     try:
         array = np.asarray(values)
+        numbers = array
         if array.dtype == object and all(isinstance(value, Real) for value in array.flat):
             array = array.astype(float)
     except (TypeError, ValueError, OverflowError) as error:
@@ -117,6 +118,9 @@ def _as_numbers(name, values):
     if array.dtype.kind not in "biuf" or np.ma.is_masked(values):
         found = "masked values" if np.ma.is_masked(values) else f"values of dtype {array.dtype}"
         raise ValueError(f"{name} must hold one number per clip; got {found}.")
+    if len(np.unique(array.astype(float))) < len(np.unique(numbers)):
+        raise ValueError(f"{name} holds different numbers that are the same in float64, such as integers above 2**53. "
+                         "Subtract what they have in common before.")  # fmt: skip
     return array
 
 

@@ -176,37 +176,56 @@ class _Gaussians(nn.Module):
 
 
 @as_scorer.register(NearestNeighborsDetector)
-class _Neighbors(nn.Module):
-    """Minus the mean distance to the nearest rows of the nearest memory."""
+class _Groups(nn.Module):
+    """Minus the mean over the groups of features of the distance to the nearest rows of the nearest memory."""
 
     def __init__(self, detector, section):
         super().__init__()
-        memories = list(detector.models_[section].values())
+        groups = detector.feature_groups or {"": slice(None)}
+        every = np.arange(detector.n_features_in_)
+        self.groups = nn.ModuleList(
+            _Neighbors(detector, memories.values(), every[groups[name]])
+            for name, memories in detector.models_[section].items()
+        )
+
+    def forward(self, x):
+        return -torch.stack([group(x) for group in self.groups]).mean(dim=0)
+
+
+class _Neighbors(nn.Module):
+    """The mean distance to the nearest rows of the nearest memory, of these columns."""
+
+    def __init__(self, detector, memories, columns):
+        super().__init__()
+        memories = [memory.neighbors for memory in memories]
         space = memories[0].space
         if detector.metric == "correlation" or space.kind.metric not in _UNITS:
             raise ValueError(f"NearestNeighborsDetector with metric={detector.metric!r} cannot be exported; with "
                              "'seuclidean', 'euclidean', 'sqeuclidean' or 'cosine' it can.")  # fmt: skip
         self.n_neighbors, self.is_cosine = detector.n_neighbors, detector.metric == "cosine"
-        self.exponent = _UNITS[space.kind.metric] / 2
-        self.scale = float(space.scale) if memories[0].scale is None else 1.0
+        self.exponent, self.spread = _UNITS[space.kind.metric] / 2, float(space.unit)
+        self.scale = 1.0 if detector.normalization == "local_density" else float(space.scale)
         self.n_memories = len(memories)
+        self.register_buffer("columns", torch.as_tensor(columns))
         self.register_buffer("middle", torch.as_tensor(np.atleast_1d(space.origin)))
         self.register_buffer("unit", torch.as_tensor(np.atleast_1d(space.deviations), dtype=torch.float64))
-        self.spread = float(space.unit)
         for number, memory in enumerate(memories):
-            self.register_buffer(f"rows{number}", torch.as_tensor(memory.rows))
-            local = np.ones(len(memory.rows)) if memory.scale is None else memory.scale
-            self.register_buffer(f"local{number}", torch.as_tensor(local))
+            rows = memory.rows
+            local = np.ones(len(rows)) if memory.scale is None else memory.scale
+            offset = np.zeros(len(rows)) if memory.offset is None else memory.offset
+            for name, values in {"rows": rows, "local": local, "offset": offset}.items():
+                self.register_buffer(f"{name}{number}", torch.as_tensor(values))
 
     def forward(self, x):
+        x = x[:, self.columns]
         x = x / x.square().sum(dim=1, keepdim=True).sqrt() if self.is_cosine else x
         x = (x / self.unit - self.middle) / self.spread
-        return -self.scale * torch.stack([self._distance(x, one) for one in range(self.n_memories)]).amin(dim=0)
+        return self.scale * torch.stack([self._distance(x, one) for one in range(self.n_memories)]).amin(dim=0)
 
     def _distance(self, x, number):
-        rows, local = getattr(self, f"rows{number}"), getattr(self, f"local{number}")
+        rows, local, offset = (getattr(self, f"{name}{number}") for name in ("rows", "local", "offset"))
         squared = x.square().sum(dim=1, keepdim=True) - 2 * x @ rows.T + rows.square().sum(dim=1)
-        distances = squared.clamp(min=0) ** self.exponent / local
+        distances = squared.clamp(min=0) ** self.exponent / local - offset
         return distances.topk(self.n_neighbors, dim=1, largest=False).values.mean(dim=1)
 
 

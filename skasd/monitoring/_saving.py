@@ -19,7 +19,7 @@ from skasd._problems import first_ten
 _ROOMS = ("audio", "augmentation", "clips", "detectors", "embedders", "ensemble", "features", "losses", "monitoring",
           "networks")  # fmt: skip
 _WEIGHTS = "skasd.training._weights"
-_WITH_FUNCTIONS = ("detectors", "losses", "networks")  # which compute on arrays and tensors
+_WITH_FUNCTIONS = ("detectors", "embedders", "losses", "networks")  # which compute on arrays and tensors
 _OF_OTHERS = ("functools.partial", "scipy.sparse._csr.csr_array", "sklearn.utils._bunch.Bunch")
 _LAYERS = ("timm.", "torch.nn.modules.", "torch.optim.", "torchvision.models.", "torchvision.ops.", "zuko.")
 

@@ -10,11 +10,13 @@ Conventions
   one is the embedding.
 - A network on waveforms that makes spectrograms by itself is a `FrontEndNetwork`, in two parts: ``spectrograms`` and
   ``backbone``.
-- `EfficientNet` and `MobileNetV2` come from timm (``pip install skasd[vision]``), which is imported when they are.
+- `EfficientNet` and `MobileNetV2` come from timm, `AudioSetMobileNet` from torchvision (``pip install skasd[vision]``);
+  these are imported when a network is asked for.
 """
 
 import importlib
 
+from skasd.networks._audioset import AudioSetMobileNet, AudioSetSpectrogram
 from skasd.networks._autoencoder import DenseAutoencoder
 from skasd.networks._front_ends import DualFeatureNetwork, FrontEndNetwork, LogMelLayer, WavegramLayer, WithFrontEnd
 from skasd.networks._mobilefacenet import MobileFaceNet
@@ -25,6 +27,8 @@ from skasd.networks._standardizer import BandStandardizer, learn_standardization
 _FROM_TIMM = {"EfficientNet": "_efficientnet", "MobileNetV2": "_mobilenet_v2"}
 
 __all__ = [
+    "AudioSetMobileNet",
+    "AudioSetSpectrogram",
     "BandStandardizer",
     "DenseAutoencoder",
     "DualFeatureNetwork",

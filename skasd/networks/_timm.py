@@ -1,6 +1,6 @@
 """Networks of timm, which is imported here and only here."""
 
-from pathlib import Path
+from functools import partial
 
 import torch
 from torch import nn
@@ -8,6 +8,7 @@ from torch import nn
 from skasd.networks._staged import StagedNetwork
 from skasd.networks._standardizer import BandStandardizer
 from skasd.networks.inputs import as_images
+from skasd.networks.weights import load_weights
 
 PARAMETERS_DOC = """
 in_channels : int, default=1
@@ -50,10 +51,25 @@ class TimmNetwork(StagedNetwork):
         self.standardizer = BandStandardizer()
         self.model = _create(name, in_channels, pretrained=weights == "imagenet")
         if weights not in (None, "imagenet"):
-            _load(self.model, weights, name)
+            load_weights(self.model, weights, adapt=partial(_adapted, self.model), name=name)
 
     def forward(self, x):
         return self.model(self._images(x))
+
+    def adapt_weights(self, state):
+        """A state dict of timm's network as one of this network, which also has its standardization.
+
+        Parameters
+        ----------
+        state : dict of str to Tensor
+            As timm's network writes it, with or without a classifier.
+
+        Returns
+        -------
+        state : dict of str to Tensor
+        """
+        own = {key: value for key, value in self.state_dict().items() if key.startswith("standardizer.")}
+        return own | {f"model.{key}": value for key, value in _adapted(self.model, state).items()}
 
     def forward_stages(self, x):
         return [each.mean((2, 3)) for each in self._maps(x)]
@@ -87,32 +103,10 @@ def _create(name, in_channels, pretrained):
     return model
 
 
-def _load(model, path, name):
-    """Weights from a state dict in a file; those of a classifier stay behind, three input channels become others."""
-    state = _read(Path(path))
+def _adapted(model, state):
+    """The state dict without a classifier, and with the three input channels of the published weights as others."""
     state = {key: value for key, value in state.items() if not key.startswith("classifier.")}
     stem = state.get("conv_stem.weight")
     if stem is not None and stem.shape[1] == 3:
         state["conv_stem.weight"] = timm.models.adapt_input_conv(model.conv_stem.in_channels, stem)
-    here = {key: tuple(value.shape) for key, value in model.state_dict().items()}
-    there = {key: tuple(value.shape) for key, value in state.items()}
-    wrong = [f"{key} ({there.get(key, 'not in the file')}, wanted {here.get(key, 'none')})"
-             for key in dict.fromkeys([*here, *there]) if here.get(key) != there.get(key)]  # fmt: skip
-    if wrong:
-        raise ValueError(f"{path} does not hold the weights of {name}: {len(wrong)} of its tensors differ, such as "
-                         f"{', '.join(wrong[:3])}. Give a state dict that timm's {name} has written.")  # fmt: skip
-    model.load_state_dict(state)
-
-
-def _read(path):
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no file of weights {path}. weights must be None, 'imagenet' or the path of "
-                                "a .pth or .safetensors file.")  # fmt: skip
-    try:
-        state = timm.models.load_state_dict(str(path), weights_only=True)
-    except Exception as error:  # unpickling a file that is none of these can fail in any way
-        raise ValueError(f"{path} is not a state dict that can be read as .pth or .safetensors: {error}") from error
-    if not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise ValueError(f"{path} does not hold a state dict, names and tensors; write one with "
-                         "torch.save(network.state_dict(), path).")  # fmt: skip
     return state

@@ -21,18 +21,25 @@ References
    https://arxiv.org/abs/2206.05876.
 """
 
+from skasd.systems._bandwise import bandwise_ensemble, bandwise_neighbors
 from skasd.systems._baselines import autoencoder_baseline, mobilenet_v2_baseline
 from skasd.systems._discriminative import multi_resolution, spectrogram_resnet
 from skasd.systems._liu import liu_ensemble, masked_autoregressive_flow, mobilefacenet_arcface
 from skasd.systems._narita import cnn_global, cnn_local, cnn_oe, narita_ensemble
+from skasd.systems._pretrained import audioset_mobilenet, audioset_statistics_ensemble, imagenet_efficientnet
 from skasd.systems._rank_pooling import rank_pooled_gmm
 from skasd.systems._statistics import statistics_ensemble
 
 __all__ = [
+    "audioset_mobilenet",
+    "audioset_statistics_ensemble",
     "autoencoder_baseline",
+    "bandwise_ensemble",
+    "bandwise_neighbors",
     "cnn_global",
     "cnn_local",
     "cnn_oe",
+    "imagenet_efficientnet",
     "liu_ensemble",
     "masked_autoregressive_flow",
     "mobilefacenet_arcface",

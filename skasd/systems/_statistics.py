@@ -43,11 +43,23 @@ def statistics_ensemble(*, n_jobs=None):
     >>> [name for name, member in system["detector"].estimators]
     ['gaussian', 'neighbors', 'steady']
     """
-    members = [
+    return Pipeline(
+        [
+            ("log_mel", LogMelSpectrogram(n_mels=64, n_jobs=n_jobs)),
+            ("detector", ScoreEnsemble(_members(), cv=20)),
+        ]
+    )
+
+
+def _members():
+    """Names and detectors of log-mel spectrograms: the three ways."""
+    return [
         ("gaussian", make_pipeline(StatisticsEmbedder(), MahalanobisDetector())),
-        ("neighbors", make_pipeline(StatisticsEmbedder(), NearestNeighborsDetector(n_local=8))),
+        (
+            "neighbors",
+            make_pipeline(
+                StatisticsEmbedder(), NearestNeighborsDetector(normalization="local_density", n_local_neighbors=8)
+            ),
+        ),
         ("steady", make_pipeline(StatisticsEmbedder(statistics=("mean",)), MahalanobisDetector())),
     ]
-    return Pipeline(
-        [("log_mel", LogMelSpectrogram(n_mels=64, n_jobs=n_jobs)), ("detector", ScoreEnsemble(members, cv=20))]
-    )

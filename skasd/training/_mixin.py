@@ -2,7 +2,6 @@
 
 import math
 import os
-import re
 from contextlib import contextmanager
 from numbers import Integral, Real
 
@@ -11,20 +10,19 @@ import torch
 from skorch.helper import predefined_split
 
 from skasd._sklearn import Interval, StrOptions
-from skasd._versions import VersionsMixin
 from skasd.training._callbacks import LossOfBestEpoch, TrainingProgress, copies_of_callbacks
 from skasd.training._checkpoint import TrainingCheckpoint
 from skasd.training._data import whole_batches
 from skasd.training._memory import keeping_memory
+from skasd.training._network import NetworkMixin
 from skasd.training._parameters import NetParametersMixin
 from skasd.training._randomness import draw_seed
-from skasd.training._ready import forget_ready, ready
+from skasd.training._ready import forget_ready
 from skasd.training._schedules import SCHEDULES, schedule_callback
 from skasd.training._split import set_aside
-from skasd.training._weights import as_arrays, as_tensors
 
 
-class TrainingMixin(VersionsMixin, NetParametersMixin):
+class TrainingMixin(NetworkMixin, NetParametersMixin):
     """Training by skorch for an estimator that has the parameters named in `_training_constraints`.
 
     The estimator makes its modules and data sets inside `_fitting` and calls `_fit_net`. What it saves holds the
@@ -32,7 +30,6 @@ class TrainingMixin(VersionsMixin, NetParametersMixin):
     """
 
     _optimizer = torch.optim.Adam  # where none is given
-    _modules = ("network_",)
 
     _training_constraints: dict = {
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
@@ -135,22 +132,6 @@ class TrainingMixin(VersionsMixin, NetParametersMixin):
             ],
         }
 
-    def _dry(self, module, x):
-        """The output for one batch, which gives lazy modules their sizes.
-
-        What is said of shapes becomes an error that names the network and the shape of the clips; any other fault is
-        the network's own, and left as it is.
-        """
-        shape = tuple(x.shape[1:])
-        try:
-            return module(x)
-        except Exception as error:
-            if isinstance(error, (RuntimeError, ValueError)) and _OF_SHAPES.search(str(error)):
-                raise ValueError(f"The network {self.network!r} cannot take clips of shape {shape}: "
-                                 f"{type(error).__name__}: {error}") from error  # fmt: skip
-            error.add_note(f"This is from the network {self.network!r}, given clips of shape {shape}.")
-            raise
-
     def _set_aside(self, groups, labels, seed):
         """Mask of the clips that watch the loss: whole groups, alike the others in their labels (n_labels, n_clips)."""
         n_groups = len(np.unique(groups))
@@ -166,31 +147,10 @@ class TrainingMixin(VersionsMixin, NetParametersMixin):
                              "Set validation_fraction=0.")  # fmt: skip
         return aside
 
-    def _device(self):
-        if self.device == "auto":
-            return "cuda" if torch.cuda.is_available() else "cpu"
-        try:
-            torch.empty(0, device=self.device)
-        except (RuntimeError, AssertionError) as error:
-            raise ValueError(f"device={self.device!r} cannot be used here: {error} Give 'auto', 'cpu', or a device "
-                             "that torch finds.") from error  # fmt: skip
-        return self.device
-
-    def _ready(self, name, dtype=None):
-        """A fitted module on the device, in evaluation mode."""
-        return ready(self, name, self._device(), dtype)
-
-    def _versions(self):
-        return f"{super()._versions()}, torch {torch.__version__.partition('+')[0]}"
-
     def __getstate__(self):
         state = super().__getstate__()
         state.pop("net_", None)
-        return state | {name: as_arrays(state[name]) for name in self._modules if name in state}
-
-    def __setstate__(self, state):
-        super().__setstate__(state | {name: as_tensors(state[name]) for name in self._modules if name in state})
+        return state
 
 
-_OF_SHAPES = re.compile(r"shape|size|dimension|channel|samples|frames|\b\dD\b")
 _NORM_OF_ONE = "more than 1 value per channel"  # how torch says it

@@ -38,7 +38,9 @@ DETECTORS = [
     NearestNeighborsDetector(),
     NearestNeighborsDetector(3, metric="euclidean"),
     NearestNeighborsDetector(metric="manhattan", target_ratio=0.5, random_state=0),
-    NearestNeighborsDetector(metric="euclidean", n_local=4),
+    NearestNeighborsDetector(metric="euclidean", normalization="local_density", n_local_neighbors=4),
+    NearestNeighborsDetector(metric="euclidean", normalization="variance_minimizing"),
+    NearestNeighborsDetector(feature_groups={"low": slice(0, 4), "high": slice(4, 8)}, normalization="local_density"),
 ]
 TRAINING = {"max_epochs": 5, "lr": 0.01, "batch_size": 64, "device": "cpu", "random_state": 0}
 WITH_NETWORK = [

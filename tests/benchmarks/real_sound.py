@@ -8,14 +8,18 @@ over seeds, seconds of training and clips scored per second (features included).
 
 With ``--shift`` the table is of a domain shift that we make of the slide rail: a target domain through another
 microphone and room (a fixed equaliser and a short impulse response), with another id's clip as noise at 0 dB; 60 source
-and 5 target clips of each id train. It gives the official score of 2022 and the AUC of each domain.
+and 5 target clips of each id train. It gives the official score of 2022 and the AUC of each domain. Seeds are also
+those of the room and of the noise.
+
+Beside systems, statistics and back ends can be measured by themselves: ``--systems back_ends`` gives all of them.
 """
 
 import argparse
 import inspect
+import os
 import tempfile
 import time
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +27,15 @@ import timm
 import torch
 from scipy import signal
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from skasd import systems
 from skasd.audio import AudioLoader, LevelNormalizer
 from skasd.datasets import load_dcase, load_motors
-from skasd.detectors import MahalanobisDetector
+from skasd.detectors import MahalanobisDetector, NearestNeighborsDetector
 from skasd.embedders import StatisticsEmbedder
-from skasd.features import LogMelSpectrogram
+from skasd.ensemble import ScoreEnsemble
+from skasd.features import FieldTransformer, LogMelSpectrogram, LogSTFT
 from skasd.metrics import anomaly_predictions, auc_score, official_score, pauc_score
 
 IDS = ("00", "02", "04", "06")
@@ -72,14 +78,85 @@ def lite1(seed, weights):
 
 
 LITE1 = {"cnn_global, lite1 from ImageNet": imagenet_weights, "cnn_global, lite1 from random weights": lambda: None}
+FROZEN = ("audioset_mobilenet", "audioset_statistics_ensemble", "imagenet_efficientnet")
+
+
+def audioset_weights():
+    """File of the weights of EfficientAT's mn04_as, which the environment variable MN04_WEIGHTS names."""
+    return os.environ["MN04_WEIGHTS"]
+
+
+def behind_statistics(detector, **statistics):
+    """A back end behind statistics of 64 log-mel bands."""
+    return make_pipeline(LogMelSpectrogram(n_mels=64), StatisticsEmbedder(**statistics), detector)
+
+
+def by_band(n_groups=16):
+    """Groups of neighbouring bands, each with mean, maximum and roughness of its bands."""
+    columns = np.arange(3 * 64).reshape(3, n_groups, -1)
+    return {f"bands{group}": columns[:, group].ravel() for group in range(n_groups)}
+
+
+def magnitudes(decibels):
+    return 10 ** (decibels / 20)
+
+
+def linear_spectrum(**options):
+    """Linear magnitudes of all bins, averaged over time, and the nearest clips."""
+    return make_pipeline(
+        LogSTFT(),
+        StatisticsEmbedder(statistics=("relative_deviation",), gamma=0, power=0.5),
+        FieldTransformer(FunctionTransformer(magnitudes)),
+        NearestNeighborsDetector(normalization="local_density", **options),
+    )
+
+
+def combined(combine):
+    members = [
+        ("gaussian", MahalanobisDetector()),
+        ("neighbors", NearestNeighborsDetector(normalization="local_density", feature_groups=by_band())),
+    ]
+    return behind_statistics(ScoreEnsemble(members, combine=combine))
+
+
+NORMALIZATIONS = {
+    "": None,
+    ", local density": "local_density",
+    ", variance-minimising": "variance_minimizing",
+}
+BACK_ENDS = {
+    "Mahalanobis": lambda: behind_statistics(MahalanobisDetector()),
+    **{
+        f"{way}{name}": partial(
+            behind_statistics, NearestNeighborsDetector(normalization=normalization, feature_groups=groups)
+        )
+        for way, groups in (("neighbours", None), ("neighbours by band", by_band()))
+        for name, normalization in NORMALIZATIONS.items()
+    },
+    **{
+        f"relative deviation, gamma {gamma}, power {power}: Mahalanobis": partial(
+            behind_statistics, MahalanobisDetector(), statistics=("relative_deviation",), gamma=gamma, power=power
+        )
+        for gamma, power in ((0, 0), (4, 0), (0, 1), (4, 1), (8, 1))
+    },
+    "linear spectrum, cosine, local density": partial(linear_spectrum, metric="cosine"),
+    "linear spectrum, in deviations, local density": linear_spectrum,
+    **{f"{combine} of Mahalanobis and neighbours by band": partial(combined, combine) for combine in ("mean", "min")},
+}
 
 
 def build(name, machine, seed, preset):
     """The unfitted system of this name, with those options that it has."""
     if name == "control":
         return control()
+    if name in BACK_ENDS:
+        return BACK_ENDS[name]()
     if name in LITE1:
         return lite1(seed, LITE1[name]())
+    if name.partition(", ")[0] in FROZEN:
+        make, _, kind = name.partition(", ")
+        weights = audioset_weights if make.startswith("audioset") else imagenet_weights
+        return getattr(systems, make)(weights() if kind == "trained" else None, random_state=seed)
     make = getattr(systems, name)
     options = {"machine": machine, "random_state": seed, "preset": preset, "weights": None}
     return make(**{key: value for key, value in options.items() if key in inspect.signature(make).parameters})
@@ -106,7 +183,7 @@ def slide_rail(folder):
     return clips[clips["split"] == "train"], clips[clips["split"] == "test"]
 
 
-def shifted(clips, seed=0):
+def shifted(clips, seed):
     """Clips of which every thirteenth in training, and every second in test, is of a target domain."""
     clips = AudioLoader().fit_transform(clips)
     rng, waveform, number = np.random.default_rng(seed), clips["waveform"].copy(), np.arange(len(clips))
@@ -125,9 +202,14 @@ def shifted(clips, seed=0):
     return clips.without("path").with_fields(waveform=waveform, domain=domain)
 
 
+@lru_cache(maxsize=5)  # of 0.4 GiB each
+def shifted_slide_rail(folder, seed):
+    return [shifted(clips, seed) for clips in slide_rail(folder)]
+
+
 def shift_numbers(name, folder, seed, preset):
     """Official score of 2022 and the AUC of each domain, in percent, for one seed."""
-    train, test = map(shifted, slide_rail(folder))
+    train, test = shifted_slide_rail(folder, seed)
     y_true, y_score = anomaly_predictions(build(name, "slider", seed, preset).fit(train), test)
     fields = {"section": test["section"], "domain": test["domain"]}
     domains = [
@@ -175,7 +257,9 @@ def spread(values):
 
 
 def main():
-    names = ["control", *systems.__all__, *LITE1]
+    frozen = [f"{name}, {kind}" for name in FROZEN for kind in ("trained", "random weights")]
+    whole = [name for name in systems.__all__ if name not in FROZEN]
+    names = ["control", *whole, *LITE1, *frozen, *BACK_ENDS, "back_ends"]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="has the folder 'slider' in it")
     parser.add_argument(
@@ -188,6 +272,8 @@ def main():
     )
     parser.add_argument("--shift", action="store_true", help="the slide rail with a domain shift made by us")
     options = parser.parse_args()
+    if "back_ends" in options.systems:
+        options.systems = [name for name in options.systems if name != "back_ends"] + list(BACK_ENDS)
     measure_all = partial(numbers, with_motors=not options.no_motors)
     head, measure = (SHIFT_HEAD, shift_numbers) if options.shift else (HEAD, measure_all)
     print("| " + " | ".join(head) + " |\n|---|" + "---:|" * (len(head) - 1), flush=True)

@@ -45,7 +45,10 @@ DETECTORS = {
     "neighbors": NearestNeighborsDetector(),
     "neighbors euclidean": NearestNeighborsDetector(2, metric="euclidean"),
     "neighbors correlation": NearestNeighborsDetector(metric="correlation"),
-    "neighbors local": NearestNeighborsDetector(metric="euclidean", n_local=3),
+    "neighbors local": NearestNeighborsDetector(metric="euclidean", normalization="local_density", n_local_neighbors=3),
+    "neighbors variance": NearestNeighborsDetector(metric="euclidean", normalization="variance_minimizing",
+                                                   n_local_neighbors=1),
+    "neighbors groups": NearestNeighborsDetector(feature_groups={"first": [0], "all": slice(None)}),
     "neighbors smote": NearestNeighborsDetector(metric="cosine", target_ratio=1.0, random_state=0),
     "factor": LocalOutlierFactorDetector(3),
     "factor cosine": LocalOutlierFactorDetector(2, metric="cosine"),
@@ -57,7 +60,8 @@ DETECTORS = {
 }  # fmt: skip
 # By what power of a factor scores grow where all embeddings are multiplied by it; those not named have no such law.
 DEGREES = {"cosine": 0, "mahalanobis": 0, "mahalanobis sample": 0, "mahalanobis oas domains": 0,
-           "mahalanobis groups": 0, "neighbors": 0, "neighbors euclidean": 1, "neighbors correlation": 0,
+           "mahalanobis groups": 0, "neighbors": 0, "neighbors variance": 1, "neighbors groups": 0,
+           "neighbors euclidean": 1, "neighbors correlation": 0,
            "neighbors local": 0, "neighbors smote": 0, "factor": 0, "factor cosine": 0, "ensemble": 0,
            "ensemble min": 0, "pipeline": 0}  # fmt: skip
 # Detectors whose scores stay where all embeddings are moved.
