@@ -14,7 +14,15 @@ from sklearn.utils import gen_batches
 from skasd._docstrings import fill
 from skasd._groups import first_copies, joined
 from skasd._problems import check_finite
-from skasd._reading import class_rows, read_field, read_text, recording_numbers, training_rows, validate_data
+from skasd._reading import (
+    class_rows,
+    read_field,
+    read_text,
+    recording_numbers,
+    section_fields,
+    training_rows,
+    validate_data,
+)
 from skasd._sklearn import HasMethods, Interval, InvalidParameterError, StrOptions
 from skasd._transformer import ClipTransformer
 from skasd.audio import AudioLoader
@@ -64,8 +72,10 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
     targets : tuple of str or of tuples of str, default=("section",)
         Fields whose values are the classes. With several, each has its own head and the losses are added; one with a
         single value is left out then, with a warning. Fields inside a tuple are one target, whose classes are the
-        combinations of their values: ``(("section", "domain"),)``. With a plain array the classes are those of `y`
-        instead.
+        combinations of their values: ``(("machine", "section", "attribute", "domain"),)``. Where some clips have an
+        ``attribute``, those without one are a class of their own machine and section, called such as
+        ``"missing ('fan', '00')"``; see `PseudoAttributes` for finer ones. With a plain array the classes are those of
+        `y` instead.
 
     augmentations : sequence of Augmentation, default=()
         Applied to training batches in this order, on the device; see `skasd.augmentation`. The front end of a network,
@@ -454,7 +464,9 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
             for one, column in columns.items():
                 _classes_of(one, column)  # refuses what is no class
             return np.stack([column.astype(str) for column in columns.values()], axis=1)
-        if name in ("domain", "attribute"):
+        if name == "attribute":
+            return _attributes(X)
+        if name == "domain":
             return read_text(X, name, len(X))
         return read_field(X, name, owner=type(self).__name__)[1]
 
@@ -606,6 +618,16 @@ def _check_loss(loss):
             f"loss={loss!r} does not hold the weights of the classes: it has no method logits. Take a loss of "
             "skasd.losses (SoftmaxLoss is the cross-entropy), or inherit from ClassificationLoss."
         )
+
+
+def _attributes(X):
+    """The attribute of each clip; where others have one, a missing one is that of its machine and section."""
+    attribute, columns = read_text(X, "attribute", len(X)), section_fields(X).values()
+    missing = attribute == ""
+    if missing.all() or not columns:
+        return attribute
+    owners = zip(*(column.tolist() for column in columns), strict=True)
+    return np.where(missing, [f"missing {owner}" for owner in owners], attribute)
 
 
 def _is_count(value):
