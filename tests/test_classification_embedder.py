@@ -621,3 +621,13 @@ def test_a_missing_attribute_is_a_class_of_its_own_machine_and_section():
     joined = make_embedder(targets=(("machine", "section", "attribute"),)).fit(some)
     known = set(zip(machine, some["section"], some["attribute"], strict=True))
     assert len(joined.classes_[0]) == len(known)
+
+
+def test_sections_of_different_machines_are_not_one_class():
+    clips = make_clips().with_fields(machine=np.where(np.arange(48) < 24, "fan", "pump"))
+    for target in ("section", ("section", "attribute")):
+        with pytest.raises(ValueError, match="sections of different machines for one"):
+            make_embedder(targets=(target,)).fit(clips)
+    assert len(make_embedder(targets=(("machine", "section"),)).fit(clips).classes_[0]) == 4
+    alone = clips.without("machine")  # of one machine, whose name does not matter
+    assert len(make_embedder(targets=(("machine", "section"),)).fit(alone).classes_[0]) == 2

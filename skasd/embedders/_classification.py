@@ -284,9 +284,9 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
         Raises
         ------
         ValueError
-            If a target has one class only, if `y` calls clips anomalous in words or holds bools, if clips have fewer
-            frames than `window_frames`, if the network does not fit the input, or if the checkpoint is of another
-            training.
+            If a target has one class only or takes sections of different machines for one, if `y` calls clips anomalous
+            in words or holds bools, if clips have fewer frames than `window_frames`, if the network does not fit the
+            input, or if the checkpoint is of another training.
         """
         with self._fitting():
             return super().fit(X, y)
@@ -450,12 +450,24 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
                 raise InvalidParameterError("targets must hold names of fields, or tuples of names, such as targets="
                                             f"('section',); targets is empty or has {target!r}.")  # fmt: skip
         if isinstance(X, Clips):
+            self._check_machines(X)
             return {name: self._target_column(X, name) for name in self.targets}
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None: with a plain "
                              "array the classes are those of y. Give y, or Clips with the fields that `targets` "
                              "names.")  # fmt: skip
         return {"y": np.asarray(y).ravel()}
+
+    def _check_machines(self, X):
+        """Refuse to take the sections of two machines for one because they have one name."""
+        unclear = [name for name in self.targets if "section" in (name if isinstance(name, tuple) else (name,))
+                   and "machine" not in name]  # fmt: skip
+        if unclear and "machine" in X and "section" in X:
+            owners = set(zip(X["section"].tolist(), X["machine"].tolist(), strict=True))
+            if len(owners) > len({section for section, _ in owners}):
+                raise ValueError(f"The target {unclear[0]!r} would take sections of different machines for one, since "
+                                 "they have the same names. Join it with the machine, as in targets=(('machine', "
+                                 "'section'),), or fit one machine.")  # fmt: skip
 
     def _target_column(self, X, name):
         """The values of a field, or of several side by side; what may be unknown is so where there is no such field."""
@@ -466,7 +478,7 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
             return np.stack([column.astype(str) for column in columns.values()], axis=1)
         if name == "attribute":
             return _attributes(X)
-        if name == "domain":
+        if name in ("machine", "domain"):
             return read_text(X, name, len(X))
         return read_field(X, name, owner=type(self).__name__)[1]
 

@@ -11,16 +11,16 @@ from skasd.losses import SubclusterAdaCosLoss
 from skasd.networks import MultiResolutionNetwork, SpectrogramResNet
 from skasd.systems._presets import SYSTEM_TEXTS, choose
 
-_TARGETS = (("section", "attribute", "domain"),)
+_TARGETS = (("machine", "section", "attribute", "domain"),)
 
 
 @fill(**SYSTEM_TEXTS)
 def multi_resolution(*, preset="full", device="auto", verbose=0, random_state=None):
     """Three spectrograms and the spectrum of a clip, each with a branch of one network, and nearest neighbours [1]_.
 
-    The network learns to tell apart the classes that section, attribute and domain make together, with trainable
-    sub-cluster AdaCos and mixup of waveforms. A clip is compared with the nearest of source and of target domain, to
-    whose clips SMOTE adds others up to a fifth of the source clips.
+    The network learns to tell apart the classes that machine, section, attribute and domain make together, with
+    trainable sub-cluster AdaCos and mixup of waveforms. A clip is compared with the nearest of source and of target
+    domain, to whose clips SMOTE adds others up to a fifth of the source clips.
 
     Parameters
     ----------
