@@ -11,6 +11,7 @@ Conventions
 from skasd.monitoring._detector import RecordingDetector
 from skasd.monitoring._drift import Drift
 from skasd.monitoring._onnx import export_onnx
+from skasd.monitoring._page import write_report
 from skasd.monitoring._pipeline import statistics_pipeline
 from skasd.monitoring._saving import load_detector, save_detector
 from skasd.monitoring._spans import Band, Span
@@ -24,4 +25,5 @@ __all__ = [
     "load_detector",
     "save_detector",
     "statistics_pipeline",
+    "write_report",
 ]
