@@ -5,7 +5,9 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 
 lines = Path("results.md").read_text(encoding="utf-8").splitlines()
-first = next(number for number, line in enumerate(lines) if line.startswith("| system |"))
+first = next(
+    number for number, line in enumerate(lines) if line.startswith("| system |")
+)
 rows = []
 for line in lines[first + 2 :]:
     if not line.startswith("|"):
@@ -16,7 +18,9 @@ for line in lines[first + 2 :]:
 rows.sort(key=lambda row: row[1][0])
 
 figure, ax = plt.subplots(figsize=(8, 0.36 * len(rows) + 1.2), layout="constrained")
-for column, (label, marker) in enumerate([("AUC", "o"), ("partial AUC (false-alarm rates up to 0.1)", "s")], start=1):
+for column, (label, marker) in enumerate(
+    [("AUC", "o"), ("partial AUC (false-alarm rates up to 0.1)", "s")], start=1
+):
     means, stds = zip(*(row[column] for row in rows), strict=True)
     ax.errorbar(means, range(len(rows)), xerr=stds, fmt=marker, capsize=3, label=label)
 ax.set_yticks(range(len(rows)), [row[0] for row in rows])

@@ -114,6 +114,13 @@ def test_it_loads_nothing(page):
     assert sources and all(source.startswith("data:") for source in sources)
 
 
+def test_what_is_not_quite_in_order_is_told(detector, tmp_path):
+    soundfile.write(tmp_path / "slow.wav", sound(5), RATE // 2)
+    write_report(detector, tmp_path, tmp_path / "report.html")
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert "lower sample rate than 8000 Hz" in " ".join(page.texts.values())
+
+
 def test_sections_are_named(tmp_path):
     section = ["north <i>", "south"] * 12
     clips = Clips(waveform=[sound(seed) for seed in range(24)], section=section).with_attrs(sample_rate=RATE)

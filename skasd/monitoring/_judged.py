@@ -45,13 +45,14 @@ def judged(detector, recordings, row):
     if found.problems:
         return found
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of what the findings tell
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
             clips, _, found.section = detector._score_one(one)
             found.spans = detector.locate(one)
     except ValueError as error:
         found.problems = [str(error)]
         return found
+    found.remarks += dict.fromkeys(str(one.message) for one in caught)
     learned, sections = detector._learned, np.array([found.section])
     found.score = float(summary_of(clips["score"], learned.summary))
     found.decision = found.score - detector.offsets_[found.section]
