@@ -46,7 +46,8 @@ def save_detector(detector, path):
         If there is a file that is no saved detector.
 
     ValueError
-        If the detector is not fitted (scikit-learn's NotFittedError), or holds something that cannot be stored so, such as a function without a name.
+        If the detector is not fitted (scikit-learn's NotFittedError), or holds something that cannot be stored so, such
+        as a function without a name.
 
     Warns
     -----
