@@ -172,9 +172,9 @@ def mono_blocks(file, start, n_frames, channel):
 
     There may be fewer of them than is wanted, where a file is over, or cut off.
     """
-    _check_channel(file.channels, channel)
+    check_channel(file.channels, channel)
     for block in _blocks_from(file, start, n_frames):
-        yield _one_channel(block, channel)
+        yield one_channel(block, channel)
 
 
 def is_cancelled(powers):
@@ -210,20 +210,21 @@ def _blocks(file, n_frames):
         n_frames -= n_read
 
 
-def _check_channel(n_channels, channel):
+def check_channel(n_channels, channel):
     if channel == "mono" and n_channels > 1:
         raise ValueError(f"{n_channels} channels where mono was promised; set channel='mix' or a number")
     if not isinstance(channel, str) and channel >= n_channels:
         raise ValueError(f"there is no channel {channel}; the file has {n_channels}, counted from 0")
 
 
-def _one_channel(block, channel):
+def one_channel(block, channel):
     """One channel or the mean of all, and the powers of the mean and of the channels."""
     n_channels = block.shape[1]
     if n_channels == 1 or not isinstance(channel, str):
         return block[:, 0 if isinstance(channel, str) else channel], 0
     block = as_dtype(block, precision_of(block.dtype))
-    mean = block @ np.full(n_channels, 1 / n_channels, dtype=block.dtype)
+    rows = block if len(block) != 1 else np.repeat(block, 2, axis=0)  # a product with one row alone rounds otherwise
+    mean = (rows @ np.full(n_channels, 1 / n_channels, dtype=block.dtype))[: len(block)]
     return mean, np.array([np.vdot(mean, mean), np.vdot(block, block) / n_channels])
 
 

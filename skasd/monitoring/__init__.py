@@ -11,6 +11,19 @@ Conventions
 from skasd.monitoring._detector import RecordingDetector
 from skasd.monitoring._drift import Drift
 from skasd.monitoring._pipeline import statistics_pipeline
+from skasd.monitoring._sources import Gap, Microphone, Pipe
 from skasd.monitoring._spans import Band, Span
+from skasd.monitoring._stream import StreamEvent, StreamMonitor
 
-__all__ = ["Band", "Drift", "RecordingDetector", "Span", "statistics_pipeline"]
+__all__ = [
+    "Band",
+    "Drift",
+    "Gap",
+    "Microphone",
+    "Pipe",
+    "RecordingDetector",
+    "Span",
+    "StreamEvent",
+    "StreamMonitor",
+    "statistics_pipeline",
+]
