@@ -93,7 +93,6 @@ def test_an_alarm_lasts_until_all_is_calm(detector):
     assert many[1].end == few[3].end
 
 
-
 def test_hysteresis_keeps_an_alarm_between_the_two_limits():
     from skasd.monitoring._stream import _Alarm
 
@@ -136,7 +135,10 @@ def test_an_alarm_goes_on_over_a_gap(detector):
 def test_a_monitor_can_be_fed_and_is_as_new_when_finished(detector):
     samples = with_fault(6, (2, 3))
     monitor = StreamMonitor(detector)
-    fed = [[*sum((monitor.feed(block) for block in cut(samples, 700)), []), *monitor.finish()] for _ in range(2)]
+    fed = []
+    for _ in range(2):
+        events = [event for block in cut(samples, 700) for event in monitor.feed(block)]
+        fed.append([*events, *monitor.finish()])
     assert fed[0] == fed[1] == list(monitor.events([samples]))
     assert monitor.feed([]) == []
 
@@ -158,7 +160,7 @@ def test_memory_does_not_grow(detector):
 def test_sections_are_chosen(detector):
     clips = Clips(waveform=[noise(seed, 2) for seed in range(40)], section=["a", "b"] * 20)
     both = RecordingDetector().fit(clips.with_attrs(sample_rate=RATE))
-    with pytest.raises(ValueError, match="'a'.*'b'"):
+    with pytest.raises(ValueError, match=r"'a'.*'b'"):
         StreamMonitor(both)
     (part,) = StreamMonitor(both, section="b").score_clips([noise(99, 2)])
     expected = both.score_clips(Clips(waveform=[noise(99, 2)], section=["b"]).with_attrs(sample_rate=RATE))
@@ -212,7 +214,8 @@ def test_a_pipe_is_heard_as_the_file(detector, tmp_path, has_header):
     with os.fdopen(read, "rb") as file:
         pipe = Pipe(file) if has_header else Pipe(file, 16000, 2)
         parts = list(StreamMonitor(detector, sample_rate=pipe.sample_rate).score_clips(pipe))
-    np.testing.assert_array_equal(np.concatenate([part["score"] for part in parts]), detector.score_clips(path)["score"])
+    scores = np.concatenate([part["score"] for part in parts])
+    np.testing.assert_array_equal(scores, detector.score_clips(path)["score"])
 
 
 def test_a_pipe_without_a_header_is_an_error():
@@ -256,7 +259,7 @@ def test_a_microphone_gives_blocks_and_says_what_it_lost(monkeypatch):
     assert next(heard).shape == (800, 1)
     assert next(heard) == Gap()
     assert next(heard).all()
-    with pytest.raises(ValueError, match="device=3.*unavailable"):
+    with pytest.raises(ValueError, match=r"device=3.*unavailable"):
         next(heard)
 
 

@@ -146,9 +146,7 @@ class Pipe:
             "samplerate": sample_rate, "channels": n_channels, "format": "RAW", "subtype": "PCM_16", "endian": "LITTLE"
         }  # fmt: skip
         try:
-            self._sound = soundfile.SoundFile(
-                file if isinstance(file, int) else file.fileno(), closefd=False, **bare
-            )
+            self._sound = soundfile.SoundFile(file if isinstance(file, int) else file.fileno(), closefd=False, **bare)
         except soundfile.SoundFileError as error:
             raise ValueError("The pipe does not begin with the header of a WAV file. Give the sample rate of bare "
                              "samples of 16 bits, or have a header written.") from error  # fmt: skip

@@ -374,6 +374,4 @@ class _Alarm:
         self.recent.clear()
 
     def _is_calm(self):
-        return len(self.recent) == self.recent.maxlen and all(
-            clip["score"] >= self.release for clip, _ in self.recent
-        )
+        return len(self.recent) == self.recent.maxlen and all(clip["score"] >= self.release for clip, _ in self.recent)

@@ -1,7 +1,8 @@
 """Hours of sound through a `StreamMonitor`: `python tests/benchmarks/benchmark_stream.py --hours 1`.
 
-A file at 16 kHz is made, noise of a machine with a short fault every ten minutes, and streamed in blocks of a second by `soundfile.blocks`. Prints how many times faster than real time that was, by the wall clock and by processor
-time, the memory (resident set) after each tenth of the file, and the events. With OMP_NUM_THREADS=1 it is one core.
+A file at 16 kHz is made, noise of a machine with a short fault every ten minutes, and streamed in blocks of a second by
+`soundfile.blocks`. Prints how many times faster than real time that was, by the wall clock and by processor time, the
+memory (resident set) after each tenth of the file, and the events. With OMP_NUM_THREADS=1 it is one core.
 """
 
 import argparse
