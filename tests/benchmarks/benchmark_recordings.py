@@ -1,4 +1,4 @@
-"""Recordings from a folder to alarms, as a user has them: `python tests/benchmarks/recordings.py`.
+"""Recordings from a folder to alarms, as a user has them: `python tests/benchmarks/benchmark_recordings.py`.
 
 For each seed and each of three machines 30 healthy recordings train, 48 kHz and stereo, 3 to 40 s long (see
 `tests/recordings.py`). Scored are 12 healthy ones, three of each of six kinds of fault, and more fresh healthy ones for
