@@ -1,9 +1,9 @@
-"""Any system of skasd on DCASE 2022 Task 2: `python examples/dcase2022.py DATA --system rank_pooled_gmm`.
+"""Any system of skasd on DCASE Task 2: `python examples/dcase2022.py DATA --system rank_pooled_gmm`.
 
-DATA is the folder with the folders of machines, such as `dev_data`; each has `train` and `test` in it. With `--fetch`
-the development set is downloaded into DATA first. `--additional FOLDER` trains on the additional training data as well,
-as the teams of the challenge did: sections 00 to 05, of which those with labelled test clips are judged. Of other
-years, or of your own machines in the same layout, the figures follow the rules of 2022.
+DATA is the folder with the folders of machines, such as `dev_data`; each has `train` and `test` in it. With
+`--fetch --year 2022` the development set is downloaded into DATA first. `--additional FOLDER` trains on the additional
+training data as well, as the teams of 2022 did: sections 00 to 05, of which those with labelled test clips are judged.
+The rules are those of the year that the names of the files tell; `--year` says it where they do not.
 """
 
 import argparse
@@ -24,9 +24,9 @@ def make_system(name, machine, **options):
     return build(**{key: value for key, value in options.items() if key in inspect.signature(build).parameters})
 
 
-def fetch(machines, home, part):
+def fetch(year, machines, home, part):
     """The folder that holds the machines of this part, downloaded where they are not there yet."""
-    folders = [fetch_dcase(2022, machine, part=part, data_home=home) for machine in machines or [None]]
+    folders = [fetch_dcase(year, machine, part=part, data_home=home) for machine in machines or [None]]
     return folders[0].parent if machines else folders[0]
 
 
@@ -39,6 +39,9 @@ def with_additional(data, additional, machines):
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path, help="folder with the folders of machines")
+    parser.add_argument(
+        "--year", type=int, help="of the challenge, 2020 to 2026; default: what the names of the files tell"
+    )
     parser.add_argument(
         "--fetch", action="store_true", help="download the development set into DATA where it is not there"
     )
@@ -61,6 +64,8 @@ def parse(arguments):
     parser.add_argument("--submission", type=Path, help="new folder for the files that the challenge wants")
     parser.add_argument("--html", type=Path, help="file for the report with plots")
     options = parser.parse_args(arguments)
+    if options.fetch and options.year is None:
+        parser.error("--fetch: of which year? Give it by --year")
     if options.submission and options.submission.exists():
         parser.error(f"--submission: {options.submission} exists, and is not overwritten; give another folder")
     return options
@@ -70,8 +75,8 @@ def main(arguments=None):
     options = parse(arguments)
     data, additional = options.data, options.additional
     if options.fetch:
-        data = fetch(options.machines, data, "development")
-        additional = additional and fetch(options.machines, additional, "additional")
+        data = fetch(options.year, options.machines, data, "development")
+        additional = additional and fetch(options.year, options.machines, additional, "additional")
     if additional:
         data = with_additional(data, additional, options.machines)
     evaluation = evaluate(
@@ -84,6 +89,7 @@ def main(arguments=None):
         ),
         data,
         machines=options.machines,
+        year=options.year,
         results=options.results,
         name=options.system,
         n_jobs=options.n_jobs,

@@ -11,9 +11,10 @@ from skasd._labels import LABELS, as_label_field, has_no_value
 
 _UNKNOWN_IS_EMPTY = ("domain", "attribute", "recording")  # values that are not there become ""
 _TEXT_FIELDS = frozenset({"path", "machine", "section", "split", *_UNKNOWN_IS_EMPTY})
-_DIMENSIONS = {"waveform": (2,), "log_mel": (3,), "embedding": (2, 3), "logits": (2, 3), "label": (1,)}
+_DIMENSIONS = {"waveform": (2, 3), "log_mel": (3,), "embedding": (2, 3), "logits": (2, 3), "label": (1,)}
 _AXES = {
     ("waveform", 2): "mono audio: clips, samples",
+    ("waveform", 3): "audio: clips, microphones, samples",
     ("log_mel", 3): "levels in dB: clips, bands, frames",
     ("embedding", 2): "clips, features",
     ("embedding", 3): "clips, windows, features",
@@ -135,8 +136,5 @@ def _check_dimensions(name, values):
     if values.ndim in allowed:
         return
     wanted = "at least 1" if isinstance(allowed, range) else " or ".join(map(str, allowed))
-    advice = ""
-    if name == "waveform" and values.ndim == 3:
-        advice = " Of several channels take the mean, as waveform.mean(axis=1), or one of them, as waveform[:, 0]."
     raise ValueError(f"The field {name!r} must have {wanted} dimensions, the first one the clips; "
-                     f"got shape {values.shape}.{advice}")  # fmt: skip
+                     f"got shape {values.shape}.")  # fmt: skip

@@ -4,8 +4,8 @@ Conventions
 -----------
 - Row i of every field belongs to clip i.
 - Labels follow scikit-learn's outlier convention: +1 normal, -1 anomalous, 0 unknown.
-- Waveforms are (n_clips, n_samples), log-mel spectrograms (n_clips, n_mels, n_frames) in dB, embeddings
-  (n_clips, n_features) or (n_clips, n_windows, n_features).
+- Waveforms are (n_clips, n_samples), those of two microphones (n_clips, 2, n_samples) with the near one first, log-mel
+  spectrograms (n_clips, n_mels, n_frames) in dB, embeddings (n_clips, n_features) or (n_clips, n_windows, n_features).
 - An estimator that is given `Clips` gives `Clips` back; one that is given a plain array gives a plain array back.
 """
 

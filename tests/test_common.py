@@ -48,6 +48,9 @@ EXPECTED_FAILURES = {
 }
 
 
+NOT_FOR_TABLES = {"NoiseReference"}  # of two microphones, of which scikit-learn has no checks: test_microphones.py
+
+
 def expected_failures(estimator):
     return EXPECTED_FAILURES.get(type(estimator).__name__, {})
 
@@ -70,7 +73,8 @@ def test_sklearn_checks(estimator, check):
 
 
 def test_no_estimator_is_left_out():
-    assert {type(estimator) for estimator in ESTIMATORS} == set(public_estimators())
+    tried = {type(estimator) for estimator in ESTIMATORS}
+    assert tried == {kind for kind in public_estimators() if kind.__name__ not in NOT_FOR_TABLES}
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda estimator: type(estimator).__name__)

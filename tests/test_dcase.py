@@ -38,6 +38,9 @@ NAMES = {
     # 2024
     "section_00_source_train_normal_0000_noAttribute.wav": ("00", "source", "train", 1, "0000", ""),
     "section_00_0200.wav": ("00", "", "", 0, "0200", ""),
+    # 2026
+    "section_00_source_train_normal_0000_.wav": ("00", "source", "train", 1, "0000", ""),
+    "section_00_target_test_anomaly_0012_.flac": ("00", "target", "test", -1, "0012", ""),
     # 2025
     "section_00_source_test_anomaly_0002_pow_1_n_B.wav": ("00", "source", "test", -1, "0002", "pow_1_n_B"),
     "section_00_machine_0001.wav": ("00", "", "supplemental", 1, "0001", ""),
@@ -65,7 +68,7 @@ def test_names_of_every_year(name):
         "section_00_source_train_broken_0000.wav",
         "section_00_normal_source_0000.wav",
         "section_00_source_train_normal_000.wav",
-        "section_00_source_train_normal_0000_.wav",
+        "section_00_source_train_normal_0000__.mp3",
         "xsection_00_0000.wav",
         "section_00_0000.wav.wav.bak",
         "normal_id_00_0000.wav",

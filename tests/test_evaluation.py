@@ -24,7 +24,8 @@ from skasd.datasets import load_dcase
 from skasd.detectors import GaussianMixtureDetector, MahalanobisDetector
 from skasd.embedders import StatisticsEmbedder
 from skasd.ensemble import select_systems
-from skasd.evaluation import Evaluation, _store, evaluate
+from skasd.evaluation import Evaluation, _store
+from skasd.evaluation import evaluate as evaluate_any
 from skasd.evaluation._figures import machine_figures, official_interval
 from skasd.features import LogMelSpectrogram
 from skasd.metrics import (
@@ -39,6 +40,7 @@ from skasd.metrics import (
 )
 from skasd.model_selection import DevelopmentSplit
 
+evaluate = partial(evaluate_any, year=2022)
 KINDS = [("train", "source", "normal", 12), ("train", "target", "normal", 3)] + [
     ("test", domain, label, 5) for domain in ("source", "target") for label in ("normal", "anomaly")
 ]
@@ -804,7 +806,10 @@ class TestReports:
 
     def test_markdown(self, evaluation):
         lines = evaluation.to_markdown().splitlines()
-        assert lines[0] == "# LogMelSpectrogram + StatisticsEmbedder + MahalanobisDetector: rules of DCASE 2022 Task 2"
+        assert (
+            lines[0]
+            == "# LogMelSpectrogram + StatisticsEmbedder + MahalanobisDetector: rules of DCASE 2022 to 2026 Task 2"
+        )
         assert [line for line in lines if line.startswith("##")] == [f"## {title}" for title in evaluation.tables()]
         rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if line.startswith("|")]
         cells = [row for frame in evaluation.tables().values() for row in frame.to_numpy().tolist()]
@@ -846,3 +851,34 @@ def test_clone_is_what_is_fitted(machines, log):
     system = Recorder(log)
     evaluate(system, machines, n_resamples=0, verbose=0)
     assert vars(system) == vars(clone(system))
+
+
+NAMES_OF_YEARS = [
+    (2020, "fan/test/normal_id_00_00000000.wav"),
+    (2021, "fan/source_test/section_00_source_test_normal_0000_a_1.wav"),
+    (2022, "fan/test/section_00_source_test_normal_0000_a_1.wav"),
+    (2024, "dcase2024/development/fan/test/section_00_source_test_normal_0000_a_1.wav"),
+    (2026, "fan/test/section_00_source_test_normal_0000_.wav"),
+]
+
+
+class TestYear:
+    @pytest.mark.parametrize(("year", "name"), NAMES_OF_YEARS)
+    def test_names_and_folders_tell_it(self, year, name):
+        clips = make_clips()
+        paths = [f"/home/{name.replace('0000', f'{row:04d}', 1)}" for row in range(len(clips))]
+        told = evaluate_any(MahalanobisDetector(), {"fan": clips.with_fields(path=paths)}, n_resamples=0, verbose=0)
+        assert told.rules == Rules(year)
+        asked = evaluate_any(MahalanobisDetector(), {"fan": clips}, year=year, n_resamples=0, verbose=0)
+        assert told.official_score == asked.official_score
+
+    def test_a_folder_tells_it(self, data):
+        assert evaluate_any(make_system(), data, machines=["fan"], n_resamples=0, verbose=0).rules.year == 2022
+
+    def test_it_is_asked_for(self, tmp_path):
+        clips = make_clips()
+        paths = [f"{tmp_path}/fan/test/{row} {label}.wav" for row, label in enumerate(clips["label"])]
+        mixed = [name for _, name in NAMES_OF_YEARS[:3]] * (len(clips) // 3)
+        for given in (clips, clips.with_fields(path=paths), clips.with_fields(path=mixed)):
+            with pytest.raises(ValueError, match=r"do not tell of which year.* Set year=2022"):
+                evaluate_any(MahalanobisDetector(), {"fan": given}, verbose=0)

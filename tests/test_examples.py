@@ -119,7 +119,7 @@ def test_fetches_what_is_asked_for(example, monkeypatch, tmp_path, machines, ask
         return home if machine is None else home / machine
 
     monkeypatch.setattr(example, "fetch_dcase", fetch_dcase)
-    assert example.fetch(machines, tmp_path, "additional") == tmp_path / "dcase2022" / "additional"
+    assert example.fetch(2022, machines, tmp_path, "additional") == tmp_path / "dcase2022" / "additional"
     assert calls == [(2022, machine, tmp_path) for machine in asked]
 
 

@@ -504,7 +504,7 @@ def test_machine_that_is_a_path(fetch, zenodo, machine):
 
 
 def test_unknown_year_and_part(fetch, zenodo):
-    with pytest.raises(ValueError, match=r"year must be one of 2020, 2021, 2022, 2023, 2024, 2025; got 2019"):
+    with pytest.raises(ValueError, match=r"year must be one of 2020, 2021, 2022, 2023, 2024, 2025, 2026; got 2019"):
         fetch(year=2019)
     with pytest.raises(ValueError, match=r"part must be one of 'development', 'additional', 'evaluation'; got 'dev'"):
         fetch(part="dev")

@@ -84,7 +84,7 @@ class TestRealRuns:
         assert np.round(np.mean(figures, axis=(0, 1)), 4).tolist() == results[None]["(A)Total Average"]
         assert np.round(hmean(figures, axis=1).mean(axis=0), 4).tolist() == results[None]["(H)Total Average"]
 
-    @pytest.mark.parametrize("year", [2022, 2023, 2024, 2025])
+    @pytest.mark.parametrize("year", [2022, 2023, 2024, 2025, 2026])
     def test_official_score_is_one_harmonic_mean_of_63_terms(self, run, year):
         y_true, y_score, fields, results = run
         terms = [results[machine][section] for machine in MACHINES for section in ("00", "01", "02")]

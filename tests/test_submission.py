@@ -310,7 +310,7 @@ class TestWrite:
     def evaluation(self):
         names = make_names("00") + make_names("01")
         data = {"fan": make_clips(names), "ToyCar": make_clips(names, seed=1)}
-        return evaluate(MahalanobisDetector(contamination=0.3), data, n_resamples=0, verbose=0)
+        return evaluate(MahalanobisDetector(contamination=0.3), data, year=2022, n_resamples=0, verbose=0)
 
     def test_files_are_as_the_evaluator_wants_them(self, evaluation, tmp_path):
         paths = write_submission(evaluation, tmp_path / "new" / "team")
@@ -361,7 +361,7 @@ class TestWrite:
     def test_clips_without_labels(self, tmp_path):
         clips = make_clips(make_names("03", unlabelled=True))
         clips = clips.with_fields(label=np.where(clips["split"] == "test", 0, 1))
-        write_submission(evaluate(MahalanobisDetector(), {"fan": clips}, verbose=0), tmp_path / "team")
+        write_submission(evaluate(MahalanobisDetector(), {"fan": clips}, year=2022, verbose=0), tmp_path / "team")
         names = [row.split(",")[0] for row in
                  (tmp_path / "team" / "anomaly_score_fan_section_03_test.csv").read_text().splitlines()]  # fmt: skip
         assert names == make_names("03", unlabelled=True)

@@ -18,6 +18,7 @@ _MOST_SAMPLES = 2**31
 _HIGHEST_RATE = 10**7  # Hz
 _LARGEST_RATIO = 128
 _CANCELLED = 1e-3  # of the power of the channels, 30 dB below
+MICROPHONES = {"near": 0, "far": 1}  # of two channels, since 2026
 _SEEKABLE = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW")  # subtypes without a memory, and FLAC
 _IN_BLOCKS = ("PAF", "SDS")  # formats of whose last block libsndfile reads no part
 
@@ -31,7 +32,7 @@ def load_file(path, sample_rate, duration, offset, channel, resample, pad_mode, 
         file_rate = file.samplerate
         rate = wanted_rate(file_rate, sample_rate, resample)
         samples, cancelled = _read_channel(file, offset, duration, channel)
-        wrong = what_is_wrong(samples)
+        wrong = what_is_wrong(samples.ravel())
         if wrong:
             raise ValueError(wrong)
         if rate != file_rate:
@@ -155,14 +156,11 @@ def _read_channel(file, offset, duration, channel):
     for samples, power in mono_blocks(file, start, wanted, channel):
         parts.append(samples)
         powers += power
-        n_read += len(samples)
+        n_read += samples.shape[-1]
         if n_read > _MOST_SAMPLES:
             raise ValueError(f"has more than {_MOST_SAMPLES} samples; read it in parts, by offset and duration")
-    samples = parts[0] if len(parts) == 1 else np.concatenate(parts)
-    if math.isfinite(file.length) and len(samples) < wanted:
-        raise ValueError(f"is cut off or cannot be decoded: {wanted} samples are wanted and {len(samples)} could be "
-                         "read")  # fmt: skip
-    if not len(samples):
+    samples = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
+    if not samples.shape[-1]:
         raise _past_the_end(file, offset)
     return samples, is_cancelled(powers)
 
@@ -170,16 +168,37 @@ def _read_channel(file, offset, duration, channel):
 def mono_blocks(file, start, n_frames, channel):
     """The next samples of one channel, or of the mean of all, in blocks, and the powers of this mean and the channels.
 
-    There may be fewer of them than is wanted, where a file is over, or cut off.
+    A file that ends before it promised to is an error.
     """
     check_channel(file.channels, channel)
-    for block in _blocks_from(file, start, n_frames):
+    for block in _complete(file, _blocks_from(file, start, n_frames), n_frames):
         yield one_channel(block, channel)
 
 
 def is_cancelled(powers):
     """Whether channels cancel each other, by the powers of their mean and of them all."""
     return bool(powers[0] < _CANCELLED * powers[1])
+
+
+def whole_blocks(file):
+    """All frames of a file in blocks (n, n_channels); an error where it is cut off, or has none."""
+    n_read = 0
+    for block in _complete(file, _blocks(file, file.length), file.length):
+        n_read += len(block)
+        if len(block):
+            yield block
+    if not n_read:
+        raise ValueError("has no samples")
+
+
+def _complete(file, blocks, n_frames):
+    """The blocks, and an error at their end if the file promised more frames than there were."""
+    n_read = 0
+    for block in blocks:
+        n_read += len(block)
+        yield block
+    if math.isfinite(file.length) and n_read < n_frames:
+        raise ValueError(f"is cut off or cannot be decoded: {n_frames} samples are wanted and {n_read} could be read")
 
 
 def _blocks_from(file, start, n_frames):
@@ -213,13 +232,18 @@ def _blocks(file, n_frames):
 def check_channel(n_channels, channel):
     if channel == "mono" and n_channels > 1:
         raise ValueError(f"{n_channels} channels where mono was promised; set channel='mix' or a number")
+    if channel in (*MICROPHONES, "both") and n_channels != 2:
+        raise ValueError(f"{n_channels} channels where a near and a far microphone were wanted; set channel='mix' or a "
+                         "number")  # fmt: skip
     if not isinstance(channel, str) and channel >= n_channels:
         raise ValueError(f"there is no channel {channel}; the file has {n_channels}, counted from 0")
 
 
 def one_channel(block, channel):
-    """One channel or the mean of all, and the powers of the mean and of the channels."""
-    n_channels = block.shape[1]
+    """One channel, both or the mean of all, and the powers of the mean and of the channels."""
+    if channel == "both":
+        return block.T, 0
+    n_channels, channel = block.shape[1], MICROPHONES.get(channel, channel)
     if n_channels == 1 or not isinstance(channel, str):
         return block[:, 0 if isinstance(channel, str) else channel], 0
     block = as_dtype(block, precision_of(block.dtype))

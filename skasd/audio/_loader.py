@@ -11,15 +11,15 @@ from skasd._docstrings import fill
 from skasd._problems import raise_problems
 from skasd._sklearn import Interval, StrOptions, check_params
 from skasd._transformer import ClipTransformer
-from skasd.audio._decoding import count_samples, crop_or_pad, length_at, load_file, open_audio
+from skasd.audio._decoding import MICROPHONES, count_samples, crop_or_pad, length_at, load_file, open_audio
 from skasd.audio.rows import Files, as_paths, run_rows, warn_of_quiet, wrong_length
-from skasd.audio.samples import as_dtype, read_waveforms
+from skasd.audio.samples import as_dtype, check_mono, read_channels
 
 _CONSTRAINTS = {
     "sample_rate": [Interval(Integral, 1, 2**31 - 1, closed="both")],
     "duration": [Interval(Real, 0, 1e9, closed="right"), None],
     "offset": [Interval(Real, 0, 1e9, closed="both")],
-    "channel": [StrOptions({"mix", "mono"}), Interval(Integral, 0, None, closed="left")],
+    "channel": [StrOptions({"mix", "mono", "both", *MICROPHONES}), Interval(Integral, 0, None, closed="left")],
     "resample": ["boolean"],
     "pad_mode": [StrOptions({"constant", "wrap", "error"})],
     "dtype": [StrOptions({"float32", "int16"})],
@@ -29,9 +29,10 @@ _READING_DOC = """
 offset : float, default=0.0
     Where to begin, in seconds from the beginning of the clip.
 
-channel : {"mix", "mono"} or int, default="mix"
+channel : {"mix", "mono", "near", "far", "both"} or int, default="mix"
     "mix" takes the mean of all channels, a number one of them (counted from 0), and "mono" promises that there is
-    only one: a file with more is then an error.
+    only one: a file with more is then an error. Of files with two channels, a microphone near the machine and one far
+    from it as in DCASE 2026, "near" takes the first, "far" the second, and "both" keeps both for `NoiseReference`.
 
 resample : bool, default=True
     Whether files with another sample rate are resampled (by soxr, high quality). If not, they are an error.
@@ -76,7 +77,7 @@ def load_audio(
 
     Returns
     -------
-    waveform : ndarray of shape (n_samples,)
+    waveform : ndarray of shape (n_samples,), or (2, n_samples) of both microphones
 
     Raises
     ------
@@ -208,7 +209,7 @@ class AudioLoader(ClipTransformer):
     def _check(self, X, values, *, reset):
         """Waveforms, or an array of paths."""
         paths = as_paths(values)
-        return read_waveforms(self, X, values, reset=reset) if paths is None else paths
+        return self._channels_of(read_channels(self, X, values, reset=reset)) if paths is None else paths
 
     def _fit(self, values, X, y):
         if self.duration is not None:
@@ -216,7 +217,7 @@ class AudioLoader(ClipTransformer):
         elif values.dtype.kind == "U":
             self.n_samples_ = self._common_length(values)
         else:
-            self.n_samples_ = self._after_offset(values).shape[1]
+            self.n_samples_ = self._after_offset(values).shape[-1]
 
     def _transform(self, values, X):
         if values.dtype.kind == "U":
@@ -231,18 +232,35 @@ class AudioLoader(ClipTransformer):
         tags.transformer_tags.preserves_dtype = [self.dtype]
         return tags
 
+    def _channels_of(self, waveforms):
+        """The wanted channel of waveforms that were given, whose second axis holds channels if they have three axes."""
+        if waveforms.ndim != 3 or self.channel in ("mix", "mono"):
+            check_mono(waveforms, "AudioLoader")
+        if self.channel in ("both", *MICROPHONES) and (waveforms.ndim != 3 or waveforms.shape[1] != 2):
+            raise ValueError(f"AudioLoader has channel={self.channel!r}, which takes waveforms of a near and a far "
+                             f"microphone, shape (n_clips, 2, n_samples); got shape {waveforms.shape}.")  # fmt: skip
+        if waveforms.ndim != 3 or self.channel == "both":
+            return waveforms
+        channel = MICROPHONES.get(self.channel, self.channel)
+        if channel >= waveforms.shape[1]:
+            raise ValueError(f"There is no channel {channel}; the waveforms have {waveforms.shape[1]}, counted from 0.")
+        return waveforms[:, channel]
+
+    def _makes_table(self):
+        return self.channel != "both"
+
     def _after_offset(self, waveforms):
         start = round(self.offset * self.sample_rate)
-        if start >= waveforms.shape[1]:
+        if start >= waveforms.shape[-1]:
             raise ValueError(f"offset={self.offset} s is past the end of the waveforms, which have "
-                             f"{waveforms.shape[1]} samples at {self.sample_rate} Hz.")  # fmt: skip
-        return waveforms[:, start:]
+                             f"{waveforms.shape[-1]} samples at {self.sample_rate} Hz.")  # fmt: skip
+        return waveforms[..., start:]
 
     def _to_length(self, waveforms):
         if self.duration is not None:
             return crop_or_pad(waveforms, self.n_samples_, self.pad_mode)
-        if waveforms.shape[1] != self.n_samples_:
-            raise wrong_length("waveforms", waveforms.shape[1], self.n_samples_)
+        if waveforms.shape[-1] != self.n_samples_:
+            raise wrong_length("waveforms", waveforms.shape[-1], self.n_samples_)
         return waveforms
 
     def _common_length(self, paths):
@@ -260,7 +278,8 @@ class AudioLoader(ClipTransformer):
 
     def _empty(self, n_clips):
         try:
-            return np.empty((n_clips, self.n_samples_), dtype=self.dtype)
+            microphones = (2,) if self.channel == "both" else ()
+            return np.empty((n_clips, *microphones, self.n_samples_), dtype=self.dtype)
         except MemoryError as error:
             raise ValueError(f"{n_clips} clips of {self.n_samples_} samples are more than memory holds. Set a shorter "
                              "duration or dtype='int16', or give the files to LogMelSpectrogram, which holds no "

@@ -60,8 +60,8 @@ class Files:
 
     def __getitem__(self, row):
         waveform, self.cancelled[row] = load_file(self.paths[row], **self.settings)
-        if len(waveform) != self.n_samples:
-            raise wrong_length(self.paths[row], len(waveform), self.n_samples)
+        if waveform.shape[-1] != self.n_samples:
+            raise wrong_length(self.paths[row], waveform.shape[-1], self.n_samples)
         return waveform
 
 

@@ -18,8 +18,11 @@ from skasd._reading import check_plain, validate_data
 __all__ = [
     "as_dtype",
     "as_floats",
+    "check_mono",
+    "check_mono_loader",
     "n_resampled",
     "precision_of",
+    "read_channels",
     "read_waveforms",
     "resampled",
     "scale_of",
@@ -69,12 +72,13 @@ def as_floats(x, dtype, owner="A network"):
 
 
 def resampled(samples, rate, wanted_rate):
-    """Floats of one waveform at another sample rate, by soxr."""
+    """Floats of one waveform, (n_samples,) or (n_channels, n_samples), at another sample rate, by soxr."""
     import soxr
 
-    made = soxr.resample(samples, rate, wanted_rate, quality="HQ")
-    n_samples = n_resampled(len(samples), rate, wanted_rate)
-    return np.pad(made[:n_samples], (0, max(0, n_samples - len(made))))
+    made = soxr.resample(samples.T, rate, wanted_rate, quality="HQ").T
+    n_samples = n_resampled(samples.shape[-1], rate, wanted_rate)
+    missing = max(0, n_samples - made.shape[-1])
+    return np.pad(made[..., :n_samples], [(0, 0)] * (made.ndim - 1) + [(0, missing)])
 
 
 def n_resampled(n_samples, rate, wanted_rate):
@@ -93,21 +97,30 @@ def what_is_wrong(samples):
 
 
 def read_waveforms(estimator, X, values, *, reset, check=True):
-    """Waveforms (n_clips, n_samples) in the type that they have, for an estimator that was given X with these values.
+    """As `read_channels`, for an estimator that takes mono waveforms, (n_clips, n_samples)."""
+    waveforms = read_channels(estimator, X, values, reset=reset, check=check)
+    check_mono(waveforms, type(estimator).__name__)
+    return waveforms
 
-    Its ``n_features_in_`` is set (`reset`) or compared. Samples must be numbers that can be computed with, unless the
-    estimator looks itself (`check=False`); X names the clips in which they are not.
+
+def read_channels(estimator, X, values, *, reset, check=True):
+    """Waveforms (n_clips, n_samples), or (n_clips, n_channels, n_samples), of an estimator that was given these values.
+
+    They keep their type. Its ``n_features_in_`` is set (`reset`) or compared. Samples must be numbers that can be
+    computed with, unless the estimator looks itself (`check=False`); X names the clips in which they are not.
     """
     owner = type(estimator).__name__
     check_plain(values, owner)
     values = _with_own_type(values)
     waveforms = validate_data(estimator, values, dtype="numeric", reset=reset, ensure_all_finite=False, allow_nd=True)
     scale_of(waveforms.dtype, owner)
-    check_mono(waveforms, owner)
     if check and waveforms.dtype.kind == "f":
-        peaks = np.maximum(waveforms.max(axis=1), -waveforms.min(axis=1))
+        axes = tuple(range(1, waveforms.ndim))
+        peaks = np.maximum(waveforms.max(axis=axes), -waveforms.min(axis=axes))
         bad = np.flatnonzero(~(peaks <= _LARGEST))
-        problems = [f"{name}: {what_is_wrong(waveforms[row])}" for name, row in zip(names_of(X, bad), bad, strict=True)]
+        problems = [
+            f"{name}: {what_is_wrong(waveforms[row].ravel())}" for name, row in zip(names_of(X, bad), bad, strict=True)
+        ]
         raise_problems(list(map(ValueError, problems)), len(waveforms))
     return waveforms
 
@@ -124,10 +137,18 @@ def check_mono(waveforms, owner):
     if waveforms.ndim > 2:
         raise ValueError(f"{owner} takes mono waveforms, shape (n_clips, n_samples); got shape "
                          f"{tuple(waveforms.shape)}. Mean or one channel? If the second axis holds the channels, "
-                         "write X.mean(axis=1), or X[:, 0] for the first.")  # fmt: skip
+                         "write X.mean(axis=1), or X[:, 0] for the first; of a near and a far "
+                         "microphone make one by NoiseReference, or AudioLoader(channel='near').")  # fmt: skip
     n_rows, n_columns = waveforms.shape
     if n_columns <= _MOST_CHANNELS and n_rows >= _FEWEST_SAMPLES:
         raise ValueError(f"{owner} takes waveforms, shape (n_clips, n_samples); got shape {tuple(waveforms.shape)}, "
                          f"which would be {n_rows} clips of {n_columns} samples. Is it one recording of {n_columns} "
                          "channels? Mean or one channel? Write X.mean(axis=1)[None], or X[:, 0][None] for the "
                          "first.")  # fmt: skip
+
+
+def check_mono_loader(loader, owner):
+    """Refuse an `AudioLoader` that keeps both microphones, for an estimator that hears one."""
+    if getattr(loader, "channel", None) == "both":
+        raise ValueError(f"{owner} takes mono waveforms, and its loader has channel='both'. Set channel='near', or put "
+                         "AudioLoader(channel='both') and NoiseReference before it.")  # fmt: skip

@@ -1,4 +1,4 @@
-"""The folders of the DCASE Challenge's Task 2, 2020 to 2025, as `Clips`.
+"""The folders of the DCASE Challenge's Task 2, 2020 to 2026, as `Clips`.
 
 Conventions
 -----------
@@ -31,7 +31,7 @@ _NAME = re.compile(
         (?: (?:_(?P<domain>source|target))? (?:_(?P<split>train|test))? (?:_(?P<label>normal|anomaly))?
           | (?P<supplemental>(?:_[a-z]+)*?_(?:machine|noise)(?:_[a-z]+)*)
         )
-        _(?P<number>\d{4}) (?:_(?:noAttribute|(?P<attribute>.+)))?
+        _(?P<number>\d{4}) (?:_(?:noAttribute|(?P<attribute>.+))?)?
       | (?:(?P<label_2020>normal|anomaly)_)? id_(?P<section_2020>\d\d) _(?P<number_2020>\d{8})
     ) \.(?:wav|flac)
     """,
@@ -39,7 +39,7 @@ _NAME = re.compile(
 )
 _GRAMMAR = """\
 (or .flac in place of .wav)
-    2021 to 2025   section_NN[_source|_target][_train|_test][_normal|_anomaly]_NNNN[_attribute].wav
+    2021 to 2026   section_NN[_source|_target][_train|_test][_normal|_anomaly]_NNNN[_attribute|_].wav
     supplemental   section_NN_<words with "machine" or "noise" among them>_NNNN[_attribute].wav
     2020           [normal_|anomaly_]id_NN_NNNNNNNN.wav"""
 
@@ -87,7 +87,7 @@ class DcaseFilename(NamedTuple):
 
 
 def parse_dcase_filename(name):
-    """What the file name of a clip of DCASE Task 2 tells; one grammar for the years 2020 to 2025.
+    """What the file name of a clip of DCASE Task 2 tells; one grammar for the years 2020 to 2026.
 
     Parameters
     ----------
@@ -97,8 +97,9 @@ def parse_dcase_filename(name):
     Returns
     -------
     record : DcaseFilename
-        ``noAttribute`` becomes ``""``. The supplemental clips of 2025 are the machine without factory noise (label +1)
-        or the noise without the machine (label 0: no machine that could be normal).
+        ``noAttribute`` becomes ``""``, and so does the ``_`` that 2026 has in its place. The supplemental clips of 2025
+        are the machine without factory noise (label +1) or the noise without the machine (label 0: no machine that
+        could be normal).
 
     Raises
     ------
@@ -126,7 +127,7 @@ def parse_dcase_filename(name):
 
 
 def load_dcase(folder, *, split=("train", "test"), section=None, domain=None, ground_truth=None):
-    """The clips of one machine's folder as the zips of DCASE Task 2 unpack it, 2020 to 2025.
+    """The clips of one machine's folder as the zips of DCASE Task 2 unpack it, 2020 to 2026.
 
     No audio is opened and nothing is renamed, linked or copied: the clips carry the paths, and what is known of them.
     The files may be compressed, with the suffix ``.flac`` in place of ``.wav``.
@@ -249,6 +250,11 @@ def _as_list(name, values):
     return list(values)
 
 
+def list_test_clips(folder):
+    """Paths of the test clips of one machine's folder."""
+    return [path for sub in _FOLDERS["test"] for path in _audio_files(Path(folder) / sub)]
+
+
 def _audio_files(folder):
     paths = folder.iterdir() if folder.is_dir() else ()
     return [path for path in paths if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")]
@@ -301,6 +307,11 @@ def _read_attributes(path):
         cells = [cell for title, cell in zip(header, row, strict=False) if re.fullmatch(r"d\d+[pv]", title)]
         table[stem] = "_".join(filter(None, cells))
     return table
+
+
+def is_challenge_name(name):
+    """Whether the file name of a clip fits the grammar of the challenge."""
+    return _NAME.fullmatch(name) is not None
 
 
 def challenge_name(path):

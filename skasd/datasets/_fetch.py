@@ -29,6 +29,7 @@ _RECORDS = {
     2023: (7882613, 7830345, 7860847),
     2024: (10902294, 11259435, 11363076),
     2025: (15097779, 15392814, 15519362),
+    2026: (19336329, 20151556, 20437238),
 }
 # dev_fan, dev_data_fan, eval_data_train_fan, eval_data_fan_test, eval_data_3DPrinter_train_r2
 _ARCHIVE = re.compile(
@@ -55,7 +56,7 @@ def fetch_dcase(
 
     Parameters
     ----------
-    year : {2020, 2021, 2022, 2023, 2024, 2025}
+    year : {2020, 2021, 2022, 2023, 2024, 2025, 2026}
         Year of the challenge.
 
     machine : str, default=None
@@ -106,7 +107,7 @@ def fetch_dcase(
     >>> fetch_dcase(2019, "fan")
     Traceback (most recent call last):
         ...
-    ValueError: year must be one of 2020, 2021, 2022, 2023, 2024, 2025; got 2019.
+    ValueError: year must be one of 2020, 2021, 2022, 2023, 2024, 2025, 2026; got 2019.
     """
     record = _find_record(year, part)
     if machine is not None and not (isinstance(machine, str) and re.fullmatch(r"[A-Za-z0-9]+", machine)):

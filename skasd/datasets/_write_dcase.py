@@ -100,7 +100,7 @@ def _check_writable(clips):
         raise ValueError("write_dcase needs waveforms with at least one sample; the clips have none.")
     scale_of(clips["waveform"].dtype, "write_dcase")
     if clips["waveform"].dtype.kind == "f":
-        loud = ~(np.abs(clips["waveform"]).max(axis=1) <= 1)
+        loud = ~(np.abs(clips["waveform"]).reshape(len(clips), -1).max(axis=1) <= 1)
         _report(clips, loud, "have samples that are not finite or exceed [-1, 1]")
 
 
@@ -138,7 +138,7 @@ def _write_audio(folder, clips, names, sample_rate):
         (folder / split).mkdir(parents=True)
     for name, samples in zip(names, clips["waveform"], strict=True):
         content = io.BytesIO()  # soundfile does not tell of a full disk
-        soundfile.write(content, as_dtype(samples, "int16"), sample_rate, format="WAV", subtype="PCM_16")
+        soundfile.write(content, as_dtype(samples, "int16").T, sample_rate, format="WAV", subtype="PCM_16")
         (folder / name).write_bytes(content.getbuffer())
 
 

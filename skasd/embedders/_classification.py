@@ -18,7 +18,7 @@ from skasd._reading import class_rows, read_field, read_text, recording_numbers,
 from skasd._sklearn import HasMethods, Interval, InvalidParameterError, StrOptions
 from skasd._transformer import ClipTransformer
 from skasd.audio import AudioLoader
-from skasd.audio.samples import as_floats, read_waveforms
+from skasd.audio.samples import as_floats, check_mono_loader, read_waveforms
 from skasd.clips import Clips
 from skasd.losses import ArcFaceLoss, MultiTargetLoss
 from skasd.networks import MobileFaceNet, learn_standardization
@@ -405,7 +405,7 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
                 raise ValueError("The network was fitted on spectrograms, and these clips have only paths. Put "
                                  "LogMelSpectrogram before it, as in fit.")  # fmt: skip
             return values
-        if values.ndim == 2 and not (isinstance(X, Clips) and "log_mel" in X):
+        if "log_mel" not in X if isinstance(X, Clips) else values.ndim == 2:
             values = read_waveforms(self, X, values, reset=reset)
         else:
             dtypes = [np.float32, np.float64]
@@ -587,6 +587,7 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
         """What reads files, now or after training on waveforms; there is none for spectrograms."""
         if values.ndim > 2:
             return None
+        check_mono_loader(self.loader, type(self).__name__)
         loader = clone(AudioLoader() if self.loader is None else self.loader).fit(values)
         self.input_shape_ = (loader.n_samples_,)
         self.n_features_in_ = loader.n_samples_

@@ -19,7 +19,7 @@ from skasd._sklearn import HasMethods, Interval, InvalidParameterError, StrOptio
 from skasd._transformer import ClipTransformer
 from skasd.audio import AudioLoader
 from skasd.audio.rows import as_paths
-from skasd.audio.samples import as_dtype, as_floats, n_resampled, read_waveforms, resampled
+from skasd.audio.samples import as_dtype, as_floats, check_mono_loader, n_resampled, read_waveforms, resampled
 from skasd.clips import Clips
 from skasd.networks import learn_standardization
 from skasd.networks.weights import load_weights
@@ -212,7 +212,8 @@ class PretrainedEmbedder(NetworkMixin, ClipTransformer):
         """Paths, waveforms or spectrograms."""
         paths = as_paths(values)
         values = values if hasattr(values, "ndim") or paths is not None else np.asarray(values)
-        are_spectrograms = paths is None and "log_mel" in self._reads and values.ndim == 3
+        spectrograms = "log_mel" in X if isinstance(X, Clips) else values.ndim == 3
+        are_spectrograms = paths is None and "log_mel" in self._reads and spectrograms
         if not reset and are_spectrograms != (self.loader_ is None):
             was, now = ("waveforms", "spectrograms")[:: 1 if are_spectrograms else -1]
             raise ValueError(f"The embedder was fitted on {was}; these are {now}. Give it what it was fitted on.")
@@ -345,6 +346,7 @@ class PretrainedEmbedder(NetworkMixin, ClipTransformer):
         if values.ndim == 3:
             return None
         wanted = {} if self.sample_rate_ is None else {"sample_rate": self.sample_rate_}
+        check_mono_loader(self.loader, type(self).__name__)
         loader = AudioLoader(**wanted) if self.loader is None else clone(self.loader)
         if wanted and loader.sample_rate != self.sample_rate_:
             raise ValueError(f"The loader makes waveforms at {loader.sample_rate} Hz, and the network takes "

@@ -18,7 +18,7 @@ from skasd._docstrings import documented
 from skasd._progress import progress_bar
 from skasd._sklearn import Interval, StrOptions, check_params
 from skasd.clips import Clips
-from skasd.datasets import load_dcase
+from skasd.datasets import list_test_clips, load_dcase, tell_year
 from skasd.evaluation._evaluation import Evaluation
 from skasd.evaluation._figures import machine_figures
 from skasd.evaluation._run import Failure, attempt_machine
@@ -32,7 +32,7 @@ _KEPT = ("path", "machine", "section", "domain", "attribute", "recording", "labe
 @check_params(
     data=[str, Path, Mapping, Clips],
     machines=["array-like", None],
-    year=[YEAR],
+    year=[YEAR, None],
     protocol=[PROTOCOL],
     max_fpr=[MAX_FPR],
     ground_truth=[str, Path, None],
@@ -50,7 +50,7 @@ def evaluate(
     data,
     *,
     machines=None,
-    year=2022,
+    year=None,
     protocol="official",
     max_fpr=0.1,
     ground_truth=None,
@@ -82,9 +82,10 @@ def evaluate(
     machines : sequence of str, default=None
         The machines, in this order. None takes all that there are.
 
-    year : int, default=2022
-        Year of the challenge, 2020 to 2025, whose rule counts, see `skasd.metrics.official_score`. The rule of 2020
-        knows no domains: it is the one for data without.
+    year : int, default=None
+        Year of the challenge, 2020 to 2026, whose rule counts, see `skasd.metrics.official_score`; 2022 to 2026 have
+        one rule. The rule of 2020 knows no domains: it is the one for data without. None takes what the names and
+        folders of the test clips tell, and is an error where they are not those of the challenge.
 
     {rule}
 
@@ -124,8 +125,9 @@ def evaluate(
     Raises
     ------
     ValueError
-        If there are no such machines, if ``protocol`` does not fit ``year``, or if ``results`` has those of another
-        system or other data, or another process is about to write such.
+        If there are no such machines, if ``year`` is not given and cannot be told, if ``protocol`` does not fit
+        ``year``, or if ``results`` has those of another system or other data, or another process is about to write
+        such.
 
     OSError
         If ``results`` cannot be made, read or written to.
@@ -168,13 +170,13 @@ def evaluate(
     >>> embedding[90:] += 2.0  # anomalies
     >>> clips = Clips(embedding=embedding, split=np.repeat(["train", "test"], 50), label=np.repeat([1, -1], [90, 10]),
     ...               domain=np.tile(["source", "target"], 50))
-    >>> evaluation = evaluate(MahalanobisDetector(), {"fan": clips}, random_state=0, verbose=0)
+    >>> evaluation = evaluate(MahalanobisDetector(), {"fan": clips}, year=2022, random_state=0, verbose=0)
     >>> evaluation
     Evaluation of MahalanobisDetector on fan: official score 0.8509 [0.6729, 0.9755]
     """
-    rules = Rules(year, protocol, max_fpr)
     data = _by_machine(data) if isinstance(data, Clips) else data
     machines = _find_machines(data, machines)
+    rules = Rules(_told_year(data, machines) if year is None else year, protocol, max_fpr)
     _check_system(system)
     store = None if results is None else ResultsFolder(results)
     jobs, failures = _prepare_all(machines, system, data, ground_truth, rules, store)
@@ -234,6 +236,26 @@ def _work(jobs, n_jobs):
                               f"{', '.join(unfinished)}: evaluate these again, with fewer n_jobs.")  # fmt: skip
         killed.__cause__ = error
         yield from ((machine, Failure.of(killed)) for machine in list(unfinished))
+
+
+def _told_year(data, machines):
+    """The year that the test clips tell by their names and folders."""
+    year = tell_year([path for machine in machines for path in _test_paths(data, machine)])
+    if year is None:
+        raise ValueError("The names and folders of the test clips do not tell of which year of the challenge they are, "
+                         "and so not which rule counts. Set year=2022, whose rule is that of all years since, for data "
+                         "of a source and a target domain, year=2021 or year=2020, whose rule knows no domains."
+                         )  # fmt: skip
+    return year
+
+
+def _test_paths(data, machine):
+    if not isinstance(data, Mapping):
+        return list_test_clips(Path(data) / machine)
+    clips = data[machine]
+    if not isinstance(clips, Clips) or "path" not in clips or "split" not in clips:
+        return [""]
+    return clips["path"][clips["split"] == "test"].tolist()
 
 
 def _by_machine(clips):

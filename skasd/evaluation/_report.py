@@ -89,7 +89,7 @@ def _in_one_cell(text):
 
 
 def _title(evaluation):
-    return f"{' '.join(evaluation.name.splitlines())}: rules of DCASE {evaluation.rules.year} Task 2"
+    return f"{' '.join(evaluation.name.splitlines())}: rules of DCASE {evaluation.rules.years} Task 2"
 
 
 def _failed(evaluation):

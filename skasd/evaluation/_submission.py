@@ -71,7 +71,7 @@ def write_submission(evaluation, folder):
     >>> names = [f"section_00_source_train_normal_{i:04d}.wav" for i in range(9)] + ["section_00_0000.wav"]
     >>> clips = Clips(embedding=np.arange(20).reshape(10, 2) ** 2, path=names, section=["00"] * 10, label=[1] * 9 + [0],
     ...               split=["train"] * 9 + ["test"])
-    >>> evaluation = evaluate(MahalanobisDetector(), {"fan": clips}, verbose=0)
+    >>> evaluation = evaluate(MahalanobisDetector(), {"fan": clips}, year=2022, verbose=0)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     for path in write_submission(evaluation, Path(folder, "team")):
     ...         print(path.name, path.read_text().strip())
@@ -130,7 +130,7 @@ def read_submission(
         The machines to score. None takes all that the ground truth has, or else all of which there are files.
 
     year : int, default=2022
-        Year of the challenge, 2020 to 2025, whose rule counts.
+        Year of the challenge, 2020 to 2026, whose rule counts.
 
     {protocol}
 

@@ -11,7 +11,7 @@ from skasd._sklearn import Interval, StrOptions
 from skasd._transformer import ClipTransformer
 from skasd.audio import AudioLoader
 from skasd.audio.rows import Files, as_paths, run_rows, warn_of_quiet
-from skasd.audio.samples import precision_of, read_waveforms, what_is_wrong
+from skasd.audio.samples import check_mono_loader, precision_of, read_waveforms, what_is_wrong
 from skasd.features._spectrograph import Spectrograph
 
 FILES_DOC = """
@@ -91,6 +91,7 @@ class LogSpectrogram(ClipTransformer):
         if self.loader is None:
             return AudioLoader(sample_rate=self.sample_rate, n_jobs=self.n_jobs)
         self.loader._validate_params()
+        check_mono_loader(self.loader, type(self).__name__)
         if self.loader.sample_rate != self.sample_rate:
             raise ValueError(f"The loader makes waveforms at {self.loader.sample_rate} Hz and sample_rate is "
                              f"{self.sample_rate} Hz; set both to the same.")  # fmt: skip

@@ -11,7 +11,7 @@ from skasd._docstrings import documented
 from skasd._sklearn import Options, StrOptions, check_params
 from skasd.metrics._scores import MAX_FPR, check_clips, parts_of, roc_auc
 
-YEAR = Options(Integral, set(range(2020, 2026)))
+YEAR = Options(Integral, set(range(2020, 2027)))
 PROTOCOL = StrOptions({"official", "domain-only"})
 
 
@@ -23,7 +23,7 @@ class Rules:
     Parameters
     ----------
     year : int
-        Year of the challenge, 2020 to 2025.
+        Year of the challenge, 2020 to 2026.
 
     {rule}
 
@@ -50,9 +50,14 @@ class Rules:
 
     def __post_init__(self):
         if self.year < 2022 and self.protocol != "official":
-            raise ValueError(f"protocol={self.protocol!r} is a variant of the rules of 2022 to 2025; the rule of "
+            raise ValueError(f"protocol={self.protocol!r} is a variant of the rules of 2022 to 2026; the rule of "
                              f"{self.year} has no such variant. Leave protocol out, or choose a year from 2022 on."
                              )  # fmt: skip
+
+    @property
+    def years(self):
+        """The years that have this rule, in words."""
+        return str(self.year) if self.year < 2022 else "2022 to 2026"
 
     @property
     def has_domains(self):
@@ -207,7 +212,7 @@ def official_score(
     2020      arithmetic mean of AUC and partial AUC over a machine's sections (there called ids), then over the
               machines; the challenge itself went on to rank the teams per machine
     2021      harmonic mean of AUC and partial AUC of each domain by itself, over sections and machines
-    2022-2025 harmonic mean of the three figures of `domain_scores`, over sections and machines
+    2022-2026 harmonic mean of the three figures of `domain_scores`, over sections and machines
     ========= =================================================================================================
 
     Every term of a harmonic mean counts as at least the machine epsilon, as in the organisers' evaluators: one section
@@ -218,7 +223,7 @@ def official_score(
     {truth}
 
     section : array-like of shape (n_clips,), default=None
-        Section of each clip; without it a machine is one section, as in 2023 to 2025.
+        Section of each clip; without it a machine is one section, as in 2023 to 2026.
 
     domain : array-like of shape (n_clips,), default=None
         ``"source"`` or ``"target"`` for each clip. Needed for all years but 2020.
@@ -227,7 +232,7 @@ def official_score(
         Machine of each clip, needed where clips of several machines come together.
 
     year : int, default=2022
-        Year of the challenge whose rule is used, 2020 to 2025.
+        Year of the challenge whose rule is used, 2020 to 2026.
 
     {rule}
 

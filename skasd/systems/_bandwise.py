@@ -89,13 +89,17 @@ def bandwise_ensemble(*, n_jobs=None, random_state=None):
     >>> [name for name, member in bandwise_ensemble()["detector"].estimators]
     ['density', 'bands']
     """
+    log_mel = LogMelSpectrogram(n_mels=_N_MELS, n_jobs=n_jobs)
+    return Pipeline([("log_mel", log_mel), ("detector", ScoreEnsemble(bandwise_members(random_state)))])
+
+
+def bandwise_members(random_state):
+    """The two of the ensemble: names and detectors of log-mel spectrograms of 64 bands."""
     density = GaussianMixtureDetector(density="component", target_ratio=0.2, random_state=random_state)
-    members = [
+    return [
         ("density", make_pipeline(StatisticsEmbedder(statistics=("rank",), decay=0.95), density)),
         ("bands", Pipeline(_by_band())),
     ]
-    log_mel = LogMelSpectrogram(n_mels=_N_MELS, n_jobs=n_jobs)
-    return Pipeline([("log_mel", log_mel), ("detector", ScoreEnsemble(members))])
 
 
 def _by_band():

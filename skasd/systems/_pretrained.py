@@ -10,7 +10,7 @@ from skasd.embedders import PretrainedEmbedder
 from skasd.ensemble import ScoreEnsemble
 from skasd.features import LogMelSpectrogram
 from skasd.networks import AudioSetMobileNet, AudioSetSpectrogram
-from skasd.systems._statistics import statistics_members
+from skasd.systems._bandwise import bandwise_members
 
 _TEXTS = {
     "audioset": """
@@ -76,7 +76,7 @@ def audioset_mobilenet(weights, *, sha256=None, device="auto", random_state=None
 
 @fill(**_TEXTS)
 def audioset_statistics_ensemble(weights, *, sha256=None, device="auto", random_state=None):
-    """The frozen network of `audioset_mobilenet` and the statistics of `statistics_ensemble`, six detectors in all.
+    """The frozen network of `audioset_mobilenet` and the statistics of `bandwise_ensemble`, five detectors in all.
 
     Parameters
     ----------
@@ -92,17 +92,17 @@ def audioset_statistics_ensemble(weights, *, sha256=None, device="auto", random_
 
     Notes
     -----
-    All six scores count alike, each in units of its scores of training clips that it has not learned from.
+    All five scores count alike, each in units of its scores of training clips that it has not learned from.
 
     Examples
     --------
     >>> from skasd.systems import audioset_statistics_ensemble
     >>> system = audioset_statistics_ensemble(None)
     >>> [name for name, member in system["detector"].estimators]
-    ['gaussian_11', 'gaussian_14', 'neighbors_10', 'gaussian', 'neighbors', 'steady']
+    ['gaussian_11', 'gaussian_14', 'neighbors_10', 'density', 'bands']
     """
     embedder = _audioset_embedder(weights, sha256, device, random_state)
-    members = [*_network_members(), *statistics_members()]
+    members = [*_network_members(), *bandwise_members(random_state)]
     return Pipeline(
         [
             ("log_mel", LogMelSpectrogram(n_mels=64, keep=("waveform",))),

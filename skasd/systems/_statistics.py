@@ -46,13 +46,13 @@ def statistics_ensemble(*, n_jobs=None):
     return Pipeline(
         [
             ("log_mel", LogMelSpectrogram(n_mels=64, n_jobs=n_jobs)),
-            ("detector", ScoreEnsemble(statistics_members(), cv=20)),
+            ("detector", ScoreEnsemble(_members(), cv=20)),
         ]
     )
 
 
-def statistics_members():
-    """The three ways: names and detectors of log-mel spectrograms."""
+def _members():
+    """Names and detectors of log-mel spectrograms: the three ways."""
     return [
         ("gaussian", make_pipeline(StatisticsEmbedder(), MahalanobisDetector())),
         (

@@ -78,7 +78,8 @@ def law(case):
         results = Path(parent, "results")
 
         def run():
-            return evaluate(CosineCenterDetector(), {case.machine: clips}, results=results, n_resamples=0, verbose=0)
+            data, quiet = {case.machine: clips}, {"n_resamples": 0, "verbose": 0}
+            return evaluate(CosineCenterDetector(), data, results=results, year=2022, **quiet)
 
         first = run()
         outside = {path.name for path in Path(parent).iterdir()} - {"results"}
