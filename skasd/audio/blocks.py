@@ -2,7 +2,15 @@
 
 import numpy as np
 
-from skasd.audio._decoding import check_channel, is_cancelled, mono_blocks, one_channel, open_audio, wanted_rate, whole_blocks
+from skasd.audio._decoding import (
+    check_channel,
+    is_cancelled,
+    mono_blocks,
+    one_channel,
+    open_audio,
+    wanted_rate,
+    whole_blocks,
+)
 from skasd.audio.samples import as_dtype, what_is_wrong
 
 __all__ = ["BlockReader", "BlockStream", "file_blocks", "file_rate"]

@@ -14,6 +14,7 @@ from skasd.monitoring._pipeline import statistics_pipeline
 from skasd.monitoring._sources import Gap, Microphone, Pipe
 from skasd.monitoring._spans import Band, Span
 from skasd.monitoring._stream import StreamEvent, StreamMonitor
+from skasd.monitoring._verdicts import Verdict, judge_recording, what_spoils
 
 __all__ = [
     "Band",
@@ -25,5 +26,7 @@ __all__ = [
     "Span",
     "StreamEvent",
     "StreamMonitor",
+    "Verdict",
+    "judge_recording",
     "statistics_pipeline",
 ]

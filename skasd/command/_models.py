@@ -1,0 +1,77 @@
+"""Files with detectors, and other files that are written: nothing is overwritten unless it was asked for."""
+
+import json
+import os
+from pathlib import Path
+
+import click
+
+from skasd.command._program import Refusal, tell
+
+force = click.option("--force", is_flag=True, help="Overwrite files that exist.")
+model = click.argument("model", metavar="MODEL.skasd", type=click.Path(path_type=Path))
+
+
+def load_detector(path):
+    """Read a detector from a file; a stand-in until `skasd.monitoring` does it."""
+    import joblib
+
+    if not path.is_file():
+        raise Refusal(f"{path}: no such file. skasd train makes one.")
+    try:
+        detector = joblib.load(path)
+    except Exception as error:
+        raise Refusal(f"{path}: is no detector that can be loaded ({error})") from error
+    if not hasattr(detector, "calibration_"):
+        raise Refusal(f"{path}: holds a {type(detector).__name__}, and no RecordingDetector.")
+    return detector
+
+
+def save_detector(detector, path):
+    """Write a detector to a file, whole or not at all; a stand-in until `skasd.monitoring` does it."""
+    import joblib
+
+    from skasd._drafts import draft_folder
+
+    with draft_folder(path.parent) as draft:
+        joblib.dump(detector, draft / path.name)
+        os.replace(draft / path.name, path)
+
+
+def check_free(path, force):
+    """Refuse a path that exists, or in a folder that does not, before work is done for it."""
+    if path is None:
+        return
+    if not path.parent.is_dir():
+        raise Refusal(f"{path}: there is no folder {path.parent}. Make it first.")
+    if path.is_dir():
+        raise Refusal(f"{path}: is a folder, and a file is to be written.")
+    if os.path.lexists(path) and not force:
+        raise Refusal(f"{path}: exists, and is not overwritten. Give --force, or another name.")
+
+
+def keep(detector, path, force):
+    """Save a detector where nothing is, or where it is wanted."""
+    check_free(path, force)
+    save_detector(detector, path)
+    tell(f"written: {path}")
+
+
+def write_text(path, force, text):
+    """Write a text to a file, whole or not at all."""
+    from skasd._drafts import draft_folder, move_new
+
+    with draft_folder(path.parent) as draft:
+        (draft / path.name).write_text(text, encoding="utf-8", newline="")
+        if force:
+            os.replace(draft / path.name, path)
+        else:
+            move_new(draft / path.name, path)
+    tell(f"written: {path}")
+
+
+def as_json(record):
+    """One line of JSON; what cannot be written as UTF-8 is written out."""
+    from skasd._problems import encodable
+
+    return encodable(json.dumps(record, ensure_ascii=False, allow_nan=False))
