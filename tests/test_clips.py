@@ -12,6 +12,7 @@ from sklearn.pipeline import make_pipeline
 from skasd._reading import recording_numbers
 from skasd.clips import Clips, as_clips
 from skasd.detectors import MahalanobisDetector
+from skasd.embedders import StatisticsEmbedder
 
 
 @pytest.fixture
@@ -261,6 +262,32 @@ def test_missing_numbers_of_pandas_are_unknown():
 def test_what_has_no_order_is_no_field(values):
     with pytest.raises(ValueError, match="'section'"):
         Clips(section=values)
+
+
+def test_a_pipeline_with_memory_makes_the_features_of_the_same_clips_once(tmp_path, clips, monkeypatch):
+    calls, transform = [], StatisticsEmbedder._transform
+    monkeypatch.setattr(StatisticsEmbedder, "_transform", lambda *args: calls.append(1) or transform(*args))
+    steps = StatisticsEmbedder(statistics=["mean", "max"]), MahalanobisDetector()
+
+    def fitted(clips, memory):
+        return make_pipeline(*map(clone, steps), memory=memory).fit(clips)
+
+    clips = clips.without("embedding").with_fields(log_mel=np.random.default_rng(0).normal(size=(40, 4, 9)))
+    other = clips.with_fields(log_mel=clips["log_mel"] + np.arange(4)[:, np.newaxis])
+    for given, n_calls in ((clips, 1), (pickle.loads(pickle.dumps(clips)), 1), (other, 2), (clips.with_attrs(a=1), 3)):
+        cached = fitted(given, str(tmp_path))
+        assert len(calls) == n_calls
+        with monkeypatch.context() as without_counting:
+            without_counting.setattr(StatisticsEmbedder, "_transform", transform)
+            expected = fitted(given, None).score_samples(given)
+            np.testing.assert_array_equal(cached.score_samples(given), expected)
+
+
+def test_what_clips_hold_decides_their_hash(clips):
+    same = pickle.loads(pickle.dumps(clips))
+    assert joblib.hash(same) == joblib.hash(clips) == joblib.hash(clips[:])
+    for other in (clips[:-1], clips.with_fields(section=["00"] * 40), clips.without("label"), clips.with_attrs(a=1)):
+        assert joblib.hash(other) != joblib.hash(clips)
 
 
 @pytest.fixture

@@ -439,7 +439,7 @@ def undefined_from_nine(a, b):
 def test_a_clip_that_a_metric_cannot_measure_is_named_in_later_blocks_and_held_out_parts_too(
     normalization, monkeypatch
 ):
-    monkeypatch.setattr("skasd.detectors._nearest_neighbors.VALUES_AT_ONCE", 1)
+    monkeypatch.setattr("skasd.detectors._neighbors.VALUES_AT_ONCE", 1)
     X = np.random.default_rng(0).normal(size=(40, 3))
     X[23, 0] = 9.0
     detector = NearestNeighborsDetector(metric=undefined_from_nine, normalization=normalization)

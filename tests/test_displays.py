@@ -56,12 +56,15 @@ def of(value):
     return lambda: value
 
 
+EMBEDDING = plotting.EmbeddingDisplay
 MAP, SPECTROGRAM = plotting.AnomalyMapDisplay, plotting.SpectrogramDisplay
 HISTOGRAM, ROC, TRAINING = (
     plotting.ScoreHistogramDisplay, plotting.PartialROCDisplay, plotting.TrainingHistoryDisplay,
 )  # fmt: skip
 DRAWN = {
     (MAP, "from_estimator"): [detector, of(WAVEFORMS)],
+    (EMBEDDING, "from_embedding"): [of(WAVEFORMS[:, :20])],
+    (EMBEDDING, "from_estimator"): [embedder, lambda: log_mel().fit_transform(WAVEFORMS)],
     (SPECTROGRAM, "from_log_mel"): [lambda: log_mel().fit_transform(WAVEFORMS)[0]],
     (SPECTROGRAM, "from_waveform"): [of(WAVEFORMS[0])],
     (HISTOGRAM, "from_estimator"): [detector, of(WAVEFORMS), of(LABEL)],
@@ -73,6 +76,9 @@ DRAWN = {
 }
 DRAW = {f"{display.__name__}.{method}": draw_of(display, method, *make) for (display, method), make in DRAWN.items()}
 DRAW["AnomalyMapDisplay.from_estimator, of frames"] = draw_of(MAP, "from_estimator", flow, of(WAVEFORMS))
+DRAW["EmbeddingDisplay.from_embedding, in groups"] = partial(
+    draw_of(EMBEDDING, "from_embedding", of(Clips(embedding=WAVEFORMS[:, :20], label=LABEL))), by="label"
+)
 DRAW["ScoreHistogramDisplay.from_predictions, with threshold"] = partial(
     DRAW["ScoreHistogramDisplay.from_predictions"], threshold=0.0
 )

@@ -153,7 +153,7 @@ def _read_channel(file, offset, duration, channel):
     if duration is not None:
         wanted = min(wanted, math.ceil(duration * file.samplerate) + 1)
     parts, powers, n_read = [], np.zeros(2), 0
-    for samples, power in mono_blocks(file, start, wanted, channel):
+    for samples, power in channel_blocks(file, start, wanted, channel):
         parts.append(samples)
         powers += power
         n_read += samples.shape[-1]
@@ -165,11 +165,8 @@ def _read_channel(file, offset, duration, channel):
     return samples, is_cancelled(powers)
 
 
-def mono_blocks(file, start, n_frames, channel):
-    """The next samples of one channel, or of the mean of all, in blocks, and the powers of this mean and the channels.
-
-    A file that ends before it promised to is an error.
-    """
+def channel_blocks(file, start, n_frames, channel):
+    """The next samples of one channel, both or the mean of all, in blocks, with the powers of the mean and of all."""
     check_channel(file.channels, channel)
     for block in _complete(file, _blocks_from(file, start, n_frames), n_frames):
         yield one_channel(block, channel)

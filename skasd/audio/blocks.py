@@ -3,9 +3,9 @@
 import numpy as np
 
 from skasd.audio._decoding import (
+    channel_blocks,
     check_channel,
     is_cancelled,
-    mono_blocks,
     one_channel,
     open_audio,
     wanted_rate,
@@ -43,7 +43,7 @@ class BlockReader:
         with open_audio(self.path) as file:
             rate, powers, n_read = wanted_rate(file.samplerate, self.sample_rate, True), np.zeros(2), 0
             resample = _resampler(file.samplerate, rate)
-            for samples, power in mono_blocks(file, 0, file.length, self.channel):
+            for samples, power in channel_blocks(file, 0, file.length, self.channel):
                 wrong = what_is_wrong(samples) if len(samples) else None
                 if wrong:
                     raise ValueError(wrong)

@@ -4,23 +4,25 @@ from numbers import Integral, Real
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.neighbors import LocalOutlierFactor
 
 from skasd._docstrings import fill
 from skasd._groups import first_copies
 from skasd._sklearn import Interval, StrOptions
 from skasd.detectors._base import DETECTOR_TEXTS, BaseDetector
 from skasd.detectors._metric import METRICS, Space, check_enough_neighbors
+from skasd.detectors._neighbors import LeftOut, Neighbors
 from skasd.detectors._numbers import numbered
+
+_SMALLEST = 1e-10  # scikit-learn's, in units of the spread of the training rows
 
 
 @fill(**DETECTOR_TEXTS)
 class LocalOutlierFactorDetector(BaseDetector):
     """Detect anomalies as clips that lie in a sparser place than their nearest training clips do.
 
-    One scikit-learn `LocalOutlierFactor` in novelty mode per section. Training rows that are the same count once. For
-    the threshold, training clips are scored by models that were fitted without them, a tenth at a time, and without
-    any other clip of their recording.
+    One model per section, whose scores are those of scikit-learn's `LocalOutlierFactor` in novelty mode. Training rows
+    that are the same count once. For the threshold, training clips are scored by models that were fitted without them,
+    a tenth at a time, and without any other clip of their recording.
 
     Parameters
     ----------
@@ -42,8 +44,8 @@ class LocalOutlierFactorDetector(BaseDetector):
     Attributes
     ----------
     models_ : dict of str to Neighborhood
-        For each section the ``space`` in which distances are measured, the training ``rows`` that differ from each
-        other in it, and the ``factor``, a `LocalOutlierFactor` of these.
+        For each section the training rows that differ from each other, as ``neighbors`` to search among, the ``reach``
+        of each, which is the distance to the farthest of its own neighbours, and its local ``density``.
 
     {fitted}
 
@@ -83,26 +85,30 @@ class LocalOutlierFactorDetector(BaseDetector):
         self.n_jobs = n_jobs
 
     def _fit(self, X, domain, section):
-        space = Space(self.metric, X, self._resolution)
+        space = Space(self.metric, X, self._resolution, self.p)
         kept = np.flatnonzero(first_copies(X) == np.arange(len(X)))
-        rows = space(X)[kept]
-        check_enough_neighbors(self.n_neighbors, len(rows))
-        metric = "precomputed" if space.kind.power is None else space.kind.metric
-        factor = LocalOutlierFactor(self.n_neighbors, metric=metric, p=self.p, novelty=True, n_jobs=self.n_jobs)
+        neighbors = Neighbors(space, space(X)[kept], n_jobs=self.n_jobs)
+        check_enough_neighbors(self.n_neighbors, len(kept))
+        itself = np.arange(len(kept))[:, np.newaxis]
         with numbered(kept):
-            return Neighborhood(space, rows, factor.fit(self._coordinates(space, rows, rows)))
+            distances, found = neighbors.nearest(neighbors.rows, self.n_neighbors, LeftOut(itself, itself))
+        reach = distances[:, -1]
+        return Neighborhood(neighbors, reach, _density(distances, reach[found]))
 
     def _score(self, model, X):
-        return model.factor.score_samples(self._coordinates(model.space, model.rows, model.space(X)))
-
-    def _coordinates(self, space, rows, X):
-        """What the local outlier factor is given: coordinates, or distances where a metric is measured by us."""
-        return X if space.kind.power is not None else space.distances(X, rows, n_jobs=self.n_jobs)
+        distances, found = model.neighbors.nearest(model.neighbors.space(X), self.n_neighbors)
+        own = _density(distances, model.reach[found])
+        return -np.mean(model.density[found] / own[:, np.newaxis], axis=1)
 
 
 class Neighborhood(NamedTuple):
-    """The training rows of a section, in the space in which their distances are measured."""
+    """The training rows of a section, the distance of each to its farthest neighbour, and the density around it."""
 
-    space: Space
-    rows: np.ndarray
-    factor: LocalOutlierFactor
+    neighbors: Neighbors
+    reach: np.ndarray
+    density: np.ndarray
+
+
+def _density(distances, reach):
+    """Local reachability density of rows, from the distances to their neighbours and the reach of these."""
+    return 1 / (np.mean(np.maximum(distances, reach), axis=1) + _SMALLEST)

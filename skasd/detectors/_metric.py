@@ -49,10 +49,14 @@ METRICS = frozenset(_KINDS)
 class Space:
     """Coordinates in which a metric is measured: counted from the middle of some rows, in units of their spread.
 
-    Cosine and correlation are half the squared distance of directions, which is exact where ``1 - cos`` is rounded.
+    Cosine and correlation are half the squared distance of directions, which is exact where ``1 - cos`` is rounded; `p`
+    is the power of the Minkowski metric.
     """
 
-    def __init__(self, metric, rows, resolution):
+    def __init__(self, metric, rows, resolution, p=2):
+        if metric == "minkowski" and p == 2:
+            metric = "euclidean"
+        self.options = {"p": p} if metric == "minkowski" else {}
         self.kind = _KINDS[metric] if isinstance(metric, str) else _Kind(metric, None)
         self.deviations = deviations(rows, resolution) if metric == "seuclidean" else 1.0
         self.origin, self.unit = 0.0, 1.0
@@ -79,23 +83,15 @@ class Space:
                            "other. Is it in the same units?")  # fmt: skip
         return coordinates
 
-    def distances(self, X, rows, **options):
+    def distances(self, X, rows):
         """Distances (n, n_rows) of coordinates, all of them finite."""
-        distances = pairwise_distances(X, rows, metric=self.kind.metric, **options)
+        distances = pairwise_distances(X, rows, metric=self.kind.metric, **self.options)
         wrong = ~np.isfinite(distances)
         if wrong.any():
             row, column = np.argwhere(wrong)[0]
             raise RowError(row, f"the metric {self.kind.metric!r} gives {distances[row, column]} for the embedding and "
                            "one of the training. Take another metric.")  # fmt: skip
         return distances
-
-    def exact(self, X, rows, found):
-        """Distances (n, n_found) to the rows with these numbers, where `distances` come from a matrix product."""
-        if self.kind.metric not in ("euclidean", "sqeuclidean"):
-            return None
-        steps = rows[found] - X[:, np.newaxis]
-        squared = np.einsum("ijk,ijk->ij", steps, steps)
-        return squared if self.kind.metric == "sqeuclidean" else np.sqrt(squared)
 
 
 def check_enough_neighbors(n_neighbors, n_samples, group=""):

@@ -4,8 +4,6 @@ from numbers import Integral, Real
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.neighbors import NearestNeighbors
-from sklearn.utils import gen_batches
 
 from skasd._docstrings import fill
 from skasd._groups import first_copies, first_in_domain
@@ -14,7 +12,8 @@ from skasd.detectors._base import DETECTOR_TEXTS, BaseDetector
 from skasd.detectors._feature_groups import split_features
 from skasd.detectors._held_out import TrainingRows
 from skasd.detectors._metric import METRICS, Space, check_enough_neighbors
-from skasd.detectors._numbers import VALUES_AT_ONCE, numbered
+from skasd.detectors._neighbors import LeftOut, Neighbors
+from skasd.detectors._numbers import numbered
 from skasd.detectors._oversampling import as_seed, oversample_target
 
 
@@ -145,43 +144,36 @@ class NearestNeighborsDetector(BaseDetector):
         X, domain, parents = oversample_target(
             rows.X[kept], rows.domain[kept], ratio=self.target_ratio, random_state=self._seed
         )
-        whole = Memory(space, space(X), parents, np.ones(len(X)), np.zeros(len(X)))
+        coordinates = space(X)
         with numbered(kept[parents[:, 0]]):
-            divisor, offset = self._normalizers(whole, owner)
+            divisor, offset = self._normalizers(space, coordinates, owner[parents])
         memories = {}
         for name in np.unique(domain):
             members = domain == name
             if np.count_nonzero(members) < self.n_neighbors:
                 raise ValueError(f"n_neighbors={self.n_neighbors}, but the domain {str(name)!r} has only n_samples="
                                  f"{np.count_nonzero(members)}. Lower n_neighbors or set target_ratio.")  # fmt: skip
-            own = Memory(space, whole.rows[members], parents[members], divisor[members], offset[members])
-            memories[str(name)] = self._indexed(own)
+            normalizers = (None if values is None else values[members] for values in (divisor, offset))
+            neighbors = Neighbors(space, coordinates[members], *normalizers, n_jobs=self.n_jobs)
+            memories[str(name)] = Memory(neighbors, parents[members])
         return memories
 
-    def _indexed(self, memory):
-        """The memory with an index, where the nearest rows are those of the least distance as it is."""
-        if self.normalization is not None or memory.space.kind.power is None:
-            return memory
-        return memory._replace(
-            index=NearestNeighbors(metric=memory.space.kind.metric, n_jobs=self.n_jobs).fit(memory.rows)
-        )
-
-    def _normalizers(self, memory, owner):
+    def _normalizers(self, space, rows, owners):
         """What the distance to each row is divided by, and what is taken from it then."""
         if self.normalization is None:
-            return memory.divisor, memory.offset
-        owners = owner[memory.parents]
-        distances, nearest = self._nearest(memory, memory.rows, owners, owners, self.n_local_neighbors)
+            return None, None
+        neighbors = Neighbors(space, rows, n_jobs=self.n_jobs)
+        distances, nearest = neighbors.nearest(rows, self.n_local_neighbors, LeftOut(owners, owners))
         if np.isinf(distances).any():
             raise ValueError(f"n_local_neighbors={self.n_local_neighbors} needs that many training rows of other "
                              "clips, or recordings, for each. Lower it or add normal clips.")  # fmt: skip
         local = distances.mean(axis=1)
         if self.normalization == "local_density":
-            return np.maximum(local, np.finfo(np.float64).eps * (local.max() or 1.0)), memory.offset
-        return memory.divisor, _slope(local[nearest[:, 0]], distances[:, 0]) * local
+            return np.maximum(local, np.finfo(np.float64).eps * (local.max() or 1.0)), None
+        return None, _slope(local[nearest[:, 0]], distances[:, 0]) * local
 
     def _score(self, model, X):
-        return self._score_groups(model, X, np.full(len(X), -1), dict.fromkeys(model))
+        return self._score_groups(model, X)
 
     def _score_training(self, model, rows):
         if self.normalization or self.metric == "seuclidean":  # local distances and deviations know the clip, too
@@ -192,75 +184,30 @@ class NearestNeighborsDetector(BaseDetector):
             raise ValueError(f"n_neighbors={self.n_neighbors} needs that many training rows of others for each.")
         return scores
 
-    def _score_groups(self, model, X, group, owner):
+    def _score_groups(self, model, X, group=None, owner=None):
         """Minus the mean over the groups of features of the distance to the nearest rows of others."""
         distances = [
-            self._distance(model[name], values, group, owner[name])
+            self._distance(model[name], values, group, owner and owner[name])
             for name, values in split_features(X, self.feature_groups)
         ]
         return -np.mean(distances, axis=0)
 
     def _distance(self, memories, X, group, owner):
         """Mean distance to the nearest rows of other groups in the nearest memory."""
-        space = next(iter(memories.values())).space
-        X, groups, distances = space(X), group[:, np.newaxis], []
-        for memory in memories.values():
-            owners = None if owner is None else owner[memory.parents]
-            distances.append(self._nearest(memory, X, groups, owners, self.n_neighbors)[0].mean(axis=1))
+        space = next(iter(memories.values())).neighbors.space
+        X, distances = space(X), []
+        for neighbors, parents in memories.values():
+            left_out = None if group is None else LeftOut(group[:, np.newaxis], owner[parents])
+            distances.append(neighbors.nearest(X, self.n_neighbors, left_out)[0].mean(axis=1))
         unit = 1.0 if self.normalization == "local_density" else space.scale  # a ratio has no unit
         return unit * np.min(distances, axis=0)
 
-    def _nearest(self, memory, X, groups, owners, n_nearest):
-        """Distances (n, n_nearest) to the nearest rows of a memory that belong to none of the groups (n, n_groups).
-
-        The distances are normalized, and those that are not there infinite. With them come the numbers of the rows.
-        """
-        n_own = 0 if owners is None else groups.shape[1] * _largest_group(owners)
-        n_found = min(n_nearest + n_own, len(memory.rows))
-        n_values = max(n_nearest * X.shape[1], n_found if memory.index else len(memory.rows))
-        nearest, numbers = np.full((len(X), n_nearest), np.inf), np.zeros((len(X), n_nearest), dtype=int)
-        for block in gen_batches(len(X), max(1, VALUES_AT_ONCE // n_values)):
-            with numbered(range(block.start, block.stop)):
-                distances, found = self._candidates(memory, X[block], n_found)
-            if owners is not None:
-                own = owners[found][..., np.newaxis] == groups[block][:, np.newaxis, np.newaxis]
-                distances[own.any(axis=(2, 3))] = np.inf
-            order = np.argsort(distances, axis=1, kind="stable")[:, :n_nearest]
-            distances, found = (np.take_along_axis(values, order, axis=1) for values in (distances, found))
-            exact = np.where(np.isinf(distances), np.inf, memory.exact(X[block], found, distances))
-            nearest[block, : order.shape[1]], numbers[block, : order.shape[1]] = exact, found
-        return nearest, numbers
-
-    def _candidates(self, memory, X, n_found):
-        """Distances to the nearest rows of a memory, as a quick search finds them, and their numbers."""
-        if memory.index is not None:
-            return memory.index.kneighbors(X, n_found)
-        distances = memory.normalized(memory.space.distances(X, memory.rows, n_jobs=self.n_jobs), slice(None))
-        found = np.argpartition(distances, n_found - 1, axis=1)[:, :n_found]
-        return np.take_along_axis(distances, found, axis=1), found
-
 
 class Memory(NamedTuple):
-    """What is remembered of a domain: rows as coordinates of a space, from which two training rows each is made.
+    """What is remembered of a domain: the rows to search among, and from which two training rows each was made."""
 
-    The distance to a row is divided by its `divisor`, and its `offset` is taken from it.
-    """
-
-    space: Space
-    rows: np.ndarray
+    neighbors: Neighbors
     parents: np.ndarray
-    divisor: np.ndarray
-    offset: np.ndarray
-    index: NearestNeighbors | None = None
-
-    def exact(self, X, found, distances):
-        """The distances to the rows with these numbers (n, n_found), without the rounding of a quick search."""
-        exact = self.space.exact(X, self.rows, found)
-        return distances if exact is None else self.normalized(exact, found)
-
-    def normalized(self, distances, found):
-        """Distances (n, n_found) to the rows with these numbers, compared with those between training rows."""
-        return distances / self.divisor[found] - self.offset[found]
 
 
 def _slope(x, y):
@@ -284,8 +231,3 @@ def _owners(rows):
     owner = np.where(lowest == highest, lowest, rows.group.max() + 1 + numbers)
     kept = same == numbers
     return np.flatnonzero(kept), owner[kept]
-
-
-def _largest_group(owners):
-    differ = owners[:, 0] != owners[:, 1]
-    return np.unique(np.append(owners[:, 0], owners[differ, 1]), return_counts=True)[1].max()

@@ -77,12 +77,15 @@ class SystemSelection:
         return f"{reached[0]}  ({', '.join(reached[1:]) or 'no other'})"
 
 
-@check_params(systems=[Mapping], clips=[Clips], scorer=[callable], cv=["cv_object"], n_jobs=[Integral, None])
-def select_systems(systems, clips, *, scorer, cv, n_jobs=None):
-    """Choose one of several systems for each machine, on labelled development clips.
+@check_params(
+    systems=[Mapping], clips=[Clips], scorer=[callable], cv=["cv_object"], labels=[str, None], n_jobs=[Integral, None]
+)
+def select_systems(systems, clips, *, scorer, cv, labels="label", n_jobs=None):
+    """Choose one of several systems for each machine, on labelled development clips, or without labels.
 
     The choice has seen the labels of these clips: what the chosen systems reach on them is no estimate of what they
-    reach on others.
+    reach on others. With ``labels=None`` and a scorer that makes its own anomalies, such as
+    `skasd.metrics.PseudoAnomalyScorer`, the clips are all taken for normal and no label is seen.
 
     Parameters
     ----------
@@ -90,7 +93,7 @@ def select_systems(systems, clips, *, scorer, cv, n_jobs=None):
         The candidates by name: unfitted estimators, or functions that give one for the name of a machine.
 
     clips : Clips
-        Development clips, with the fields ``machine`` and ``label`` and what systems, scorer and splitter need.
+        Development clips, with the field ``machine``, that of the labels, and what systems, scorer and splitter need.
 
     scorer : callable
         Called as ``scorer(estimator, X, y)``, higher = better, such as `skasd.metrics.official_scorer`.
@@ -98,6 +101,9 @@ def select_systems(systems, clips, *, scorer, cv, n_jobs=None):
     cv : int, splitter or iterable
         Which clips train and which are scored, such as `skasd.model_selection.DevelopmentSplit()`. Of several splits
         the mean counts.
+
+    labels : str or None, default="label"
+        Field with the labels. None: all clips are normal, and the field ``label`` is hidden from systems and scorer.
 
     n_jobs : int, default=None
         Number of systems and machines that are tried side by side; see joblib.
@@ -133,14 +139,22 @@ def select_systems(systems, clips, *, scorer, cv, n_jobs=None):
     >>> select_systems(systems, clips, scorer=auc_scorer, cv=DevelopmentSplit()).best
     {'fan': 'mahalanobis'}
     """
-    missing = [name for name in ("machine", "label") if name not in clips]
-    if missing or not systems or not len(clips):
-        raise ValueError("select_systems needs at least one system, and clips with the fields 'machine' and 'label'; "
-                         f"got {len(systems)} systems and {len(clips)} clips with {', '.join(clips)}.")  # fmt: skip
+    needed = ["machine"] if labels is None else ["machine", labels]
+    if not systems or not len(clips) or not set(needed) <= set(clips):
+        raise ValueError("select_systems needs at least one system, and clips with the fields "
+                         f"{' and '.join(map(repr, needed))}; got {len(systems)} systems and {len(clips)} clips with "
+                         f"{', '.join(clips)}.")  # fmt: skip
+    if labels is None and "label" in clips:
+        clips = clips.without("label")
     candidates = [(machine, name) for machine in np.unique(clips["machine"]).tolist() for name in systems]
     reached = Parallel(n_jobs=n_jobs)(
         delayed(_try_system)(
-            _system_for(systems[name], machine), clips[clips["machine"] == machine], scorer, cv, f"{name} on {machine}"
+            _system_for(systems[name], machine),
+            clips[clips["machine"] == machine],
+            labels,
+            scorer,
+            cv,
+            f"{name} on {machine}",
         )
         for machine, name in candidates
     )
@@ -159,15 +173,14 @@ def _check_scores(systems, scores):
                              f"{machine!r} has {wrong or 'none'}.")  # fmt: skip
 
 
-def _try_system(system, clips, scorer, cv, name):
+def _try_system(system, clips, labels, scorer, cv, name):
+    y = None if labels is None else clips[labels]
     with named_errors(name):
-        scores = cross_val_score(
-            system, clips, clips["label"], scoring=partial(_score, scorer), cv=cv, error_score="raise"
-        )
+        scores = cross_val_score(system, clips, y, scoring=partial(_score, scorer), cv=cv, error_score="raise")
         return float(scores.mean())
 
 
-def _score(scorer, system, X, y):
+def _score(scorer, system, X, y=None):
     score = scorer(system, X, y)
     if not isinstance(score, (Real, np.ndarray)) or np.ndim(score) or not np.isfinite(score):
         raise ValueError(f"The scorer gave {score!r}; a choice needs finite numbers, higher = better.")

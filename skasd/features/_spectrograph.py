@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from scipy.fftpack import rfft
+from scipy.fft import rfft
 
 from skasd.audio.samples import scale_of
 
@@ -21,7 +21,6 @@ class Spectrograph:
 
     def __init__(self, model, dtype):
         self.model = model
-        self.n_pairs = (model.n_fft - 1) // 2
         n_block = max(1, min(model.n_frames_, _BLOCK_SIZE // model.n_fft))
         self.margin = model._margin()
         self.padded = np.zeros(model.n_features_in_ + 2 * self.margin, dtype=dtype)
@@ -54,15 +53,10 @@ class Spectrograph:
             self.padded[:] = np.pad(self.inside, self.margin, mode=self.model.pad_mode)
 
     def _spectrum(self, frames):
-        # scipy.fft has no real transform in place; this one gives real 0, real 1, imaginary 1, real 2, ...
-        parts = rfft(frames, axis=1, overwrite_x=True)
+        parts = rfft(frames, axis=1, overwrite_x=True).view(frames.dtype)  # real 0, imaginary 0, real 1, ...
         np.square(parts, out=parts)
         spectrum = self.power[:, : len(parts)]
-        last = 2 * self.n_pairs
-        spectrum[0] = parts[:, 0]
-        np.add(parts.T[1:last:2], parts.T[2 : last + 1 : 2], out=spectrum[1 : self.n_pairs + 1])
-        if self.model.n_fft % 2 == 0:
-            spectrum[-1] = parts[:, -1]
+        np.add(parts.T[::2], parts.T[1::2], out=spectrum)
         if self.model.power != 2:
             np.power(spectrum, self.model.power / 2, out=spectrum)
         return spectrum

@@ -13,7 +13,8 @@ Conventions
 Metrics
 -------
 `auc_score`, `pauc_score`, `domain_scores`, `official_score`, with intervals from `bootstrap_interval`; for
-``GridSearchCV(scoring=...)`` and ``cross_validate(scoring=...)`` `auc_scorer`, `pauc_scorer`, `official_scorer`.
+``GridSearchCV(scoring=...)`` and ``cross_validate(scoring=...)`` `auc_scorer`, `pauc_scorer`, `official_scorer`, and
+`PseudoAnomalyScorer` where there are no labels.
 
 References
 ----------
@@ -30,12 +31,14 @@ from skasd.metrics._bootstrap import (
     resampling_units,
 )
 from skasd.metrics._official import PROTOCOL, YEAR, DomainScores, Rules, domain_scores, official_score
+from skasd.metrics._pseudo import PseudoAnomalyScorer
 from skasd.metrics._scorers import anomaly_predictions, auc_scorer, find_threshold, official_scorer, pauc_scorer
 from skasd.metrics._scores import MAX_FPR, auc_score, kinds_of, pauc_score
 
 __all__ = [
     "BootstrapInterval",
     "DomainScores",
+    "PseudoAnomalyScorer",
     "Rules",
     "anomaly_predictions",
     "auc_score",

@@ -10,6 +10,7 @@ Conventions
 """
 
 from skasd.plotting._anomaly_map import AnomalyMapDisplay
+from skasd.plotting._embedding import EmbeddingDisplay
 from skasd.plotting._histogram import ScoreHistogramDisplay
 from skasd.plotting._roc import PartialROCDisplay
 from skasd.plotting._spectrogram import SpectrogramDisplay
@@ -17,6 +18,7 @@ from skasd.plotting._training_history import TrainingHistoryDisplay
 
 __all__ = [
     "AnomalyMapDisplay",
+    "EmbeddingDisplay",
     "PartialROCDisplay",
     "ScoreHistogramDisplay",
     "SpectrogramDisplay",

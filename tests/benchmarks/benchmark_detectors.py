@@ -55,7 +55,7 @@ PAIRS = [
     (CosineCenterDetector(), cosine_center),
     (GaussianMixtureDetector(), gaussian_mixture),
     (MahalanobisDetector(), mahalanobis),
-    (NearestNeighborsDetector(), nearest_neighbors),
+    (NearestNeighborsDetector(metric="cosine"), nearest_neighbors),
     (LocalOutlierFactorDetector(), local_outlier_factor),
 ]
 

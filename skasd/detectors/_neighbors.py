@@ -1,0 +1,168 @@
+"""The search for the nearest training rows, which several detectors share: fast, and exact to the last digits."""
+
+import math
+
+import numpy as np
+from joblib import Parallel, delayed
+from scipy.sparse import csr_array
+from sklearn.utils import gen_batches
+
+from skasd.detectors._numbers import VALUES_AT_ONCE, numbered
+
+_N_SPARE = 2  # rows found beyond those asked for, which make it certain that none nearer was missed
+_EUCLIDEAN = {"euclidean": 2, "sqeuclidean": 1}  # the power of a scale that a squared distance is divided by
+
+
+class Neighbors:
+    """Training rows, as coordinates of a space, among which the nearest are found.
+
+    The distance to a row is divided by its `scale` and less its `offset`, where these are given.
+
+    Euclidean distances are bounded from below by one matrix product in single precision; those to the rows with the
+    lowest bounds are then computed without rounding error to speak of. Where the bounds do not prove that these rows
+    are the nearest, the search is repeated in double precision.
+    """
+
+    def __init__(self, space, rows, scale=None, offset=None, *, n_jobs=None):
+        self.space, self.rows, self.scale, self.offset, self.n_jobs = space, rows, scale, offset, n_jobs
+        self._bounds = _LowerBounds(rows, self._weight(), np.float32) if self._is_euclidean() else None
+
+    def __len__(self):
+        return len(self.rows)
+
+    def _is_euclidean(self):
+        return self.space.kind.metric in _EUCLIDEAN
+
+    def _weight(self):
+        """What the squared distance to each row is multiplied with."""
+        scale = np.ones(len(self.rows)) if self.scale is None else self.scale
+        return scale ** -_EUCLIDEAN[self.space.kind.metric]
+
+    def nearest(self, X, n_nearest, left_out=None):
+        """Distances (n, n_nearest) of coordinates to the nearest rows, and the numbers of these, from near to far.
+
+        Those to rows that are `left_out` are infinite.
+        """
+        search = self._search_by_products if self._is_euclidean() else self._search_all
+        blocks = gen_batches(len(X), max(1, VALUES_AT_ONCE // max(len(self.rows), n_nearest * X.shape[1])))
+        parts = Parallel(n_jobs=self.n_jobs, require="sharedmem")(
+            delayed(search)(X, np.arange(block.start, block.stop), n_nearest, left_out) for block in blocks
+        )
+        return tuple(map(np.concatenate, zip(*parts, strict=True)))
+
+    def _search_all(self, X, queries, n_nearest, left_out):
+        with numbered(queries):
+            distances = self.space.distances(X[queries], self.rows)
+        if self.scale is not None:
+            distances /= self.scale
+        if self.offset is not None:
+            distances -= self.offset
+        if left_out is not None:
+            left_out.mask(distances, queries)
+        found, _ = _smallest(distances, n_nearest)
+        return _in_order(np.take_along_axis(distances, found, axis=1), found, n_nearest)
+
+    def _search_by_products(self, X, queries, n_nearest, left_out):
+        distances, found, certain = self._search_by_bounds(self._bounds, X, queries, n_nearest, left_out)
+        if not certain.all():
+            bounds, again = _LowerBounds(self.rows, self._weight(), np.float64), np.flatnonzero(~certain)
+            distances[again], found[again], _ = self._search_by_bounds(bounds, X, queries[again], n_nearest, left_out)
+        return distances, found
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def _search_by_bounds(self, bounds, X, queries, n_nearest, left_out):
+        """Distances to the nearest rows, their numbers, and whether no other row can be nearer."""
+        lowest, holds = bounds(X[queries])
+        if self.offset is not None:  # which may change the order
+            lowest = self._distances_of(np.maximum(lowest, 0)) - self.offset
+        if left_out is not None:
+            left_out.mask(lowest, queries)
+        found, others = _smallest(lowest, n_nearest + _N_SPARE)
+        distances = self._distances_of(self._squared(X[queries], found))
+        if self.offset is None:
+            others = self._distances_of(np.maximum(others, 0))
+        else:
+            distances -= self.offset[found]
+        distances[np.isposinf(np.take_along_axis(lowest, found, axis=1))] = np.inf
+        distances, found = _in_order(distances, found, n_nearest)
+        return distances, found, holds & (distances[:, -1] <= others)
+
+    def _distances_of(self, squared):
+        return np.sqrt(squared) if self.space.kind.metric == "euclidean" else squared
+
+    def _squared(self, X, found):
+        steps = self.rows[found] - X[:, np.newaxis]
+        squared = np.einsum("ijk,ijk->ij", steps, steps)
+        return squared if self.scale is None else squared * self._weight()[found]
+
+
+class LeftOut:
+    """Which rows do not count for which: those that belong to one of its groups.
+
+    The groups of the queries are an array (n, n_groups), and so are those of the rows (n_rows, n_groups).
+    """
+
+    def __init__(self, groups, owners):
+        self.groups = groups
+        numbers = np.repeat(np.arange(len(owners)), owners.shape[1])
+        shape = (max(owners.max(), groups.max()) + 1, len(owners))
+        self.members = csr_array((np.ones(owners.size, dtype=bool), (owners.ravel(), numbers)), shape=shape)
+
+    def mask(self, values, queries):
+        """Make the values (n_queries, n_rows) infinite where the row does not count for the query."""
+        for group in self.groups[queries].T:
+            values[self.members[group].nonzero()] = np.inf
+
+
+class _LowerBounds:
+    """Lower bounds of weighted squared distances to rows: w (|x|² + |y|² - 2xy), less what rounding can add to it.
+
+    That is one product, of (x, |x|², 1) and w (-2y, 1, |y|²); the error of a sum of n products is at most about n
+    times the precision times the sum of their magnitudes, which is at most 2 w (|x|² + |y|²).
+    """
+
+    def __init__(self, rows, weight, dtype):
+        self.dtype, self.limit = dtype, np.finfo(dtype).max / 16
+        less = 1 - (rows.shape[1] + 8) * np.finfo(dtype).eps
+        squares = np.einsum("ij,ij->i", rows, rows)
+        self.largest, self.heaviest = squares.max(), weight.max()
+        self.columns = np.empty((rows.shape[1] + 2, len(rows)), dtype)
+        with np.errstate(over="ignore", invalid="ignore"):
+            self.columns[:-2] = -2 * weight * rows.T
+            self.columns[-2:] = less * weight, less * weight * squares
+
+    def __call__(self, X):
+        """The bounds (n, n_rows), and for each row of X whether they can be held."""
+        squares = np.einsum("ij,ij->i", X, X)[:, np.newaxis]
+        holds = (squares[:, 0] + self.largest) * max(self.heaviest, 1.0) < self.limit
+        return np.hstack([X, squares, np.ones_like(squares)]).astype(self.dtype) @ self.columns, holds
+
+
+def _smallest(values, n_wanted):
+    """Numbers of the smallest values of each row (n, n_wanted), and the smallest of the other values.
+
+    The smallest lie in the groups whose own smallest value is least; only these are looked into.
+    """
+    n_rows, n_values = values.shape
+    size = math.isqrt(max(1, n_values // n_wanted))
+    n_groups = n_values // size
+    lowest = values[:, : size * n_groups].reshape(n_rows, size, n_groups).min(axis=1)
+    groups, others = _partitioned(lowest, n_wanted)
+    inside = groups[:, np.newaxis] + n_groups * np.arange(size)[:, np.newaxis]
+    rest = np.broadcast_to(np.arange(size * n_groups, n_values), (n_rows, n_values - size * n_groups))
+    candidates = np.hstack([inside.reshape(n_rows, -1), rest])
+    chosen, left = _partitioned(np.take_along_axis(values, candidates, axis=1), n_wanted)
+    return np.take_along_axis(candidates, chosen, axis=1), np.minimum(others, left)
+
+
+def _partitioned(values, n_wanted):
+    """Numbers of the smallest values of each row, and the smallest of the others, infinite where there is none."""
+    if values.shape[1] <= n_wanted:
+        return np.broadcast_to(np.arange(values.shape[1]), values.shape), np.full(len(values), np.inf)
+    order = np.argpartition(values, n_wanted, axis=1)
+    return order[:, :n_wanted], np.take_along_axis(values, order[:, n_wanted : n_wanted + 1], axis=1)[:, 0]
+
+
+def _in_order(distances, found, n_nearest):
+    order = np.argsort(distances, axis=1, kind="stable")[:, :n_nearest]
+    return np.take_along_axis(distances, order, axis=1), np.take_along_axis(found, order, axis=1)

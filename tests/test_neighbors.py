@@ -1,0 +1,67 @@
+"""The search for nearest rows that several detectors share, beside all distances without a short cut."""
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
+from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
+from sklearn.preprocessing import normalize
+
+from skasd.detectors import LocalOutlierFactorDetector, NearestNeighborsDetector
+
+rng = np.random.default_rng(0)
+ROWS = {
+    "normal": rng.normal(size=(500, 20)),
+    "far clusters": np.repeat([0.0, 1e6], 250)[:, np.newaxis] + rng.normal(size=(500, 20)),
+    "nearly the same": 1 + 1e-7 * rng.normal(size=(500, 20)),
+    "on a grid": rng.integers(0, 3, size=(500, 8)).astype(float),
+    "one far away": np.vstack([rng.normal(size=(499, 20)), np.full(20, 1e30)]),
+    "few": rng.normal(size=(3, 20)),
+}
+
+
+@pytest.mark.parametrize("n_neighbors", [1, 2])
+@pytest.mark.parametrize("rows", ROWS.values(), ids=ROWS)
+def test_nearest_distances_are_those_of_all_distances(rows, n_neighbors):
+    new = rows[::2] + 0.01 * np.std(rows, axis=0) * rng.normal(size=rows[::2].shape)
+    detector = NearestNeighborsDetector(n_neighbors, metric="euclidean").fit(rows)
+    oracle = np.sort(cdist(new, np.unique(rows, axis=0)), axis=1)[:, :n_neighbors].mean(axis=1)
+    np.testing.assert_allclose(-detector.score_samples(new), oracle, rtol=1e-6)
+
+
+def test_cosine_neighbors_are_those_of_sklearn():
+    rows, new = rng.normal(1, 1, size=(2, 3000, 16))
+    oracle = NearestNeighbors(n_neighbors=3, metric="cosine").fit(rows).kneighbors(new)[0].mean(axis=1)
+    scores = NearestNeighborsDetector(3, metric="cosine").fit(rows).score_samples(new)
+    np.testing.assert_allclose(-scores, oracle, rtol=1e-9)
+
+
+@pytest.mark.parametrize("n_local", [1, 5])
+def test_scaled_distances_are_those_of_all_distances(n_local):
+    rows, new = rng.normal(size=(2, 800, 8)) * rng.lognormal(size=(2, 800, 1))
+    scale = np.sort(cdist(rows, rows), axis=1)[:, 1 : n_local + 1].mean(axis=1)
+    detector = NearestNeighborsDetector(
+        2, metric="euclidean", normalization="local_density", n_local_neighbors=n_local
+    ).fit(rows)
+    oracle = np.sort(cdist(new, rows) / scale, axis=1)[:, :2].mean(axis=1)
+    np.testing.assert_allclose(-detector.score_samples(new), oracle, rtol=1e-9)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("metric", ["euclidean", "manhattan", "cosine"])
+def test_local_outlier_factor_is_that_of_sklearn(metric, n_jobs):
+    rows, new = rng.normal(1, 1, size=(2, 1000, 16))
+    new, old = (normalize(new), normalize(rows)) if metric == "cosine" else (new, rows)
+    name = "sqeuclidean" if metric == "cosine" else metric  # twice the cosine distance, of which ratios are made
+    oracle = LocalOutlierFactor(20, metric=name, novelty=True).fit(old).score_samples(new)
+    scores = LocalOutlierFactorDetector(metric=metric, n_jobs=n_jobs).fit(rows).score_samples(new)
+    np.testing.assert_allclose(scores, oracle, rtol=1e-6)
+
+
+def test_held_out_distances_leave_all_rows_of_the_group_out():
+    windows = rng.normal(size=(40, 1, 4)) + 0.05 * rng.normal(size=(40, 20, 4))
+    detector = NearestNeighborsDetector(metric="euclidean").fit(windows)
+    distances = cdist(windows.reshape(-1, 4), windows.reshape(-1, 4))
+    distances[np.kron(np.eye(40), np.ones((20, 20))) > 0] = np.inf
+    scores = -distances.min(axis=1).reshape(40, 20).mean(axis=1)
+    below = np.mean(scores < detector.offset_)
+    assert 0.02 < below < 0.2
