@@ -3,6 +3,8 @@
 import csv
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -274,3 +276,26 @@ def test_help_is_light(arguments):
 def test_every_command_shows_an_example():
     for name, command in program.commands.items():
         assert f"skasd {name} " in run(name, "--help").stdout, command
+
+
+def test_commands_of_the_page(home, healthy, faulty, tmp_path, monkeypatch):
+    """Those of its blocks that end by themselves, from top to bottom."""
+    page = Path(__file__).parents[1] / "docs" / "howto" / "command.md"
+    blocks = re.findall(r"^```sh\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    commands = [shlex.split(line)[1:] for block in blocks for line in block.splitlines()]
+    assert len(commands) >= 10
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(home / "healthy", "healthy")
+    for number, folder in enumerate(["machines/1", "machines/2", "machines/1", "machines/2"] * 3):
+        os.makedirs(folder, exist_ok=True)
+        shutil.copy(home / "healthy" / f"pump day {number + 1}.wav", folder)
+    for number, folder in enumerate(["today", "inbox", "autumn"]):
+        os.mkdir(folder)
+        soundfile.write(f"{folder}/new.wav", make_recording("pump", seed=1700 + number, duration=3), RATE)
+    shutil.copy(faulty, "today")
+    for command in commands:
+        if command[0] != "watch" or "--once" in command:
+            done = run(*command)
+            assert done.exit_code == (1 if command[0] == "score" and "today/" in command else done.exit_code % 2), done
+            assert "Traceback" not in done.output
+    assert {"pump.skasd", "pump-autumn.skasd", "today.csv", "today.json", "verdicts.jsonl"} <= set(os.listdir())
