@@ -29,7 +29,7 @@ RATE_OF_ALARMS = ["--false-alarm-rate", "0.1"]  # which nine recordings are enou
 def home(tmp_path_factory):
     """Recordings of a pump: healthy ones, a leak, and useless ones."""
     home = write_recordings(
-        tmp_path_factory.mktemp("my pumps"), "pump", 16, ("leak hiss",), 1, amounts=(4.0,), duration=3
+        tmp_path_factory.mktemp("my pumps"), "pump", 12, ("leak hiss",), 1, amounts=(4.0,), duration=2
     )
     (home / "useless").mkdir()
     soundfile.write(home / "useless" / "silent.wav", np.zeros((RATE, 2)), RATE)
@@ -48,7 +48,7 @@ def model(home):
 def healthy(home):
     """A new healthy recording, which the model has not heard."""
     path = home / "new day.wav"
-    soundfile.write(path, make_recording("pump", seed=777, duration=3), RATE)
+    soundfile.write(path, make_recording("pump", seed=777, duration=2), RATE)
     return path
 
 
@@ -81,7 +81,7 @@ def test_train_leaves_useless_ones_out_and_says_what_was_learned(home, tmp_path)
     assert done.exit_code == 0
     assert "left out" in done.stderr
     assert "silent.wav" in done.stderr
-    assert "16 healthy recordings" in run("info", tmp_path / "both.skasd").stdout
+    assert "12 healthy recordings" in run("info", tmp_path / "both.skasd").stdout
     assert {path.name for path in tmp_path.iterdir()} == {"both", "both.skasd"}
 
 
@@ -128,7 +128,7 @@ def test_sections_come_from_folders_and_from_names(home, tmp_path):
         assert done.exit_code == 0
         assert "section pump 0" in done.stdout or "section 0" in done.stdout
     copy = machines / "pump 0" / "new.wav"
-    soundfile.write(copy, make_recording("pump", seed=778, duration=3), RATE)
+    soundfile.write(copy, make_recording("pump", seed=778, duration=2), RATE)
     assert run("score", model, copy, "--section-from", "pump ([01])/").exit_code in (0, 1)
     assert "No model" in run("score", model, copy).stdout
     assert run("score", model, copy).exit_code == 2
@@ -182,13 +182,13 @@ def test_update_takes_new_recordings_in(home, model, tmp_path):
     autumn = tmp_path / "autumn"
     autumn.mkdir()
     for seed in range(3):
-        soundfile.write(autumn / f"{seed}.wav", make_recording("pump", seed=900 + seed, duration=3), RATE)
+        soundfile.write(autumn / f"{seed}.wav", make_recording("pump", seed=900 + seed, duration=2), RATE)
     new = tmp_path / "new.skasd"
     assert run("update", model, autumn, "-o", new).exit_code == 0
-    assert "19 healthy recordings" in run("info", new).stdout
-    assert "16 healthy recordings" in run("info", model).stdout
+    assert "15 healthy recordings" in run("info", new).stdout
+    assert "12 healthy recordings" in run("info", model).stdout
     assert run("update", new, home / "healthy", "--force").exit_code == 0
-    assert "update: 16 new" in run("info", new).stdout
+    assert "update: 12 new" in run("info", new).stdout
 
 
 def test_watch_judges_once_what_is_complete(model, healthy, faulty, tmp_path):
@@ -240,7 +240,7 @@ def test_listen_to_a_file_says_events(model, healthy, faulty, tmp_path):
     assert done.exit_code == 1
     alarm, *_ = map(json.loads, done.stdout.splitlines())
     assert alarm["kind"] == "alarm"
-    assert 2.5 <= alarm["start"] <= 3.5
+    assert 1.5 <= alarm["start"] <= 2.5
 
 
 def test_the_whole_path_in_the_shell(home, tmp_path):
@@ -260,7 +260,7 @@ def test_the_whole_path_in_the_shell(home, tmp_path):
     done = subprocess.run(["sh", "-c", script], cwd=home, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "alarm, " in done.stdout
-    assert "update: 16 new" in done.stdout
+    assert "update: 12 new" in done.stdout
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["listen", "--help"], ["train", "--help"]])
@@ -291,11 +291,10 @@ def test_commands_of_the_page(home, healthy, faulty, tmp_path, monkeypatch):
         shutil.copy(home / "healthy" / f"pump day {number + 1}.wav", folder)
     for number, folder in enumerate(["today", "inbox", "autumn"]):
         os.mkdir(folder)
-        soundfile.write(f"{folder}/new.wav", make_recording("pump", seed=1700 + number, duration=3), RATE)
+        soundfile.write(f"{folder}/new.wav", make_recording("pump", seed=1700 + number, duration=2), RATE)
     shutil.copy(faulty, "today")
     for command in commands:
         if command[0] != "watch" or "--once" in command:
             done = run(*command)
-            assert done.exit_code == (1 if command[0] == "score" and "today/" in command else done.exit_code % 2), done
-            assert "Traceback" not in done.output
+            assert done.exit_code in ([1] if command[:3] == ["score", "pump.skasd", "today/"] else [0, 1]), done.output
     assert {"pump.skasd", "pump-autumn.skasd", "today.csv", "today.json", "verdicts.jsonl"} <= set(os.listdir())

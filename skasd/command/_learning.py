@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from skasd.command._models import check_free, force, keep, load_detector, model
+from skasd.command._models import check_free, force, load_detector, model, save_detector, written
 from skasd.command._program import Refusal, program, tell
 from skasd.command._recordings import clips_of, files_of, jobs, section_from
 
@@ -89,8 +89,9 @@ def train(
         n_jobs=jobs,
     )
     detector.fit(_usable(clips_of(folder, section_from), clip_duration))
+    with written(output, force) as draft:
+        save_detector(detector, draft)
     _describe(detector)
-    keep(detector, output, force)
 
 
 @program.command()
@@ -114,8 +115,9 @@ def update(model, folder, output, section_from, force):
     check_free(output, force)
     detector = load_detector(model)
     detector.update(_usable(clips_of(folder, section_from), detector.clip_duration))
+    with written(output, force) as draft:
+        save_detector(detector, draft)
     _describe(detector)
-    keep(detector, output, force)
 
 
 @program.command()
@@ -146,8 +148,8 @@ def report(model, folder, output, section_from, force):
     check_free(output, force)
     if not hasattr(monitoring, "write_report"):
         raise Refusal("This version writes no reports yet.")
-    monitoring.write_report(load_detector(model), clips_of(folder, section_from), output)
-    tell(f"written: {output}")
+    with written(output, force) as draft:
+        monitoring.write_report(load_detector(model), clips_of(folder, section_from), draft)
 
 
 def _usable(clips, min_duration):

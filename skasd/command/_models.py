@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -28,14 +29,10 @@ def load_detector(path):
 
 
 def save_detector(detector, path):
-    """Write a detector to a file, whole or not at all; a stand-in until `skasd.monitoring` does it."""
+    """Write a detector to a file; a stand-in until `skasd.monitoring` does it."""
     import joblib
 
-    from skasd._drafts import draft_folder
-
-    with draft_folder(path.parent) as draft:
-        joblib.dump(detector, draft / path.name)
-        os.replace(draft / path.name, path)
+    joblib.dump(detector, path)
 
 
 def check_free(path, force):
@@ -50,24 +47,26 @@ def check_free(path, force):
         raise Refusal(f"{path}: exists, and is not overwritten. Give --force, or another name.")
 
 
-def keep(detector, path, force):
-    """Save a detector where nothing is, or where it is wanted."""
+@contextmanager
+def written(path, force):
+    """A path to write to, whose file is then put at `path`, whole or not at all."""
+    from skasd._drafts import draft_folder, move_new
+
     check_free(path, force)
-    save_detector(detector, path)
+    with draft_folder(path.parent) as folder:
+        draft = folder / path.name
+        yield draft
+        if force:
+            os.replace(draft, path)
+        else:
+            move_new(draft, path)
     tell(f"written: {path}")
 
 
 def write_text(path, force, text):
-    """Write a text to a file, whole or not at all."""
-    from skasd._drafts import draft_folder, move_new
-
-    with draft_folder(path.parent) as draft:
-        (draft / path.name).write_text(text, encoding="utf-8", newline="")
-        if force:
-            os.replace(draft / path.name, path)
-        else:
-            move_new(draft / path.name, path)
-    tell(f"written: {path}")
+    """Write a text to a file."""
+    with written(path, force) as draft:
+        draft.write_text(text, encoding="utf-8", newline="")
 
 
 def as_json(record):

@@ -14,6 +14,7 @@ from skasd.audio.blocks import BlockStream
 from skasd.clips import Clips
 from skasd.monitoring._recordings import Cutter
 from skasd.monitoring._sources import Gap
+from skasd.monitoring._spans import in_words
 
 
 class StreamEvent(NamedTuple):
@@ -142,7 +143,7 @@ class StreamMonitor:
         self.sample_rate = detector.sample_rate_ if sample_rate is None else sample_rate
         self._learned = detector._learned
         self.section = self._section(section)
-        self._check_rates()
+        self._check()
         self._begin()
 
     def feed(self, block):
@@ -266,7 +267,7 @@ class StreamMonitor:
                              f"{', '.join(map(named, known))}. Say which of them the stream is of.")  # fmt: skip
         return section
 
-    def _check_rates(self):
+    def _check(self):
         if self.k > self.n:
             raise ValueError(f"k={self.k} unusual clips cannot be among n={self.n}; n must be at least k.")
         if self.release_rate < self._learned.false_alarm_rate:
@@ -297,8 +298,8 @@ class StreamMonitor:
         worst, levels = alarm.worst
         learned = self._learned
         bands = learned.usual_levels[self.section].bands(levels, learned.listener.edges)
-        words = "; ".join(map(str, bands)) or "no band alone stands out"
-        return StreamEvent(kind, alarm.start, alarm.end, worst["score"], worst["p_value"], f"{reason}; {words}")
+        reason = f"{reason}; {in_words(bands)}"
+        return StreamEvent(kind, alarm.start, alarm.end, worst["score"], worst["p_value"], reason)
 
 
 class _Hearing:

@@ -8,6 +8,7 @@ from skasd._problems import printable
 from skasd.audio.measuring import measure_file
 from skasd.audio.quality import find
 from skasd.clips import Clips
+from skasd.monitoring._spans import in_words
 
 
 class Verdict(NamedTuple):
@@ -113,7 +114,9 @@ def judge_recording(detector, path, section=""):
         return _not_judged(path, section, str(error).removeprefix(f"{printable(path)}: "))
     if score >= threshold:
         return Verdict(path, section, "normal", score, threshold, p_value, (), "")
-    return Verdict(path, section, "alarm", score, threshold, p_value, tuple(spans), str(spans[0]))
+    worst = spans[0]
+    reason = f"{worst.start:.2f} to {worst.end:.2f} s: {in_words(worst.bands)}"
+    return Verdict(path, section, "alarm", score, threshold, p_value, tuple(spans), reason)
 
 
 def what_spoils(path, min_duration):
