@@ -141,6 +141,7 @@ def test_a_monitor_can_be_fed_and_is_as_new_when_finished(detector):
         fed.append([*events, *monitor.finish()])
     assert fed[0] == fed[1] == list(monitor.events([samples]))
     assert monitor.feed([]) == []
+    assert monitor.feed(np.zeros((10, 2))) == []
 
 
 def test_memory_does_not_grow(detector):
@@ -173,6 +174,7 @@ WRONG = {
     "after others": ([np.zeros(100), [np.inf]], "number 100 on.*infinite"),
     "several shapes": ([np.zeros((10, 2)), np.zeros((10, 1))], "2 channels.*1"),
     "three axes": ([np.zeros((1, 2, 3))], "shape"),
+    "text": ([["a"]], "str"),
     "int64": ([np.zeros(10, int)], "int64"),
     "nothing": ([], "0 samples"),
     "too short": ([np.zeros(100)], "100 samples"),

@@ -69,6 +69,8 @@ class BlockStream:
     def take(self, block):
         """The samples that these frames complete."""
         block = np.asarray(block)
+        if block.shape == (0,):  # of how many channels, it does not tell
+            return np.empty(0, dtype=np.float32)
         frames = block[:, np.newaxis] if block.ndim == 1 else block
         self._check_channels(frames)
         samples, _ = one_channel(frames, self._channel)
