@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import pickle
 import re
 import shlex
 import shutil
@@ -189,6 +190,24 @@ def test_update_takes_new_recordings_in(home, model, tmp_path):
     assert "12 healthy recordings" in run("info", model).stdout
     assert run("update", new, home / "healthy", "--force").exit_code == 0
     assert "update: 12 new" in run("info", new).stdout
+
+
+def test_a_model_goes_elsewhere(model, healthy, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    assert run("export", model, "-o", tmp_path / "pump.onnx").exit_code == 0
+    onnxruntime.InferenceSession(tmp_path / "pump.onnx")
+
+
+def test_a_pickle_runs_nothing(home, tmp_path):
+    class Hostile:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "it ran"),)
+
+    (tmp_path / "pump.skasd").write_bytes(pickle.dumps(Hostile()))
+    done = run("score", tmp_path / "pump.skasd", home / "healthy")
+    assert done.exit_code == 2
+    assert is_one_line(done.stderr)
+    assert not (tmp_path / "it ran").exists()
 
 
 def test_watch_judges_once_what_is_complete(model, healthy, faulty, tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from skasd.command._models import as_json, check_free, force, load_detector, model, write_text
+from skasd.command._models import as_json, check_free, force, model, read_detector, write_text
 from skasd.command._program import Refusal, program, tell
 from skasd.command._recordings import files_of, section_from, section_of
 
@@ -37,7 +37,7 @@ def score(ctx, model, files, section_from, csv_file, json_file, force):
 
     for path in (csv_file, json_file):
         check_free(path, force)
-    detector, verdicts = load_detector(model), []
+    detector, verdicts = read_detector(model), []
     found = files_of(files, section_from)
     with progress_bar(len(found), desc="judged", unit=" files", verbose=sys.stderr.isatty()) as bar:
         for path, section in found:
@@ -84,7 +84,7 @@ def watch(ctx, model, folder, section_from, log, interval, existing, once):
     from skasd.command._watching import Log, Watcher
     from skasd.monitoring import judge_recording
 
-    detector, verdicts = load_detector(model), []
+    detector, verdicts = read_detector(model), []
     log = Log(log)
     watcher = Watcher(folder, interval, log.seen)
     if not (existing or once):
@@ -128,7 +128,7 @@ def listen(ctx, model, source, device, file, rate, channels, section, k, n, as_l
 
     if (source not in (None, "-")) or (source is not None) + (device is not None) + (file is not None) > 1:
         raise Refusal("One of --device, --file and - is listened to. See skasd listen --help.")
-    detector = load_detector(model)
+    detector = read_detector(model)
     rate, blocks = _source(source, device, file, rate or (None if source else detector.sample_rate_), channels)
     monitor, kinds = StreamMonitor(detector, sample_rate=rate, section=section, k=k, n=n), set()
     tell(f"listening at {rate} Hz")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from skasd.command._models import check_free, force, load_detector, model, save_detector, written
+from skasd.command._models import check_free, force, model, read_detector, written
 from skasd.command._program import Refusal, program, tell
 from skasd.command._recordings import clips_of, files_of, jobs, section_from
 
@@ -77,7 +77,7 @@ def train(
     skasd train healthy/ -o pumps.skasd --section-from parent
     skasd train healthy/ -o pumps.skasd --section-from "pump [0-9]+" --false-alarm-rate 0.02
     """
-    from skasd.monitoring import RecordingDetector
+    from skasd.monitoring import RecordingDetector, save_detector
 
     check_free(output, force)
     detector = RecordingDetector(
@@ -111,9 +111,11 @@ def update(model, folder, output, section_from, force):
     skasd update pump.skasd autumn/ -o pump-2.skasd
     skasd update pump.skasd autumn/ --force
     """
+    from skasd.monitoring import save_detector
+
     output = output or model
     check_free(output, force)
-    detector = load_detector(model)
+    detector = read_detector(model)
     detector.update(_usable(clips_of(folder, section_from), detector.clip_duration))
     with written(output, force) as draft:
         save_detector(detector, draft)
@@ -128,7 +130,24 @@ def info(model):
     \b
     skasd info pump.skasd
     """
-    _describe(load_detector(model))
+    _describe(read_detector(model))
+
+
+@program.command()
+@model
+@output
+@force
+def export(model, output, force):
+    r"""Write MODEL as a graph that onnxruntime runs, where there is no skasd.
+
+    \b
+    skasd export pump.skasd -o pump.onnx
+    """
+    from skasd.monitoring import export_onnx
+
+    detector = read_detector(model)
+    with written(output, force) as draft:
+        export_onnx(detector, draft)
 
 
 @program.command()
@@ -149,7 +168,7 @@ def report(model, folder, output, section_from, force):
     if not hasattr(monitoring, "write_report"):
         raise Refusal("This version writes no reports yet.")
     with written(output, force) as draft:
-        monitoring.write_report(load_detector(model), clips_of(folder, section_from), draft)
+        monitoring.write_report(read_detector(model), clips_of(folder, section_from), draft)
 
 
 def _usable(clips, min_duration):

@@ -4,7 +4,6 @@ import json
 import os
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 
 import click
 
@@ -14,34 +13,16 @@ force = click.option("--force", is_flag=True, help="Overwrite files that exist."
 model = click.argument("model", metavar="MODEL.skasd", type=click.Path(path_type=Path))
 
 
-def load_detector(path):
-    """Read a detector from a file."""
-    from skasd.monitoring import RecordingDetector
+def read_detector(path):
+    """A detector from a file, which runs no code of it."""
+    from skasd.monitoring import RecordingDetector, load_detector
 
     if not path.is_file():
         raise Refusal(f"{path}: no such file. skasd train makes one.")
-    try:
-        detector = _saving().load_detector(path)
-    except Exception as error:
-        raise Refusal(f"{path}: is no detector that can be loaded ({error})") from error
+    detector = load_detector(path)
     if not isinstance(detector, RecordingDetector):
         raise Refusal(f"{path}: holds a {type(detector).__name__}, and no RecordingDetector.")
     return detector
-
-
-def save_detector(detector, path):
-    """Write a detector to a file."""
-    _saving().save_detector(detector, path)
-
-
-def _saving():
-    """What saves and loads: a stand-in, which runs code of the file, until `skasd.monitoring` does it."""
-    import joblib
-
-    from skasd import monitoring
-
-    stand_in = SimpleNamespace(load_detector=joblib.load, save_detector=joblib.dump)
-    return monitoring if hasattr(monitoring, "load_detector") else stand_in
 
 
 def check_free(path, force):
