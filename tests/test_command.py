@@ -192,12 +192,6 @@ def test_update_takes_new_recordings_in(home, model, tmp_path):
     assert "update: 12 new" in run("info", new).stdout
 
 
-def test_a_model_goes_elsewhere(model, healthy, tmp_path):
-    onnxruntime = pytest.importorskip("onnxruntime")
-    assert run("export", model, "-o", tmp_path / "pump.onnx").exit_code == 0
-    onnxruntime.InferenceSession(tmp_path / "pump.onnx")
-
-
 def test_a_pickle_runs_nothing(home, tmp_path):
     class Hostile:
         def __reduce__(self):
@@ -262,24 +256,20 @@ def test_listen_to_a_file_says_events(model, healthy, faulty, tmp_path):
     assert 1.5 <= alarm["start"] <= 2.5
 
 
-def test_the_whole_path_in_the_shell(home, tmp_path):
+def test_from_recordings_to_an_alarm_in_the_shell(home, tmp_path):
     """As a user types it, in a process of its own each."""
     script = """
         set -u
         skasd() { "$PYTHON" -m skasd "$@"; }
-        skasd check healthy || exit 10
         skasd train healthy -o "$OUT/pump one.skasd" --false-alarm-rate 0.1 || exit 11
         skasd score "$OUT/pump one.skasd" faulty --csv "$OUT/a.csv"; [ $? = 1 ] || exit 12
         cat "faulty/leak hiss/pump leak hiss 1.wav" | skasd listen "$OUT/pump one.skasd" -; [ $? = 1 ] || exit 13
-        skasd update "$OUT/pump one.skasd" healthy -o "$OUT/two.skasd" || exit 14
-        skasd info "$OUT/two.skasd" || exit 15
     """
     environment = {**os.environ, "PYTHON": sys.executable, "OUT": str(tmp_path)}
     environment["PYTHONPATH"] = str(Path(__file__).parents[1])
     done = subprocess.run(["sh", "-c", script], cwd=home, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "alarm, " in done.stdout
-    assert "update: 12 new" in done.stdout
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["listen", "--help"], ["train", "--help"]])
@@ -303,6 +293,7 @@ def test_commands_of_the_page(home, healthy, faulty, tmp_path, monkeypatch):
     blocks = re.findall(r"^```sh\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     commands = [shlex.split(line)[1:] for block in blocks for line in block.splitlines()]
     assert len(commands) >= 10
+    pytest.importorskip("onnxscript")
     monkeypatch.chdir(tmp_path)
     shutil.copytree(home / "healthy", "healthy")
     for number, folder in enumerate(["machines/1", "machines/2", "machines/1", "machines/2"] * 3):
@@ -316,4 +307,6 @@ def test_commands_of_the_page(home, healthy, faulty, tmp_path, monkeypatch):
         if command[0] != "watch" or "--once" in command:
             done = run(*command)
             assert done.exit_code in ([1] if command[:3] == ["score", "pump.skasd", "today/"] else [0, 1]), done.output
-    assert {"pump.skasd", "pump-autumn.skasd", "today.csv", "today.json", "verdicts.jsonl"} <= set(os.listdir())
+    assert {"pump.onnx", "pump.skasd", "pump-autumn.skasd", "today.csv", "today.json", "verdicts.jsonl"} <= set(
+        os.listdir()
+    )
