@@ -310,3 +310,15 @@ def test_commands_of_the_page(home, healthy, faulty, tmp_path, monkeypatch):
     assert {"pump.onnx", "pump.skasd", "pump-autumn.skasd", "today.csv", "today.json", "verdicts.jsonl"} <= set(
         os.listdir()
     )
+
+
+def test_report_is_written_where_nothing_is(home, model, tmp_path, monkeypatch):
+    from skasd import monitoring
+
+    def write_report(detector, recordings, path):
+        path.write_text(f"{len(recordings)} recordings")
+
+    monkeypatch.setattr(monitoring, "write_report", write_report, raising=False)
+    report = ["report", model, home / "healthy", "-o", tmp_path / "report.html"]
+    assert [run(*report).exit_code, run(*report).exit_code, run(*report, "--force").exit_code] == [0, 2, 0]
+    assert (tmp_path / "report.html").read_text() == "12 recordings"
