@@ -188,15 +188,26 @@ def test_waveforms_must_tell_their_rate(detector):
         detector.predict(Clips(waveform=np.ones((2, 32000), np.float32)).with_attrs(sample_rate=16000))
 
 
-def test_what_cannot_be_judged_is_named(detector, tmp_path):
+def test_what_cannot_be_judged_is_0(detector, tmp_path):
     soundfile.write(tmp_path / "short.wav", sounds(0, 1)[0][:800], RATE)
     (tmp_path / "broken.wav").write_bytes(b"no audio")
     soundfile.write(tmp_path / "good.wav", sounds(0, 1)[0], RATE)
     paths = [tmp_path / f"{name}.wav" for name in ("short", "good", "broken", "gone")]
+    soundfile.write(tmp_path / "silent.wav", np.zeros(3 * RATE), RATE)
+    with pytest.warns(UserWarning, match=r"4 of 5 recordings[\s\S]*short\.wav: too short[\s\S]*gone\.wav: no such file"):
+        verdicts = detector.predict([*paths, tmp_path / "silent.wav"])
+    assert verdicts.tolist() == [0, *detector.predict(paths[1:2]), 0, 0, 0]
     with pytest.raises(ValueError, match=r"broken\.wav[\s\S]*gone\.wav"):
-        detector.predict(paths)
+        detector.score_samples(paths)
     with pytest.raises(ValueError, match=r"short\.wav: 800 samples"):
-        detector.predict(paths[:2])
+        detector.score_samples(paths[:2])
+
+
+def test_useless_files_are_learned_with_a_warning(tmp_path):
+    for number, sound in enumerate(sounds(0, 20)):
+        soundfile.write(tmp_path / f"{number}.wav", np.clip(8 * sound, -0.99, 0.99) if number == 7 else sound, RATE)
+    with pytest.warns(UserWarning, match=r"1 of 20 recordings are useless[\s\S]*7\.wav: clipped"):
+        RecordingDetector().fit(tmp_path)
 
 
 def test_sections_with_one_recording_or_copies_are_refused():

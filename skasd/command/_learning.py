@@ -162,13 +162,11 @@ def report(model, folder, output, section_from, force):
     \b
     skasd report pump.skasd today/ -o report.html
     """
-    from skasd import monitoring
+    from skasd.monitoring import write_report
 
     check_free(output, force)
-    if not hasattr(monitoring, "write_report"):
-        raise Refusal("This version writes no reports yet.")
     with written(output, force) as draft:
-        monitoring.write_report(read_detector(model), clips_of(folder, section_from), draft)
+        write_report(read_detector(model), clips_of(folder, section_from), draft)
 
 
 def _usable(clips, min_duration):
@@ -180,10 +178,7 @@ def _usable(clips, min_duration):
     kept = []
     with progress_bar(len(clips), desc="read", unit=" files") as bar:
         for path in clips["path"].tolist():
-            try:
-                wrong = what_spoils(path, min_duration)
-            except ValueError as error:
-                wrong = str(error).removeprefix(f"{printable(path)}: ")
+            wrong = what_spoils(path, min_duration)
             if wrong:
                 tell(f"left out: {printable(path)}: {wrong}")
             kept.append(not wrong)

@@ -9,6 +9,7 @@ from scipy.stats import false_discovery_control
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from skasd._problems import first_ten
 from skasd._reading import detector_rows
 from skasd._sklearn import HasMethods, Interval, StrOptions, fit_context
 from skasd._versions import VersionsMixin
@@ -186,11 +187,13 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
         -----
         UserWarning
             If there are too few recordings for so small a `false_alarm_rate`; if files have several sample rates, so
-            that not all is heard; if one is silent, or its channels cancel each other.
+            that not all is heard; if one is silent, or its channels cancel each other; if files are useless, which are
+            learned from all the same (see `skasd.audio.check_recordings`).
         """
         recordings = Recordings(X, self)
         normal = detector_rows(recordings.clips, y)
         recordings = recordings.take(normal)
+        self._warn_of_useless(recordings)
         listener = self._listener(recordings)
         return self._take_over(Learned(self, listener, recordings), [], "fit")
 
@@ -218,6 +221,7 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
         check_is_fitted(self)
         recordings = Recordings(X, self)
         recordings = recordings.take(detector_rows(recordings.clips))
+        self._warn_of_useless(recordings)
         recordings.check_rates(self.sample_rate_, self.n_jobs)
         return self._take_over(Learned(self, self._learned.listener, recordings, self._learned), self.log_, "update")
 
@@ -262,6 +266,49 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
         """
         scores, sections = self._scores(X)
         return scores - self._offsets_of(sections)
+
+    def predict(self, X):
+        """Say of each recording whether it is normal, or that nobody can tell.
+
+        Parameters
+        ----------
+        X : path-like, sequence of paths, Clips, or array-like of shape (n_recordings, n_samples)
+            Recordings, as `fit` takes them.
+
+        Returns
+        -------
+        verdicts : ndarray of int of shape (n_recordings,)
+            +1 = normal, -1 = anomalous, an alarm; 0 = a file that cannot be judged: it cannot be read, is shorter than
+            a clip, or is useless, such as a silent one (see `skasd.audio.check_recordings`).
+
+        Warns
+        -----
+        UserWarning
+            If a file cannot be judged, with its name and the reason; and as in `score_samples`.
+
+        See Also
+        --------
+        judge_recording : Says why, and where a recording is unusual.
+        """
+        check_is_fitted(self)
+        recordings = Recordings(X, self)
+        useless = recordings.useless(self.clip_duration, self.n_jobs)
+        verdicts = np.zeros(len(recordings), dtype=int)
+        judged = np.array([not reason for reason in useless])
+        if judged.any():
+            verdicts[judged] = np.where(self.decision_function(recordings.take(judged)) < 0, -1, 1)
+        self._tell_of(useless, "cannot be judged, and get 0 instead of a verdict", "Record them again.")
+        return verdicts
+
+    def _warn_of_useless(self, recordings):
+        useless = recordings.useless(self.clip_duration, self.n_jobs)
+        self._tell_of(useless, "are useless, and would be learned as normal", "Leave them out, or record them again.")
+
+    def _tell_of(self, useless, what, advice):
+        reasons = [reason for reason in useless if reason]
+        if reasons:
+            warnings.warn(f"{len(reasons)} of {len(useless)} recordings {what}:\n{first_ten(reasons)}\n{advice}",
+                          stacklevel=3)  # fmt: skip
 
     def p_values(self, X):
         """How often a healthy recording is as unusual as each of these.

@@ -9,6 +9,8 @@ import numpy as np
 from skasd._problems import first_ten, printable, raise_problems
 from skasd._reading import read_field
 from skasd.audio.blocks import BlockReader, file_rate
+from skasd.audio.measuring import measure_file
+from skasd.audio.quality import find
 from skasd.audio.rows import as_paths, run_rows, warn_of_quiet
 from skasd.audio.samples import as_dtype, read_waveforms
 from skasd.clips import Clips
@@ -110,9 +112,29 @@ class Recordings:
             return BlockReader(self.sources[row], rate, channel)
         return _Whole(self.sources[row])
 
+    def useless(self, min_duration, n_jobs):
+        """For each recording its name and why nobody can judge it; empty where one can, and for what is no file."""
+        if not self.are_files:
+            return [""] * len(self)
+
+        def reason(row):
+            why = what_spoils(self.sources[row], min_duration)
+            return why and f"{self.names[row]}: {why}"
+
+        return run_rows(lambda: reason, len(self), n_jobs)
+
     def warn_of_quiet(self, readers):
         """Warn of what was read and is silent, or nearly so."""
         warn_of_quiet(self.names, [one.silent for one in readers], [one.cancelled for one in readers])
+
+
+def what_spoils(path, min_duration):
+    """Why a file is useless, in words; empty where it is not."""
+    try:
+        found = [finding for finding in find(measure_file(path), None, min_duration) if not finding.usable]
+    except ValueError as error:
+        return str(error).removeprefix(f"{printable(path)}: ")
+    return "; ".join(f"{finding.finding}: {finding.detail}. {finding.advice}" for finding in found)
 
 
 class _Whole:

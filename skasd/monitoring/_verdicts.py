@@ -5,9 +5,8 @@ from typing import NamedTuple
 from sklearn.utils.validation import check_is_fitted
 
 from skasd._problems import printable
-from skasd.audio.measuring import measure_file
-from skasd.audio.quality import find
 from skasd.clips import Clips
+from skasd.monitoring._recordings import what_spoils
 from skasd.monitoring._spans import in_words
 
 
@@ -84,7 +83,7 @@ def judge_recording(detector, path, section=""):
 
     See Also
     --------
-    RecordingDetector.predict : Judges many, and raises an error if one of them cannot be read.
+    RecordingDetector.predict : Judges many, without saying why.
 
     Examples
     --------
@@ -117,12 +116,6 @@ def judge_recording(detector, path, section=""):
     worst = spans[0]
     reason = f"{worst.start:.2f} to {worst.end:.2f} s: {in_words(worst.bands)}"
     return Verdict(path, section, "alarm", score, threshold, p_value, tuple(spans), reason)
-
-
-def what_spoils(path, min_duration):
-    """Why a file is useless, in words; empty where it is not, or nobody can tell."""
-    found = [finding for finding in find(measure_file(path), None, min_duration) if not finding.usable]
-    return "; ".join(f"{finding.finding}: {finding.detail}. {finding.advice}" for finding in found)
 
 
 def _not_judged(path, section, reason):
