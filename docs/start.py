@@ -3,22 +3,18 @@ from sklearn.pipeline import make_pipeline
 from skasd import audio, datasets, detectors, embedders, features, plotting
 
 motors = datasets.load_motors(training_speeds=(), duration=2.0).without("recording")
-train = motors[
-    (motors["label"] == 1) & (motors["start"] < 6)
-]  # healthy, the first six seconds at each speed
-test = motors[motors["start"] == 8]  # healthy and damaged, two seconds later
+healthy, damaged = motors[motors["label"] == 1], motors[motors["label"] == -1]
 detector = make_pipeline(
     audio.LevelNormalizer(),
     features.LogMelSpectrogram(n_mels=64, hop_length=256),
     embedders.StatisticsEmbedder(),
-    detectors.MahalanobisDetector(
-        contamination=0.05
-    ),  # a false alarm for one healthy clip in twenty
+    detectors.MahalanobisDetector(contamination=0.05),  # share of false alarms
 )
-margin = detector.fit(train).decision_function(test)  # below 0: an alarm
+detector.fit(healthy[healthy["start"] < 6])  # the first seconds of each recording
 
-damaged = test[test["label"] == -1]
-plotting.AnomalyMapDisplay.from_estimator(
-    detector, damaged, 9, reference=train, patch_shape=(8, 8)
-)
+test = motors[motors["start"] == 8]  # the last ones, healthy and damaged
+margin = detector.decision_function(test)  # below 0: an alarm
 plotting.ScoreHistogramDisplay.from_predictions(test["label"], margin, threshold=0)
+plotting.AnomalyMapDisplay.from_estimator(
+    detector, damaged[damaged["start"] == 8], 9, reference=healthy, patch_shape=(8, 8)
+)

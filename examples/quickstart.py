@@ -146,7 +146,7 @@ def draw(success, hard, path):
     style = {"reference": train, "patch_shape": (8, 8), "vmin": 0, "vmax": 2}
     for axis, label, name in zip(axes[0], (1, -1), ("Healthy", "Damaged propeller"), strict=True):
         AnomalyMapDisplay.from_estimator(pipeline, shown[shown["label"] == label], ax=axis, **style)
-        axis.set_title(f"{name}, M2 at 1650 rpm: the unusual in colour")
+        axis.set_title(f"{name}: motor M2 at 1650 rpm")
     titles = ("Speeds heard in training", "Speeds not heard: the same threshold fails")
     for axis, judged, title in zip(axes[1], (success, hard), titles, strict=True):
         ScoreHistogramDisplay.from_predictions(judged["label"], judged["margin"], threshold=0, ax=axis)
