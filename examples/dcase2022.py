@@ -32,8 +32,18 @@ def fetch(year, machines, home, part):
 
 def with_additional(data, additional, machines):
     """For each machine its clips in one folder, and the training clips in another."""
-    names = machines or sorted(folder.name for folder in data.iterdir() if folder.is_dir())
-    return {name: load_dcase(data / name) + load_dcase(additional / name, split="train") for name in names}
+    names = machines or sorted(folder.parent.name for folder in data.glob("[!.]*/train") if folder.is_dir())
+    if not names:
+        raise ValueError(f"{str(data)!r} holds no folder of a machine, with 'train' in it.")
+    clips = {}
+    for name in names:
+        own, more = load_dcase(data / name), load_dcase(additional / name, split="train")
+        twice = {Path(path).name for path in own["path"]} & {Path(path).name for path in more["path"]}
+        if twice:
+            raise ValueError(f"{len(twice)} clips of {name} are in DATA and in the folder of --additional, such as "
+                             f"{min(twice)}. Give the additional training data there.")  # fmt: skip
+        clips[name] = own + more
+    return clips
 
 
 def parse(arguments):
@@ -64,6 +74,8 @@ def parse(arguments):
     parser.add_argument("--submission", type=Path, help="new folder for the files that the challenge wants")
     parser.add_argument("--html", type=Path, help="file for the report with plots")
     options = parser.parse_args(arguments)
+    if not options.fetch and not options.data.is_dir():
+        parser.error(f"there is no folder {str(options.data)!r}; give the one with the folders of machines in it")
     if options.fetch and options.year is None:
         parser.error("--fetch: of which year? Give it by --year")
     if options.submission and options.submission.exists():
@@ -71,22 +83,17 @@ def parse(arguments):
     return options
 
 
-def main(arguments=None):
-    options = parse(arguments)
+def run(options):
+    """The evaluation of the system on the machines that are asked for."""
     data, additional = options.data, options.additional
     if options.fetch:
         data = fetch(options.year, options.machines, data, "development")
         additional = additional and fetch(options.year, options.machines, additional, "additional")
     if additional:
         data = with_additional(data, additional, options.machines)
-    evaluation = evaluate(
-        partial(
-            make_system,
-            options.system,
-            preset=options.preset,
-            device=options.device,
-            random_state=options.random_state,
-        ),
+    own = {"preset": options.preset, "device": options.device, "random_state": options.random_state}
+    return evaluate(
+        partial(make_system, options.system, **own),
         data,
         machines=options.machines,
         year=options.year,
@@ -95,6 +102,14 @@ def main(arguments=None):
         n_jobs=options.n_jobs,
         random_state=options.random_state,
     )
+
+
+def main(arguments=None):
+    options = parse(arguments)
+    try:
+        evaluation = run(options)
+    except (OSError, ValueError, RuntimeError) as error:
+        sys.exit(f"error: {error}")
     print(evaluation.to_markdown())
     if options.html:
         options.html.parent.mkdir(parents=True, exist_ok=True)

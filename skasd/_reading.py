@@ -27,10 +27,20 @@ def validate_data(estimator, X, **how):
         if "could not convert string" in str(error):
             raise ValueError(f"{owner} takes numbers: {error}. Leave out what is text.") from error
         raise
+    if _is_text(X):  # "4_2" would be 42
+        raise ValueError(f"{owner} takes numbers; got text that reads like numbers. Convert it, as X.astype(float) "
+                         "does, if that is what it means.")  # fmt: skip
     if 0 in values.shape:
         raise ValueError(f"{owner} was given an array of shape {values.shape}, which holds nothing. Look at how it was "
                          "made.")  # fmt: skip
     return values
+
+
+def _is_text(X):
+    values = np.asarray(X)
+    return values.dtype.kind in "SUT" or (
+        values.dtype == object and any(isinstance(v, (str, bytes)) for v in values.flat)
+    )
 
 
 def read_field(X, *names, owner):

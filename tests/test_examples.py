@@ -89,9 +89,42 @@ def test_scores_of_the_files_are_those_of_the_system(example, dev_data, tmp_path
 
 def test_a_folder_for_the_submission_that_is_there_stops_it_at_once(example, tmp_path, capsys):
     with pytest.raises(SystemExit) as stopped:
-        example.main([str(tmp_path / "no data"), "--submission", str(tmp_path)])
+        example.main([str(tmp_path), "--submission", str(tmp_path)])
     assert stopped.value.code == 2
     assert "is not overwritten; give another folder" in capsys.readouterr().err
+
+
+def make_machine(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    (["no data"], "there is no folder .*no data"),
+    (["data", "--machines", "pump"], "machines must be .*fan; got .*pump"),
+    (["."], "No machine in"),
+    ([".", "--additional", "more"], "no folder of a machine"),
+    (["data", "--additional", "none"], "no folder .*fan"),
+    (["data", "--machines", "pump", "--additional", "more"], "no folder .*pump"),
+    (["data", "--additional", "data"], "1 clips of fan are in DATA and in .*--additional"),
+])  # fmt: skip
+def test_what_is_not_there_or_there_twice_is_one_line(example, tmp_path, monkeypatch, capsys, options, message):
+    train = "train/section_00_source_train_normal_0000_a.wav"
+    make_machine(tmp_path / "data", f"fan/{train}", f".trash/{train}", "notes/read.me")
+    make_machine(tmp_path / "more", "fan/train/section_03_source_train_normal_0000_a.wav")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stopped:
+        example.main([*options, "--year", "2022"])
+    text = capsys.readouterr().err if stopped.value.code == 2 else stopped.value.code
+    assert re.search(f"error: .*{message}", text) and "Traceback" not in text
+
+
+def test_hidden_folders_are_no_machines(example, tmp_path):
+    for home, section in (("data", "00"), ("more", "03")):
+        clip = f"train/section_{section}_source_train_normal_0000_a.wav"
+        make_machine(tmp_path / home, f"fan/{clip}", f".trash/{clip}", "notes/read.me")
+    assert list(example.with_additional(tmp_path / "data", tmp_path / "more", None)) == ["fan"]
 
 
 def test_a_machine_that_fails_keeps_the_table_and_not_the_files(example, dev_data, tmp_path, capsys):

@@ -22,6 +22,7 @@ from skasd.audio.samples import as_floats, check_mono_loader, read_waveforms
 from skasd.clips import Clips
 from skasd.losses import ArcFaceLoss, MultiTargetLoss
 from skasd.networks import MobileFaceNet, learn_standardization
+from skasd.networks.weights import set_weights
 from skasd.training import (
     TRAINING_TEXTS,
     EmbeddingNet,
@@ -511,7 +512,7 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
             stages = self._dry(split.back.forward_stages, x) if self.output == "stages" else [embedding]
         self.stage_sizes_ = [stage.shape[1] for stage in stages]
         if start is not None:
-            self.network_.load_state_dict(start.state_dict())
+            set_weights(self.network_, start.state_dict(), source="The embedder given as pretrain")
         self.loss_ = self._make_loss(embedding.shape[1])
 
     def _check_embedding(self, embedding, n_clips):

@@ -10,7 +10,18 @@ Conventions
 
 from skasd.monitoring._detector import RecordingDetector
 from skasd.monitoring._drift import Drift
+from skasd.monitoring._onnx import export_onnx
 from skasd.monitoring._pipeline import statistics_pipeline
+from skasd.monitoring._saving import load_detector, save_detector
 from skasd.monitoring._spans import Band, Span
 
-__all__ = ["Band", "Drift", "RecordingDetector", "Span", "statistics_pipeline"]
+__all__ = [
+    "Band",
+    "Drift",
+    "RecordingDetector",
+    "Span",
+    "export_onnx",
+    "load_detector",
+    "save_detector",
+    "statistics_pipeline",
+]
