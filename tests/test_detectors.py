@@ -49,7 +49,7 @@ ONE_NETWORK = [
     AutoencoderDetector(**NARROW, **TRAINING),
     FlowDetector(transforms=2, hidden_features=(8,), **TRAINING),
 ]
-BEST_DOMAIN_OF_A_CLIP = [AutoencoderDetector(**NARROW, error="mahalanobis", **TRAINING)]
+BEST_DOMAIN_OF_A_CLIP = [AutoencoderDetector(**NARROW, error="selective_mahalanobis", **TRAINING)]
 every_own_model = pytest.mark.parametrize("detector", OWN_MODELS, ids=repr)
 every_detector = pytest.mark.parametrize("detector", OWN_MODELS + ONE_NETWORK + BEST_DOMAIN_OF_A_CLIP, ids=repr)
 

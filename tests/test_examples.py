@@ -43,7 +43,7 @@ def test_quickstart_holds_a_threshold_and_says_where_none_holds(tmp_path):
 
 @pytest.fixture(scope="module")
 def example():
-    spec = importlib.util.spec_from_file_location("dcase2022", EXAMPLES / "dcase2022.py")
+    spec = importlib.util.spec_from_file_location("dcase", EXAMPLES / "dcase.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -51,7 +51,7 @@ def example():
 
 def test_prints_tables_writes_files_and_goes_on_where_it_was(example, dev_data, tmp_path, capsys):
     options = [str(dev_data), "--results", str(tmp_path / "results")]
-    one = run("dcase2022.py", *options, "--machines", "fan", "--html", tmp_path / "report.html")
+    one = run("dcase.py", *options, "--machines", "fan", "--html", tmp_path / "report.html")
     assert "rank_pooled_gmm" in one.stdout and re.search(r"\| fan +\|", one.stdout) and "valve" not in one.stdout
     assert "<img" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
@@ -157,6 +157,16 @@ def test_fetches_what_is_asked_for(example, monkeypatch, tmp_path, machines, ask
     monkeypatch.setattr(example, "fetch_dcase", fetch_dcase)
     assert example.fetch(2022, machines, tmp_path, "additional") == tmp_path / "dcase2022" / "additional"
     assert calls == [(2022, machine, tmp_path) for machine in asked]
+
+
+def test_one_step_serves_all_machines(example, dev_data, tmp_path, capsys):
+    options = [str(dev_data), "--results", str(tmp_path / "results"), "--shared", "embedder"]
+    example.main(options)
+    assert "embedder shared by all machines" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="other shared step"):
+        example.main(options[:-2])
+    with pytest.raises(SystemExit, match="'network' must name a step"):
+        example.main([str(dev_data), "--shared", "network"])
 
 
 def test_additional_clips_train_and_development_sections_are_judged(example, dev_data, tmp_path, capsys):

@@ -161,7 +161,8 @@ def _digest(record):
 
 
 def _differing(fingerprints, found):
-    return " and ".join(name for name, value in fingerprints.items() if found.get(name) != value)
+    names = dict.fromkeys([*fingerprints, *found])
+    return " and ".join(name for name in names if found.get(name) != fingerprints.get(name))
 
 
 def _hash_clips(clips):

@@ -100,6 +100,9 @@ class _Statistics(nn.Module):
     def __init__(self, embedder):
         super().__init__()
         self.names, self.decay = tuple(embedder.statistics), float(embedder.decay)
+        for name in self.names:
+            if not hasattr(self, f"_{name}"):
+                raise ValueError(f"The statistic {name!r} of StatisticsEmbedder cannot be exported; the others can.")
 
     def forward(self, log_mel):
         log_mel = log_mel.double()

@@ -45,11 +45,9 @@ def save_detector(detector, path):
     FileExistsError
         If there is a file that is no saved detector.
 
-    sklearn.exceptions.NotFittedError
-        If the detector is not fitted.
-
     ValueError
-        If the detector holds something that cannot be stored so, such as a function without a name.
+        If the detector is not fitted (scikit-learn's NotFittedError), or holds something that cannot be stored so, such
+        as a function without a name.
 
     Warns
     -----
@@ -114,7 +112,7 @@ def load_detector(path, *, trusted=()):
 
     Warns
     -----
-    InconsistentVersionWarning
+    UserWarning
         If other versions of skasd, scikit-learn or torch have saved it.
 
     See Also

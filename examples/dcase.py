@@ -1,9 +1,11 @@
-"""Any system of skasd on DCASE Task 2: `python examples/dcase2022.py DATA --system rank_pooled_gmm`.
+"""Any system of skasd on DCASE Task 2: `python examples/dcase.py DATA --system rank_pooled_gmm`.
 
 DATA is the folder with the folders of machines, such as `dev_data`; each has `train` and `test` in it. With
 `--fetch --year 2022` the development set is downloaded into DATA first. `--additional FOLDER` trains on the additional
 training data as well, as the teams of 2022 did: sections 00 to 05, of which those with labelled test clips are judged.
-The rules are those of the year that the names of the files tell; `--year` says it where they do not.
+The rules are those of the year that the names of the files tell; `--year` says it where they do not. With
+`--shared embedder` one network is fitted to all machines, and a detector to each, as suits the years since 2023, in
+which a machine has one section.
 """
 
 import argparse
@@ -65,6 +67,7 @@ def parse(arguments):
     parser.add_argument(
         "--machines", nargs="+", metavar="MACHINE", help="such as fan ToyCar; default: all that are there"
     )
+    parser.add_argument("--shared", metavar="STEP", help="step that is fitted once for all machines, such as embedder")
     parser.add_argument("--preset", choices=["full", "small"], default="full", help="size of systems with a network; "
                         "small suits a CPU")  # fmt: skip
     parser.add_argument("--device", default="auto", help="cpu, cuda, or auto, which takes a GPU where there is one")
@@ -98,6 +101,7 @@ def run(options):
         machines=options.machines,
         year=options.year,
         results=options.results,
+        shared=options.shared,
         name=options.system,
         n_jobs=options.n_jobs,
         random_state=options.random_state,
