@@ -1,6 +1,7 @@
 """How the documentation is built: `python -m sphinx -W --keep-going -b html docs docs/_build/html`."""
 
 import sys
+import tomllib
 from pathlib import Path
 
 from sklearn.utils import all_estimators
@@ -13,6 +14,9 @@ project = "skasd"
 author = "The skasd developers"
 project_copyright = author
 version = release = skasd.__version__
+urls = tomllib.loads(
+    (Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8")
+)["project"]["urls"]
 
 extensions = [
     "sphinx.ext.autodoc",
@@ -31,7 +35,8 @@ exclude_patterns = ["_build", "**/README.*", "api/backreferences"]
 templates_path = ["_templates"]
 nitpicky = True
 default_role = "py:obj"
-myst_enable_extensions = ["colon_fence"]
+myst_enable_extensions = ["colon_fence", "substitution"]
+myst_substitutions = {"repository": f"[repository]({urls['Repository']})"}
 myst_heading_anchors = 3
 copybutton_exclude = ".linenos, .gp, .go"
 
@@ -83,6 +88,13 @@ html_context = {"default_mode": "auto"}  # light or dark, as the device is
 html_theme_options = {
     "logo": {"text": "skasd"},
     "header_links_before_dropdown": 7,
+    "icon_links": [
+        {
+            "name": "Repository",
+            "url": urls["Repository"],
+            "icon": "fa-solid fa-code-branch",
+        }
+    ],
     "navbar_align": "left",
     "navigation_with_keys": False,
     "show_prev_next": False,

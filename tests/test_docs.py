@@ -8,6 +8,7 @@ import re
 import runpy
 import sys
 import textwrap
+import tomllib
 import types
 from pathlib import Path
 
@@ -89,7 +90,7 @@ def anchors(page):
 def is_broken(page, target):
     file, _, anchor = target.partition("#")
     linked = (ROOT / page).parent / file if file else ROOT / page
-    return not linked.is_file() or anchor not in anchors(linked)
+    return not linked.is_file() or (bool(anchor) and anchor not in anchors(linked))
 
 
 def test_links_and_files_that_pages_name_lead_somewhere():
@@ -114,3 +115,21 @@ def test_the_reference_has_every_public_name_once():
     sections = re.findall(r"automodule:: skasd\.(\w+)\n.*?\n(.*?)(?=\n\w|\Z)", text, re.DOTALL)
     listed = {module: sorted(re.findall(r"^   (\w+)$", section, re.MULTILINE)) for module, section in sections}
     assert listed == {name: sorted(importlib.import_module(f"skasd.{name}").__all__) for name in skasd._submodules}
+
+
+def numbers_by_system(page):
+    rows = re.findall(r"^\| `?(\w+)`?[^|]*\|(.*)\|$", TEXTS[page], flags=re.MULTILINE)
+    return {system: [cell.strip() for cell in cells.split("|")] for system, cells in reversed(rows)}
+
+
+def test_the_readme_has_the_code_of_the_start_page_and_the_numbers_of_the_results():
+    assert (DOCS / "start.py").read_text(encoding="utf-8") in TEXTS["README.md"]
+    results = numbers_by_system("docs/results.md")
+    shown = {name: row for name, row in numbers_by_system("README.md").items() if name in results and name != "system"}
+    assert len(shown) == 5
+    assert shown == {name: results[name][4:9] for name in shown}
+
+
+def test_the_readme_has_the_addresses_of_the_metadata():
+    metadata = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert [url for url in metadata["project"]["urls"].values() if url not in TEXTS["README.md"]] == []

@@ -29,11 +29,14 @@ def run(name, *arguments):
     return done
 
 
-def test_quickstart_prints_a_table_and_draws(tmp_path):
+def test_quickstart_holds_a_threshold_and_says_where_none_holds(tmp_path):
     done = run("quickstart.py", "--output", tmp_path)
+    asked, measured = re.search(r"False alarms: (\S+)% asked for, (\S+)% measured", done.stdout).groups()
+    assert float(measured) < 2 * float(asked)
+    assert float(re.search(r"propellers found: (\S+)%", done.stdout)[1]) > 95
+    cases = re.findall(r"^  (speeds|motor) not heard.*? (?:0\.\d{3}|1\.000) \[", done.stdout, flags=re.MULTILINE)
+    assert cases == ["speeds", "motor", "motor", "motor"]
     assert "gives the same scores" in done.stdout
-    rows = re.findall(r"^  (propeller|bearing).*? (0\.\d{3}|1\.000) \[", done.stdout, flags=re.MULTILINE)
-    assert len(rows) == 4
     assert (tmp_path / "quickstart.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "motor.joblib").exists()
 
