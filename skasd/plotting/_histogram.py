@@ -165,6 +165,7 @@ class ScoreHistogramDisplay(Display):
         else:
             names = list(map(group_name, np.unique(self.group)))
             self.ax_.set_yticks(range(len(names)), names)
+            self.ax_.set_ylim(-0.05, len(names) + 0.4)  # with room for the legend
             self.ax_.set_ylabel(f"{plain(self.by or 'group')} (heights: share of its clips)")
         self.ax_.legend()
         return self
