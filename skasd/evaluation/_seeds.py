@@ -25,10 +25,6 @@ class _OverSeeds:
     runs = {}  # those of each seed are in its evaluation
 
     @property
-    def figures(self):
-        return [figure for figure in self._means if figure.machine]
-
-    @property
     def official_score(self):
         """Official score over all machines, a `Figure`.
 
@@ -178,6 +174,7 @@ class RepeatedEvaluation(_OverSeeds):
         self.failures = {f"{machine} with seed {seed}": failure for seed, evaluation in evaluations.items()
                          for machine, failure in evaluation.failures.items()}  # fmt: skip
         self._means = _figures_over_seeds(every, [], n_resamples, random_state)
+        self.figures = [figure for figure in self._means if figure.machine]
 
     def lacking(self):
         """Say of which machines there is no official score, and with which seeds.
@@ -296,6 +293,7 @@ class Difference(_OverSeeds):
         self.failures = other.failures | one.failures
         self._lacking = list(dict.fromkeys(part.lacking() for part in (one, other)))
         self._means = _figures_over_seeds(every, others, n_resamples, random_state)
+        self.figures = [figure for figure in self._means if figure.machine]
 
     def lacking(self):
         """Say of which machines there is no official score, and with which seeds.

@@ -58,7 +58,8 @@ class EmbeddingDisplay(Display):
     Examples
     --------
     >>> import numpy as np
-    >>>     >>> from skasd.plotting import EmbeddingDisplay
+    >>> from skasd.clips import Clips
+    >>> from skasd.plotting import EmbeddingDisplay
     >>> clips = Clips(embedding=np.random.default_rng(0).normal(size=(20, 8)), section=["00", "01"] * 10)
     >>> display = EmbeddingDisplay.from_embedding(clips, by="section")
     >>> [points.get_label() for points in display.points_]

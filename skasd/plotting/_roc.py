@@ -89,7 +89,7 @@ class PartialROCDisplay(Display):
 
     @classmethod
     @documented
-    def from_estimator(cls, estimator, X, y=None, *, max_fpr=0.1, by=None, name=None, ax=None, **kwargs):
+    def from_estimator(cls, estimator, X, y=None, *, by=None, max_fpr=0.1, name=None, ax=None, **kwargs):
         """Draw how a fitted detector ranks clips.
 
         Parameters
@@ -108,7 +108,7 @@ class PartialROCDisplay(Display):
 
     @classmethod
     @documented
-    def from_predictions(cls, y_true, y_score, *, max_fpr=0.1, group=None, by=None, name=None, ax=None, **kwargs):
+    def from_predictions(cls, y_true, y_score, *, group=None, by=None, max_fpr=0.1, name=None, ax=None, **kwargs):
         """Draw how scores rank clips.
 
         Parameters
