@@ -8,7 +8,7 @@ from sklearn.utils import check_random_state
 from skasd._docstrings import documented
 from skasd.clips import Clips
 from skasd.evaluation._figures import OFFICIAL, Figure, machine_figures, official_interval
-from skasd.evaluation._report import frame_of, html_report, html_summary, markdown_report, tables_of
+from skasd.evaluation._report import frame_of, html_report, html_summary, load_pandas, markdown_report, tables_of
 
 
 @documented
@@ -140,11 +140,12 @@ class Evaluation:
         ImportError
             If pandas is not installed.
         """
+        pandas = load_pandas("Evaluation.to_frame")
         costs = [(machine, *cost) for machine, run in self.runs.items() for cost in run.costs().items()]
         figures = [*self.figures, *(Figure(machine, "", "", metric, value) for machine, metric, value in costs)]
         if not self.lacking():
             figures.append(Figure("", "", "", OFFICIAL, *self.official_score))
-        return frame_of(self, figures, "Evaluation.to_frame")
+        return frame_of(pandas, self, figures)
 
     def tables(self):
         """The tables of the reports as pandas DataFrames, which pandas writes in many forms, such as ``to_latex``.

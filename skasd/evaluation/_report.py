@@ -35,13 +35,12 @@ def load_pandas(owner):
     return pandas
 
 
-def frame_of(evaluation, figures, owner):
+def frame_of(pandas, evaluation, figures):
     """Figures and failures as a data frame of numbers, one row each."""
-    make = load_pandas(owner).DataFrame
     rows = [(evaluation.name, *figure, "") for figure in figures]
     rows += [(evaluation.name, *Figure(machine, "", "", OFFICIAL, np.nan), failure.error)
              for machine, failure in evaluation.failures.items()]  # fmt: skip
-    return make(rows, columns=["system", *Figure._fields, "error"])
+    return pandas.DataFrame(rows, columns=["system", *Figure._fields, "error"])
 
 
 def tables_of(evaluation, owner):

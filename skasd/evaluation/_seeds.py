@@ -12,7 +12,7 @@ from sklearn.utils import check_random_state
 from skasd._docstrings import documented
 from skasd.evaluation._evaluation import Evaluation, format_figure
 from skasd.evaluation._figures import OFFICIAL, Figure, machine_figures
-from skasd.evaluation._report import frame_of, html_summary, markdown_report, tables_of
+from skasd.evaluation._report import frame_of, html_summary, load_pandas, markdown_report, tables_of
 
 _KNOWN = ("path", "section", "domain", "label", "recording")  # what clips are known by
 _TERMS = ("AUC", "pAUC")
@@ -50,7 +50,7 @@ class _OverSeeds:
         ImportError
             If pandas is not installed.
         """
-        return frame_of(self, self._means, f"{type(self).__name__}.to_frame")
+        return frame_of(load_pandas(f"{type(self).__name__}.to_frame"), self, self._means)
 
     def tables(self):
         """The tables of the reports as pandas DataFrames, which pandas writes in many forms, such as ``to_latex``.
