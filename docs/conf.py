@@ -62,7 +62,7 @@ plot_rcparams = {
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
-    "ignore_pattern": r"(quickstart|dcase2022)\.py",
+    "ignore_pattern": r"(quickstart|dcase)\.py",
     "within_subsection_order": "FileNameSortKey",
     "backreferences_dir": "api/backreferences",
     "doc_module": ("skasd",),

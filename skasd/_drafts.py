@@ -6,6 +6,7 @@ import re
 import secrets
 import shutil
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from filelock import FileLock
 
@@ -14,6 +15,13 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
 _MAX_BYTES = 255  # of a file name, on all usual file systems
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]|[. ]$|^\.\.?$|^ *$')
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # by Windows
+
+
+def folder_to_write(folder, parameter):
+    """The path of a folder; the empty name, which pathlib takes for the current folder, is refused, and so is NUL."""
+    if not os.fspath(folder) or "\0" in str(folder):
+        raise ValueError(f"{parameter} must name a folder; got {folder!r}. Write '.' for the current folder.")
+    return Path(folder)
 
 
 @contextmanager

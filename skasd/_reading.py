@@ -29,6 +29,9 @@ def validate_data(estimator, X, **how):
         if "could not convert string" in str(error):
             raise ValueError(f"{owner} takes numbers: {error}. Leave out what is text.") from error
         raise
+    if _is_text(X):  # "4_2" would be 42
+        raise ValueError(f"{owner} takes numbers; got text that reads like numbers. Convert it, as X.astype(float) "
+                         "does, if that is what it means.")  # fmt: skip
     if 0 in values.shape:
         raise ValueError(f"{owner} was given an array of shape {values.shape}, which holds nothing. Look at how it was "
                          "made.")  # fmt: skip
@@ -42,6 +45,13 @@ def _is_as_fitted(estimator, X, *, reset=True, dtype="numeric", allow_nd=False, 
     wanted = [X.dtype] if isinstance(dtype, str) else dtype if isinstance(dtype, list) else [dtype]
     is_table = X.ndim == 2 or (allow_nd and X.ndim > 2)
     return is_table and X.dtype.kind == "f" and X.dtype in wanted and X.size and X.shape[1] == estimator.n_features_in_
+
+
+def _is_text(X):
+    values = np.asarray(X)
+    return values.dtype.kind in "SUT" or (
+        values.dtype == object and any(isinstance(v, (str, bytes)) for v in values.flat)
+    )
 
 
 def read_field(X, *names, owner):

@@ -106,6 +106,24 @@ class ClipTransformer(VersionsMixin, TransformerMixin, BaseEstimator):
         made = self._transform(self._read(X, reset=False), X)
         return self._hand_on(X, made) if isinstance(X, Clips) else made
 
+    def set_output(self, *, transform=None):
+        """Choose what a table is given as, see `sklearn.utils.set_output`.
+
+        Whoever makes no table, but spectrograms or windows of three dimensions, gives arrays all the same, so that a
+        whole pipeline can be told: it is its last step that counts.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas", "polars"}, default=None
+            What `transform` gives of plain arrays; None leaves it as it is. `Clips` stay `Clips`.
+
+        Returns
+        -------
+        self : object
+            This transformer.
+        """
+        return super().set_output(transform=transform) if self._makes_table() else self
+
     @available_if(lambda self: self._makes_table())
     def get_feature_names_out(self, input_features=None):
         """Names of the columns that `transform` makes.

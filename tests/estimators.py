@@ -20,7 +20,13 @@ from skasd.detectors import (
     NearestNeighborsDetector,
     OutlierExposureDetector,
 )
-from skasd.embedders import ClassificationEmbedder, EmbeddingLoader, PretrainedEmbedder, StatisticsEmbedder
+from skasd.embedders import (
+    ClassificationEmbedder,
+    EmbeddingLoader,
+    PretrainedEmbedder,
+    PseudoAttributes,
+    StatisticsEmbedder,
+)
 from skasd.ensemble import ScoreEnsemble
 from skasd.features import FieldTransformer, FrameStacker, LogMelSpectrogram, LogSTFT
 from skasd.losses import SoftmaxLoss
@@ -51,6 +57,7 @@ ESTIMATORS = [
     ClassificationEmbedder(partial(LazyLinear, 3), loss=SoftmaxLoss, max_epochs=2, device="cpu"),
     EmbeddingLoader(),
     PretrainedEmbedder(OneLayer, layers=["map"], axes="ct", statistics=("max",), device="cpu"),
+    PseudoAttributes(),
     StatisticsEmbedder(),
     CosineCenterDetector(),
     GaussianMixtureDetector(),

@@ -22,9 +22,11 @@ from hypothesis import HealthCheck, Phase
 KINDS = {
     "audio": 4,
     "arrays": 3,
+    "augmentations": 1,
     "clips": 2,
     "labels": 1,
     "detectors": 4,
+    "recordings": 1,
     "metrics": 2,
     "submissions": 2,
     "folders": 1,

@@ -171,6 +171,13 @@ def test_other_shapes_are_refused(augment):
 
 
 @each_augmentation
+def test_clips_that_hold_nothing_are_refused(augment):
+    batch = make_batch(augment)
+    with pytest.raises(ValueError, match=rf"{type(augment).__name__} was given clips that hold nothing"):
+        augment.draw(batch._replace(x=batch.x[..., :0]), seeded())
+
+
+@each_augmentation
 @pytest.mark.parametrize("target", [torch.arange(12), torch.ones(12), torch.ones(12, 6, dtype=torch.int64)])
 def test_targets_that_are_not_soft_are_refused(augment, target):
     batch = make_batch(augment)._replace(targets=(target,))

@@ -609,3 +609,25 @@ def test_the_learned_spectrogram_is_heard(trained):
         cosine = torch.cosine_similarity(network.backbone(both), network.backbone(deaf))
     assert 0.5 < levels[0] / levels[1] < 2  # both enter at one scale
     assert cosine.mean() < 0.95
+
+
+def test_a_missing_attribute_is_a_class_of_its_own_machine_and_section():
+    clips = make_clips()
+    machine = np.where(np.arange(48) < 24, "fan", "pump")
+    some = clips.with_fields(machine=machine, attribute=np.where(clips["attribute"] == "a", "a", ""))
+    owners = {("missing " + repr(one)) for one in zip(machine.tolist(), clips["section"].tolist(), strict=True)}
+    alone = make_embedder(targets=("attribute",)).fit(some)
+    assert set(alone.classes_[0].tolist()) == {"a", *owners}
+    joined = make_embedder(targets=(("machine", "section", "attribute"),)).fit(some)
+    known = set(zip(machine, some["section"], some["attribute"], strict=True))
+    assert len(joined.classes_[0]) == len(known)
+
+
+def test_sections_of_different_machines_are_not_one_class():
+    clips = make_clips().with_fields(machine=np.where(np.arange(48) < 24, "fan", "pump"))
+    for target in ("section", ("section", "attribute")):
+        with pytest.raises(ValueError, match="sections of different machines for one"):
+            make_embedder(targets=(target,)).fit(clips)
+    assert len(make_embedder(targets=(("machine", "section"),)).fit(clips).classes_[0]) == 4
+    alone = clips.without("machine")  # of one machine, whose name does not matter
+    assert len(make_embedder(targets=(("machine", "section"),)).fit(alone).classes_[0]) == 2

@@ -73,6 +73,7 @@ def test_names_of_every_year(name):
         "section_00_0000.wav.wav.bak",
         "normal_id_00_0000.wav",
         "id_00_00000000_vel_1.wav",
+        "section_\u0660\u0660_source_train_normal_0000_a.wav",  # digits, but not ours
     ],
 )
 def test_a_name_that_does_not_fit_is_shown_with_the_grammar(name):

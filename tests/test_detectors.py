@@ -49,7 +49,7 @@ ONE_NETWORK = [
     AutoencoderDetector(**NARROW, **TRAINING),
     FlowDetector(transforms=2, hidden_features=(8,), **TRAINING),
 ]
-BEST_DOMAIN_OF_A_CLIP = [AutoencoderDetector(**NARROW, error="mahalanobis", **TRAINING)]
+BEST_DOMAIN_OF_A_CLIP = [AutoencoderDetector(**NARROW, error="selective_mahalanobis", **TRAINING)]
 every_own_model = pytest.mark.parametrize("detector", OWN_MODELS, ids=repr)
 every_detector = pytest.mark.parametrize("detector", OWN_MODELS + ONE_NETWORK + BEST_DOMAIN_OF_A_CLIP, ids=repr)
 
@@ -713,6 +713,14 @@ def test_only_anomalies_are_refused(detector):
 
 
 @every_detector
+@pytest.mark.parametrize("dtype", [str, "S8", object])
+def test_text_that_reads_like_numbers_is_refused(detector, dtype):
+    text = np.array([[f"{row}_{column}" for column in range(3)] for row in range(40)])  # to Python 1_0 is 10
+    with pytest.raises(ValueError, match="takes numbers; got text"):
+        detector.fit(text.astype(dtype))
+
+
+@every_detector
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_numbers_that_are_not_finite_are_refused(detector, bad):
     clips = make_clips()
@@ -809,3 +817,16 @@ def test_high_powers_of_the_minkowski_metric_come_near_their_limit_and_are_then_
     np.testing.assert_allclose(highest, limit, atol=0.05)
     with pytest.raises(ValueError, match="'p'"):  # 1000 took all distances for 0
         LocalOutlierFactorDetector(p=1000).fit(embedding)
+
+
+@pytest.mark.parametrize("metric", ["seuclidean", "euclidean", "cosine"])
+@pytest.mark.parametrize("normalization", ["local_density", "variance_minimizing"])
+def test_clips_that_are_all_alike_but_for_a_trace_have_scores_and_a_threshold(metric, normalization):
+    rng = np.random.default_rng(0)
+    same = rng.normal(size=8)
+    train, fresh = (same + 1e-12 * rng.normal(size=(n_clips, 8)) for n_clips in (80, 500))
+    detector = NearestNeighborsDetector(metric=metric, normalization=normalization).fit(train)
+    scores = detector.score_samples(np.r_[fresh, same + rng.normal(size=(20, 8))])
+    assert np.isfinite(scores).all()
+    assert 0.03 < np.mean(scores[:500] < detector.offset_) < 0.25
+    assert scores[500:].max() < scores[:500].min()

@@ -314,6 +314,7 @@ def test_behind_features_in_a_pipeline():
     ({"weights": [-1.0, 2.0]}, r"weights .*\[-1\.0, 2\.0\]"),
     ({"weights": [0, 0]}, r"weights .*\[0, 0\]"),
     ({"weights": [1, 1], "combine": "min"}, "weights .*combine='mean'"),
+    ({"weights": ["1_0", "2"]}, r"weights .*\['1_0', '2'\]"),
     ({"weights": ["one", "two"]}, r"weights .*\['one', 'two'\]"),
     ({"cv": 1}, "'cv' parameter of ScoreEnsemble"),
     ({"cv": None}, "'cv' parameter of ScoreEnsemble"),  # own training clips: neighbours would find themselves
@@ -374,6 +375,33 @@ def test_unknown_section_is_named(clips):
 def test_failing_member_is_named(clips):
     with pytest.raises(ValueError, match=r"(.|\n)*the member 'narrow'"):
         ScoreEnsemble([("narrow", MahalanobisDetector(covariance="sample"))]).fit(clips[:6])
+
+
+@pytest.mark.parametrize(("member", "n_clips", "cv", "counts"), [
+    (MahalanobisDetector(), 3, 2, "from 1 of the 3 training clips"),
+    (MahalanobisDetector(), 3, 5, "from 2 of the 3 training clips"),
+    (NearestNeighborsDetector(n_neighbors=5), 6, 2, "from 3 of the 6 training clips"),
+])  # fmt: skip
+def test_member_that_parts_are_too_small_for_is_named_with_the_counts_of_the_user(member, n_clips, cv, counts):
+    X = np.random.default_rng(0).normal(size=(n_clips + 2, 2))
+    y = [-1, *[1] * n_clips, -1]
+    with pytest.raises(ValueError, match=f"'hungry' .*{counts}.*raise cv"):
+        ScoreEnsemble([("column", Column()), ("hungry", member)], cv=cv).fit(X, y)
+
+
+def test_scores_that_are_none_in_fit_name_the_row_of_the_user():
+    class Broken(Column):
+        def score_samples(self, X):
+            return np.where(X[:, 0] == 5, np.nan, super().score_samples(X))
+
+    with pytest.raises(ValueError, match="'broken' gives clip 5 the score nan"):
+        ScoreEnsemble([("broken", Broken())]).fit(np.arange(20.0)[:, np.newaxis], [-1, -1, *[1] * 18])
+
+
+def test_two_recordings_are_no_reason_to_warn_of_one(clips):
+    two = clips.with_fields(recording=np.repeat(["a", "b"], 60)).without("domain")
+    members = [("gauss", MahalanobisDetector()), ("near", NearestNeighborsDetector())]
+    assert np.isfinite(ScoreEnsemble(members).fit(two).offset_)  # warnings are errors
 
 
 @pytest.fixture

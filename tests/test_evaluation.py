@@ -601,6 +601,35 @@ class TestResume:
             evaluate(Recorder(log), machines, results=results, verbose=0)
         assert fitted(log) == ["fan"]
 
+    @pytest.mark.parametrize(("change", "message"), [
+        ({"threshold": 10**400}, "threshold must be a finite float"),
+        ({"peak_memory": 10**400}, "peak_memory must be a finite int"),
+        ({"fit_seconds": float("nan")}, "fit_seconds must be a finite float"),
+        ({"anomaly_score": [10**400] * 60}, "anomaly_score must be a list of finite numbers"),
+    ])  # fmt: skip
+    def test_what_is_wrong_with_a_result_is_named(self, machines, log, tmp_path, change, message):
+        machines, results = {"fan": machines["fan"]}, tmp_path / "results"
+        evaluate(Recorder(log), machines, results=results, n_resamples=0, verbose=0)
+        path = results / "fan.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | change))
+        with pytest.raises(ValueError, match=f"fan.json' is no result .*{message}"):
+            evaluate(Recorder(log), machines, results=results, verbose=0)
+
+    def test_one_digit_that_has_changed_is_damage(self, machines, log, tmp_path):
+        machines, results = {"fan": machines["fan"]}, tmp_path / "results"
+        evaluate(Recorder(log), machines, results=results, n_resamples=0, verbose=0)
+        text = (results / "fan.json").read_text()
+        place = text.index(".", text.index('"anomaly_score"')) + 1
+        (results / "fan.json").write_text(f"{text[:place]}{(int(text[place]) + 1) % 10}{text[place + 1 :]}")
+        with pytest.raises(ValueError, match=r"fan.json' is no result .*damaged"):
+            evaluate(Recorder(log), machines, results=results, verbose=0)
+
+    def test_a_results_folder_without_a_name_is_not_the_current_folder(self, machines, log, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(ValueError, match="results must name a folder; got ''"):
+            evaluate(Recorder(log), machines, results="", verbose=0)
+        assert fitted(log) == [] and [path.name for path in tmp_path.iterdir()] == ["log"]
+
     @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
     def test_a_pipe_is_no_result(self, machines, tmp_path):
         os.mkfifo(tmp_path / "fan.json")

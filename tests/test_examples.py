@@ -40,7 +40,7 @@ def test_quickstart_prints_a_table_and_draws(tmp_path):
 
 @pytest.fixture(scope="module")
 def example():
-    spec = importlib.util.spec_from_file_location("dcase2022", EXAMPLES / "dcase2022.py")
+    spec = importlib.util.spec_from_file_location("dcase", EXAMPLES / "dcase.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -48,7 +48,7 @@ def example():
 
 def test_prints_tables_writes_files_and_goes_on_where_it_was(example, dev_data, tmp_path, capsys):
     options = [str(dev_data), "--results", str(tmp_path / "results")]
-    one = run("dcase2022.py", *options, "--machines", "fan", "--html", tmp_path / "report.html")
+    one = run("dcase.py", *options, "--machines", "fan", "--html", tmp_path / "report.html")
     assert "rank_pooled_gmm" in one.stdout and re.search(r"\| fan +\|", one.stdout) and "valve" not in one.stdout
     assert "<img" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
@@ -86,9 +86,42 @@ def test_scores_of_the_files_are_those_of_the_system(example, dev_data, tmp_path
 
 def test_a_folder_for_the_submission_that_is_there_stops_it_at_once(example, tmp_path, capsys):
     with pytest.raises(SystemExit) as stopped:
-        example.main([str(tmp_path / "no data"), "--submission", str(tmp_path)])
+        example.main([str(tmp_path), "--submission", str(tmp_path)])
     assert stopped.value.code == 2
     assert "is not overwritten; give another folder" in capsys.readouterr().err
+
+
+def make_machine(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    (["no data"], "there is no folder .*no data"),
+    (["data", "--machines", "pump"], "machines must be .*fan; got .*pump"),
+    (["."], "No machine in"),
+    ([".", "--additional", "more"], "no folder of a machine"),
+    (["data", "--additional", "none"], "no folder .*fan"),
+    (["data", "--machines", "pump", "--additional", "more"], "no folder .*pump"),
+    (["data", "--additional", "data"], "1 clips of fan are in DATA and in .*--additional"),
+])  # fmt: skip
+def test_what_is_not_there_or_there_twice_is_one_line(example, tmp_path, monkeypatch, capsys, options, message):
+    train = "train/section_00_source_train_normal_0000_a.wav"
+    make_machine(tmp_path / "data", f"fan/{train}", f".trash/{train}", "notes/read.me")
+    make_machine(tmp_path / "more", "fan/train/section_03_source_train_normal_0000_a.wav")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stopped:
+        example.main([*options, "--year", "2022"])
+    text = capsys.readouterr().err if stopped.value.code == 2 else stopped.value.code
+    assert re.search(f"error: .*{message}", text) and "Traceback" not in text
+
+
+def test_hidden_folders_are_no_machines(example, tmp_path):
+    for home, section in (("data", "00"), ("more", "03")):
+        clip = f"train/section_{section}_source_train_normal_0000_a.wav"
+        make_machine(tmp_path / home, f"fan/{clip}", f".trash/{clip}", "notes/read.me")
+    assert list(example.with_additional(tmp_path / "data", tmp_path / "more", None)) == ["fan"]
 
 
 def test_a_machine_that_fails_keeps_the_table_and_not_the_files(example, dev_data, tmp_path, capsys):
@@ -121,6 +154,16 @@ def test_fetches_what_is_asked_for(example, monkeypatch, tmp_path, machines, ask
     monkeypatch.setattr(example, "fetch_dcase", fetch_dcase)
     assert example.fetch(2022, machines, tmp_path, "additional") == tmp_path / "dcase2022" / "additional"
     assert calls == [(2022, machine, tmp_path) for machine in asked]
+
+
+def test_one_step_serves_all_machines(example, dev_data, tmp_path, capsys):
+    options = [str(dev_data), "--results", str(tmp_path / "results"), "--shared", "embedder"]
+    example.main(options)
+    assert "embedder shared by all machines" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="other shared step"):
+        example.main(options[:-2])
+    with pytest.raises(SystemExit, match="'network' must name a step"):
+        example.main([str(dev_data), "--shared", "network"])
 
 
 def test_additional_clips_train_and_development_sections_are_judged(example, dev_data, tmp_path, capsys):

@@ -237,6 +237,10 @@ class TestBadInput:
         with pytest.raises(ValueError, match="1 of 3 scores are NaN or infinite, the first in row 1"):
             auc_score([0, 0, 1], [1, value, 3])
 
+    def test_several_scores_that_are_no_numbers_among_objects(self):
+        with pytest.raises(ValueError, match="2 of 3 scores are NaN or infinite, the first in row 0"):
+            auc_score([0, 0, 1], np.array([float("nan"), float("nan"), 3], dtype=object))
+
     def test_lengths(self):
         with pytest.raises(ValueError, match=r"got shapes \{'y_true': \(2,\), 'y_score': \(3,\)\}"):
             auc_score([0, 1], [1, 2, 3])

@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 from sklearn.base import BaseEstimator, TransformerMixin, clone
-from sklearn.covariance import EmpiricalCovariance
+from sklearn.covariance import OAS, EmpiricalCovariance
 from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -31,7 +31,7 @@ flow = partial(FlowDetector, **(TRAINING | {"transforms": 2, "hidden_features": 
 
 VARIANTS = {
     "autoencoder": autoencoder,
-    "mahalanobis": partial(autoencoder, error="mahalanobis", n_frames=3),
+    "mahalanobis": partial(autoencoder, error="selective_mahalanobis", n_frames=3),
     "early stopping": partial(autoencoder, validation_fraction=0.25, callbacks=[BEST], max_epochs=20),
     "schedule": partial(autoencoder, lr_schedule="cosine", callbacks=[GradientNormClipping(0.5)]),
     "flow": flow,
@@ -443,7 +443,7 @@ def squared_distance(X, Y):
 
 def test_mahalanobis_weighs_the_errors_of_frames_by_section_and_domain():
     clips, test = make_clips(), make_clips(seed=1)
-    params = {"error": "mahalanobis", "validation_fraction": 0.0, **TRAINING}
+    params = {"error": "selective_mahalanobis", "validation_fraction": 0.0, **TRAINING}
     detector = AutoencoderDetector(Nothing, n_frames=2, **params).fit(clips)
     for section in ("00", "01"):
         own, rows = clips[clips["section"] == section], test["section"] == section
@@ -459,7 +459,7 @@ def test_mahalanobis_weighs_the_errors_of_frames_by_section_and_domain():
 def test_mahalanobis_goes_without_the_domain_that_a_section_lacks():
     clips, test = make_clips(), make_clips(seed=1)
     no_target = clips[(clips["section"] == "00") | (clips["domain"] == "source")]
-    params = {"error": "mahalanobis", "validation_fraction": 0.0, **TRAINING}
+    params = {"error": "selective_mahalanobis", "validation_fraction": 0.0, **TRAINING}
     both, one = (AutoencoderDetector(Nothing, **params).fit(some) for some in (clips, no_target))
     rows = test["section"] == "00"
     np.testing.assert_allclose(both.score_samples(test)[rows], one.score_samples(test)[rows], rtol=1e-6)
@@ -481,7 +481,7 @@ def test_bands_that_never_vary_do_not_make_the_covariance_singular():
 @pytest.mark.parametrize(
     ("detector", "message"),
     [
-        (autoencoder(error="mahalanobis", n_frames=4), "n_frames=4 does not divide the 6 features"),
+        (autoencoder(error="selective_mahalanobis", n_frames=4), "n_frames=4 does not divide the 6 features"),
         (AutoencoderDetector(partial(nn.Linear, 6, 5), **TRAINING), r"it made \(2, 5\) of \(2, 6\)"),
         (AutoencoderDetector(partial(nn.Linear, 7, 7), **TRAINING), r"cannot take clips of shape \(6,\)"),
         (autoencoder(lr=1e30, optimizer=torch.optim.SGD), "Training diverged: the loss is .* Lower lr"),
@@ -496,12 +496,25 @@ def test_what_cannot_train_says_why(detector, message):
         detector.fit(make_clips())
 
 
-def test_a_covariance_needs_more_frames_than_features():
-    clips = make_clips(4, n_windows=1).without("domain")
-    with pytest.raises(ValueError, match=r"section '00': error='mahalanobis' needs more frames than the 6 .* got 2"):
-        autoencoder(error="mahalanobis", validation_fraction=0.0).fit(clips)
-    with pytest.raises(ValueError, match="of the domain 'target'"):
-        autoencoder(error="mahalanobis", validation_fraction=0.0).fit(make_clips(12, n_windows=3))
+def test_few_errors_have_a_shrunk_covariance():
+    clips = make_clips(12, n_windows=1)  # of each section four source windows and two target windows of six features
+    params = {"error": "selective_mahalanobis", "validation_fraction": 0.0, **TRAINING}
+    detector = AutoencoderDetector(Nothing, **params).fit(clips)
+    X = clips["embedding"][:, 0].astype(float)
+    of_domains = [
+        OAS().fit(X[(clips["section"] == "00") & (clips["domain"] == domain)]) for domain in ("source", "target")
+    ]
+    wanted = -np.min([np.einsum("ni,ij,nj->n", X, one.precision_, X) for one in of_domains], axis=0)
+    own = clips["section"] == "00"
+    np.testing.assert_allclose(detector.score_samples(clips[own]), wanted[own], rtol=1e-3)
+
+
+def test_errors_that_do_not_vary_have_no_covariance():
+    clips = make_clips(8, n_windows=1)
+    alone = clips.with_fields(domain=np.where(np.arange(8) < 2, "target", "source"))
+    params = {"error": "selective_mahalanobis", "validation_fraction": 0.0, **TRAINING}
+    with pytest.raises(ValueError, match=r"section '00': .*errors that vary, and the 1 of the domain 'target'"):
+        AutoencoderDetector(Nothing, **params).fit(alone)
 
 
 def test_what_is_beyond_single_precision_is_scored_in_double():

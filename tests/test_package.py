@@ -30,6 +30,8 @@ ROOMS = [
     ("monitoring",),
     ("plotting",),
     ("evaluation",),
+    ("command",),
+    ("__main__",),
 ]
 ORDER = {room: place for place, rooms in enumerate(ROOMS) for room in rooms}
 TREES = {path.relative_to(PACKAGE): ast.parse(path.read_text(encoding="utf-8")) for path in PACKAGE.rglob("*.py")}

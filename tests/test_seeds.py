@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.base import BaseEstimator, OutlierMixin, TransformerMixin
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
@@ -189,3 +189,22 @@ def test_only_like_is_compared(noisy, machines):
             noisy.difference(other)
     with pytest.raises(TypeError, match="other must be"):
         noisy.difference(0.5)
+
+
+def test_a_shared_step_gets_its_seed(machines):
+    class Step(TransformerMixin, BaseEstimator):
+        def __init__(self, random_state=None):
+            self.random_state = random_state
+
+        def fit(self, X, y=None):
+            assert self.random_state in (4, 6) and len(np.unique(X["machine"])) == 2
+            return self
+
+        def transform(self, X):
+            return X
+
+        def __sklearn_is_fitted__(self):
+            return True
+
+    both = evaluate(make_pipeline(Step(), Noisy()), machines, seeds=[4, 6], shared="step", on_error="raise", **OPTIONS)
+    assert both.shared == both.evaluations[4].shared == "step" and "step shared by all machines" in both.to_markdown()

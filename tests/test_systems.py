@@ -203,3 +203,8 @@ def test_one_silent_clip_leaves_the_default_an_alarm():
     system = statistics_ensemble().fit(clips[:40])
     assert (system.predict(whistling) == -1).all()
     assert (system.predict(clips[40:]) == -1).mean() < 0.3
+
+
+def test_the_second_mode_of_the_baseline_weighs_errors_frame_by_frame():
+    detector = autoencoder_baseline(error="selective_mahalanobis")["detector"]
+    assert (detector.error, detector.n_frames) == ("selective_mahalanobis", 5)

@@ -220,6 +220,47 @@ def test_names_that_do_not_exist_are_told_with_those_that_do(make, clips, name):
             estimator.fit(clips())
 
 
+@each_estimator
+@pytest.mark.parametrize(("name", "others"), [
+    ("optimizer__foo", "optimizer__weight_decay"),
+    ("iterator_train__foo", "iterator_train__num_workers"),
+    ("iterator_valid__foo", "iterator_valid__num_workers"),
+])  # fmt: skip
+def test_arguments_that_a_part_of_the_net_does_not_take_are_told_with_those_that_it_takes(make, clips, name, others):
+    with pytest.raises(ValueError, match=rf"{name.partition('__')[0]}=.*'foo'.* {others}"):
+        make(**{name: 1}).fit(clips())
+
+
+@each_estimator
+@pytest.mark.parametrize("names", [["lr_schedule"], ["train_loss"], ["training_progress"], ["same", "same"]])
+def test_names_of_callbacks_that_are_taken_are_told(make, clips, names):
+    callbacks = [(name, GradientNormClipping(1.0)) for name in names]
+    with pytest.raises(ValueError, match=f"callbacks: .*'{names[0]}'.*lr_schedule"):
+        make(callbacks=callbacks, lr_schedule="cosine").fit(clips())
+
+
+def test_a_schedule_of_the_user_has_its_name_where_there_is_no_other():
+    schedule = LRScheduler(torch.optim.lr_scheduler.StepLR, step_size=1, gamma=0.1)
+    fitted = embedder(callbacks=[("lr_schedule", schedule)]).fit(make_clips())
+    assert fitted.net_.optimizer_.param_groups[0]["lr"] < 0.2 * fitted.lr
+
+
+@pytest.mark.parametrize(("make", "name"), [(embedder, "pretrain__lr"), (embedder, "loader__mono"),
+                                            (autoencoder, "augmentation__alpha")])  # fmt: skip
+def test_parameters_of_an_estimator_that_is_not_there(make, name):
+    with pytest.raises(ValueError, match=rf"{name}' for .*=None has no parameters"):
+        make().set_params(**{name: 1})
+    nested = embedder().set_params(pretrain=embedder(), pretrain__lr=0.5)
+    assert nested.pretrain.lr == 0.5
+
+
+def test_a_first_stage_with_another_network_is_told_in_a_few_words():
+    first = embedder(network__size=5)
+    with pytest.raises(ValueError, match=r"pretrain does not hold .*such as .*\(5.*wanted \(6") as caught:
+        embedder(pretrain=first, network__size=6).fit(make_clips())
+    assert len(str(caught.value)) < 400
+
+
 @pytest.mark.parametrize("targets", [("section",), ("section", "attribute")])
 def test_arguments_of_network_and_loss_are_parameters(targets):
     params = {"network__size": 5, "loss__scale": 7.0, "optimizer__weight_decay": 0.25, "targets": targets}
@@ -631,6 +672,24 @@ def test_a_broken_checkpoint_and_a_folder_that_cannot_be_are_named(tmp_path, con
         embedder(checkpoint=tmp_path).fit(make_clips())
     with pytest.raises(OSError, match=r"training\.pt.*checkpoint"):
         embedder(checkpoint=tmp_path / "training.pt").fit(make_clips())
+
+
+def test_a_checkpoint_of_which_one_bit_has_changed_is_damaged(tmp_path):
+    embedder(checkpoint=tmp_path).fit(make_clips())
+    content = bytearray((tmp_path / "training.pt").read_bytes())
+    for place in np.random.default_rng(0).integers(0, len(content), 20):
+        changed = content.copy()
+        changed[place] ^= 1
+        (tmp_path / "training.pt").write_bytes(changed)
+        with pytest.raises(ValueError, match=r"training\.pt cannot be read: it is damaged"):
+            embedder(checkpoint=tmp_path).fit(make_clips())
+
+
+def test_a_checkpoint_without_a_name_is_not_the_current_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="checkpoint must name a folder; got ''"):
+        embedder(checkpoint="").fit(make_clips())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_checkpoints_leave_no_rests_behind(tmp_path):

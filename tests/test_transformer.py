@@ -86,6 +86,21 @@ def test_a_table_has_names_and_becomes_a_data_frame(name):
 
 
 @pytest.mark.parametrize("name", OTHERS)
+def test_more_dimensions_stay_an_array_where_data_frames_are_asked_for(name):
+    step, kind = OTHERS[name]
+    made = clone(step).set_output(transform="pandas").fit(INPUTS[kind], y).transform(INPUTS[kind])
+    np.testing.assert_array_equal(made, clone(step).fit(INPUTS[kind], y).transform(INPUTS[kind]))
+
+
+def test_a_pipeline_over_spectrograms_makes_the_data_frame_that_is_asked_for():
+    steps = LogMelSpectrogram(**SMALL, n_mels=2, fmax=4000.0), StatisticsEmbedder()
+    plain = make_pipeline(*steps).fit(INPUTS["waveform"])
+    frame = clone(plain).set_output(transform="pandas").fit(INPUTS["waveform"]).transform(INPUTS["waveform"])
+    assert list(frame) == list(plain[-1].get_feature_names_out())
+    np.testing.assert_array_equal(frame, plain.transform(INPUTS["waveform"]))
+
+
+@pytest.mark.parametrize("name", OTHERS)
 def test_more_dimensions_have_no_names_and_stay_an_array(name):
     step, kind = OTHERS[name]
     X = INPUTS[kind]

@@ -167,9 +167,9 @@ def _read_channel(file, offset, duration, channel):
 
 def channel_blocks(file, start, n_frames, channel):
     """The next samples of one channel, both or the mean of all, in blocks, with the powers of the mean and of all."""
-    _check_channel(file.channels, channel)
+    check_channel(file.channels, channel)
     for block in _complete(file, _blocks_from(file, start, n_frames), n_frames):
-        yield _one_channel(block, channel)
+        yield one_channel(block, channel)
 
 
 def is_cancelled(powers):
@@ -226,7 +226,7 @@ def _blocks(file, n_frames):
         n_frames -= n_read
 
 
-def _check_channel(n_channels, channel):
+def check_channel(n_channels, channel):
     if channel == "mono" and n_channels > 1:
         raise ValueError(f"{n_channels} channels where mono was promised; set channel='mix' or a number")
     if channel in (*MICROPHONES, "both") and n_channels != 2:
@@ -236,7 +236,7 @@ def _check_channel(n_channels, channel):
         raise ValueError(f"there is no channel {channel}; the file has {n_channels}, counted from 0")
 
 
-def _one_channel(block, channel):
+def one_channel(block, channel):
     """One channel, both or the mean of all, and the powers of the mean and of the channels."""
     if channel == "both":
         return block.T, 0
@@ -244,7 +244,8 @@ def _one_channel(block, channel):
     if n_channels == 1 or not isinstance(channel, str):
         return block[:, 0 if isinstance(channel, str) else channel], 0
     block = as_dtype(block, precision_of(block.dtype))
-    mean = block @ np.full(n_channels, 1 / n_channels, dtype=block.dtype)
+    rows = block if len(block) != 1 else np.repeat(block, 2, axis=0)  # a product with one row alone rounds otherwise
+    mean = (rows @ np.full(n_channels, 1 / n_channels, dtype=block.dtype))[: len(block)]
     return mean, np.array([np.vdot(mean, mean), np.vdot(block, block) / n_channels])
 
 

@@ -1,17 +1,31 @@
-"""Files of any length, read in blocks: there is never more of one in memory than a block."""
+"""Sound of any length, in blocks, from files and from streams: there is never more of it in memory than a block."""
 
 import numpy as np
 
-from skasd.audio._decoding import channel_blocks, is_cancelled, open_audio, wanted_rate
+from skasd.audio._decoding import (
+    channel_blocks,
+    check_channel,
+    is_cancelled,
+    one_channel,
+    open_audio,
+    wanted_rate,
+    whole_blocks,
+)
 from skasd.audio.samples import as_dtype, what_is_wrong
 
-__all__ = ["BlockReader", "file_rate"]
+__all__ = ["BlockReader", "BlockStream", "file_blocks", "file_rate"]
 
 
 def file_rate(path):
     """Sample rate of a file in Hz, as its header tells it."""
     with open_audio(path) as file:
         return file.samplerate
+
+
+def file_blocks(path):
+    """The frames of a file in blocks (n, n_channels), as they are; the errors are those of `BlockReader`."""
+    with open_audio(path) as file:
+        yield from whole_blocks(file)
 
 
 class BlockReader:
@@ -40,6 +54,44 @@ class BlockReader:
                 raise ValueError("has no samples")
             yield resample(np.empty(0, dtype=np.float32), True)
         self.cancelled = is_cancelled(powers)
+
+
+class BlockStream:
+    """Blocks of frames (n, n_channels), or (n,), to the samples that `BlockReader` gives of the same frames in a file.
+
+    However they are cut into blocks, the samples are the same to the bit.
+    """
+
+    def __init__(self, rate, sample_rate, channel="mix"):
+        self.n_frames, self._channel, self._n_channels = 0, channel, None
+        self._resample = _resampler(rate, wanted_rate(rate, sample_rate, True))
+
+    def take(self, block):
+        """The samples that these frames complete."""
+        block = np.asarray(block)
+        if block.shape == (0,):  # of how many channels, it does not tell
+            return np.empty(0, dtype=np.float32)
+        frames = block[:, np.newaxis] if block.ndim == 1 else block
+        self._check_channels(frames)
+        samples, _ = one_channel(frames, self._channel)
+        wrong = what_is_wrong(samples) if len(samples) else None
+        if wrong:
+            raise ValueError(f"In the {len(frames)} frames from number {self.n_frames} on: {wrong}")
+        self.n_frames += len(frames)
+        return self._resample(as_dtype(samples, "float32"), False)
+
+    def end(self):
+        """The samples that are left when the stream has ended."""
+        return self._resample(np.empty(0, dtype=np.float32), True)
+
+    def _check_channels(self, frames):
+        if frames.ndim != 2 or not frames.shape[1]:
+            raise ValueError(f"A block has shape (n_frames,) or (n_frames, n_channels); got {frames.shape}.")
+        check_channel(frames.shape[1], self._channel)
+        if self._n_channels not in (None, frames.shape[1]):
+            raise ValueError(f"The blocks had {self._n_channels} channels, and frame {self.n_frames} has "
+                             f"{frames.shape[1]}. Give a stream that changes to a new one.")  # fmt: skip
+        self._n_channels = frames.shape[1]
 
 
 def _resampler(rate, wanted):

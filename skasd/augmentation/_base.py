@@ -185,6 +185,9 @@ class NumpyAugmentation(Augmentation):
                             "by 32768 first.")  # fmt: skip
         if (self.works_on == "waveform" and n_axes != 2) or (self.works_on == "log_mel" and n_axes < 3):
             raise ValueError(f"{owner} wants {_SHAPES[self.works_on]}; got {tuple(batch.x.shape)}.")
+        if 0 in batch.x.shape[1:]:
+            raise ValueError(f"{owner} was given clips that hold nothing, of shape {tuple(batch.x.shape)}. Look at how "
+                             "they were made.")  # fmt: skip
         random_state = np.random.RandomState(torch.randint(2**32, (), generator=generator).item())
         return {name: torch.from_numpy(values) for name, values in self._draw(batch, random_state).items()}
 

@@ -35,7 +35,7 @@ _NAME = re.compile(
       | (?:(?P<label_2020>normal|anomaly)_)? id_(?P<section_2020>\d\d) _(?P<number_2020>\d{8})
     ) \.(?:wav|flac)
     """,
-    re.VERBOSE,
+    re.VERBOSE | re.ASCII,  # other digits are no numbers of a section
 )
 _GRAMMAR = """\
 (or .flac in place of .wav)

@@ -4,7 +4,7 @@ from numbers import Integral
 
 import numpy as np
 import torch
-from sklearn.covariance import shrunk_covariance
+from sklearn.covariance import oas, shrunk_covariance
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
@@ -20,9 +20,9 @@ class AutoencoderDetector(NetworkDetector):
 
     One network is trained for all sections of the machine, on windows of stacked frames one by one, as in the baselines
     of the challenge [1]_. The score of a clip is minus the mean squared error of its windows. With
-    ``error='mahalanobis'`` the error is weighed by how much it varies among normal clips: each section and domain that
-    `fit` has seen has a covariance of the errors, and the domain whose distance is smaller counts, as in the later
-    baselines [2]_. Domains are not needed to score.
+    ``error='selective_mahalanobis'`` the error is weighed by how much it varies among normal clips: each section and
+    domain that `fit` has seen has a covariance of the errors, and the domain whose distance is smaller counts, as in
+    the second mode of the baselines since 2023 [2]_. Domains are not needed to score.
 
     Parameters
     ----------
@@ -30,13 +30,14 @@ class AutoencoderDetector(NetworkDetector):
         Class (or other callable) that makes the `torch.nn.Module`. Its arguments are parameters too, such as
         ``network__n_bottleneck=4``. It takes vectors (n, d) and gives their reconstruction (n, d). Sizes may be lazy.
 
-    error : {'squared', 'mahalanobis'}, default='squared'
+    error : {'squared', 'selective_mahalanobis'}, default='squared'
         What is averaged over the windows of a clip: the mean squared error of the reconstruction, or the squared
         Mahalanobis distance of the vector from its reconstruction.
 
     n_frames : int, default=1
-        Number of frames that a vector stacks, as in `FrameStacker`. With ``error='mahalanobis'`` the errors of the
-        frames are vectors of their own, whose covariance is smaller and better known. Otherwise it has no effect.
+        Number of frames that a vector stacks, as in `FrameStacker`. With ``error='selective_mahalanobis'`` the errors
+        of the frames are vectors of their own, whose covariance is smaller and better known. Otherwise it has no
+        effect.
 
     {training}
 
@@ -61,8 +62,8 @@ class AutoencoderDetector(NetworkDetector):
     {sections_}
 
     models_ : dict of str to SectionModel
-        For each section its ``number`` and, with ``error='mahalanobis'``, the inverse covariances of its domains,
-        ``precisions``, an ndarray of shape (n_domains, n_features / n_frames, n_features / n_frames).
+        For each section its ``number`` and, with ``error='selective_mahalanobis'``, the inverse covariances of its
+        domains, ``precisions``, an ndarray of shape (n_domains, n_features / n_frames, n_features / n_frames).
 
     {fitted}
 
@@ -74,6 +75,9 @@ class AutoencoderDetector(NetworkDetector):
     Notes
     -----
     The optimizer is `torch.optim.Adam` where none is given.
+
+    A domain that has no more frames than a frame has features, such as one with very few target clips, has a singular
+    covariance; it is shrunk as `sklearn.covariance.oas` does.
 
     References
     ----------
@@ -96,7 +100,7 @@ class AutoencoderDetector(NetworkDetector):
     _parameter_constraints: dict = {
         **NetworkDetector._parameter_constraints,
         "network": [callable],
-        "error": [StrOptions({"squared", "mahalanobis"})],
+        "error": [StrOptions({"squared", "selective_mahalanobis"})],
         "n_frames": [Interval(Integral, 1, None, closed="left")],
     }
 
@@ -173,7 +177,7 @@ class AutoencoderDetector(NetworkDetector):
         return _MeanSquaredError(network)
 
     def _fit_shared(self, X, windows, clips):
-        if self.error == "mahalanobis" and windows.shape[2] % self.n_frames:
+        if self.error != "squared" and windows.shape[2] % self.n_frames:
             raise ValueError(f"n_frames={self.n_frames} does not divide the {windows.shape[2]} features of a window. "
                              "Set it to the n_frames of the FrameStacker that made them.")  # fmt: skip
         super()._fit_shared(X, windows, clips)
@@ -188,19 +192,25 @@ class AutoencoderDetector(NetworkDetector):
 
     def _precision(self, X, domain):
         """Inverse covariance of the errors of frames."""
-        n_features = X.shape[1] // self.n_frames
-        n_errors, total, squares = 0, np.zeros(n_features), np.zeros((n_features, n_features))
-        for error in self._apply(_Error, X):
-            frames = error.reshape(-1, n_features)
-            n_errors += len(frames)
-            total += frames.sum(axis=0)
-            squares += frames.T @ frames
-        if n_errors <= n_features:
-            raise ValueError(f"error='mahalanobis' needs more frames than the {n_features} features of each, got "
-                             f"{n_errors} of the domain {str(domain)!r}. Use error='squared', or set n_frames to the "
-                             "number that was stacked.")  # fmt: skip
+        n_errors = len(X) * self.n_frames
+        covariance = self._covariance(X) if n_errors > 1 else np.zeros(1)
+        if not covariance.any():
+            raise ValueError(f"error='selective_mahalanobis' needs errors that vary, and the {n_errors} of the domain "
+                             f"{str(domain)!r} do not. Give more clips of that domain, or use error='squared'."
+                             )  # fmt: skip
+        return np.linalg.inv(shrunk_covariance(covariance, shrinkage=_SHRINKAGE))
+
+    def _covariance(self, X):
+        n_features, n_errors = X.shape[1] // self.n_frames, len(X) * self.n_frames
+        frames = (error.reshape(-1, n_features) for error in self._apply(_Error, X))
+        if n_errors <= n_features:  # singular, and so few that they fit into memory
+            return oas(np.concatenate(list(frames)))[0]
+        total, squares = np.zeros(n_features), np.zeros((n_features, n_features))
+        for error in frames:
+            total += error.sum(axis=0)
+            squares += error.T @ error
         mean = total / n_errors
-        return np.linalg.inv(shrunk_covariance(squares / n_errors - np.outer(mean, mean), shrinkage=_SHRINKAGE))
+        return squares / n_errors - np.outer(mean, mean)
 
     def _score(self, model, X):
         if model.precisions is None:

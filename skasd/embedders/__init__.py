@@ -3,11 +3,12 @@
 import importlib
 
 from skasd.embedders._loader import EmbeddingLoader
+from skasd.embedders._pseudo_attributes import PseudoAttributes
 from skasd.embedders._statistics import StatisticsEmbedder
 
 _WITH_TORCH = {"ClassificationEmbedder": "_classification", "PretrainedEmbedder": "_pretrained"}
 
-__all__ = ["ClassificationEmbedder", "EmbeddingLoader", "PretrainedEmbedder", "StatisticsEmbedder"]
+__all__ = ["ClassificationEmbedder", "EmbeddingLoader", "PretrainedEmbedder", "PseudoAttributes", "StatisticsEmbedder"]
 
 
 def __dir__():

@@ -14,7 +14,15 @@ from sklearn.utils import gen_batches
 from skasd._docstrings import fill
 from skasd._groups import first_copies, joined
 from skasd._problems import check_finite
-from skasd._reading import class_rows, read_field, read_text, recording_numbers, training_rows, validate_data
+from skasd._reading import (
+    class_rows,
+    read_field,
+    read_text,
+    recording_numbers,
+    section_fields,
+    training_rows,
+    validate_data,
+)
 from skasd._sklearn import HasMethods, Interval, InvalidParameterError, StrOptions
 from skasd._transformer import ClipTransformer
 from skasd.audio import AudioLoader
@@ -22,6 +30,7 @@ from skasd.audio.samples import as_floats, check_mono_loader, read_waveforms
 from skasd.clips import Clips
 from skasd.losses import ArcFaceLoss, MultiTargetLoss
 from skasd.networks import MobileFaceNet, learn_standardization
+from skasd.networks.weights import set_weights
 from skasd.training import (
     TRAINING_TEXTS,
     EmbeddingNet,
@@ -63,8 +72,10 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
     targets : tuple of str or of tuples of str, default=("section",)
         Fields whose values are the classes. With several, each has its own head and the losses are added; one with a
         single value is left out then, with a warning. Fields inside a tuple are one target, whose classes are the
-        combinations of their values: ``(("section", "domain"),)``. With a plain array the classes are those of `y`
-        instead.
+        combinations of their values: ``(("machine", "section", "attribute", "domain"),)``. Where some clips have an
+        ``attribute``, those without one are a class of their own machine and section, called such as
+        ``"missing ('fan', '00')"``; see `PseudoAttributes` for finer ones. With a plain array the classes are those of
+        `y` instead.
 
     augmentations : sequence of Augmentation, default=()
         Applied to training batches in this order, on the device; see `skasd.augmentation`. The front end of a network,
@@ -273,9 +284,9 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
         Raises
         ------
         ValueError
-            If a target has one class only, if `y` calls clips anomalous in words or holds bools, if clips have fewer
-            frames than `window_frames`, if the network does not fit the input, or if the checkpoint is of another
-            training.
+            If a target has one class only or takes sections of different machines for one, if `y` calls clips anomalous
+            in words or holds bools, if clips have fewer frames than `window_frames`, if the network does not fit the
+            input, or if the checkpoint is of another training.
         """
         with self._fitting():
             return super().fit(X, y)
@@ -439,12 +450,24 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
                 raise InvalidParameterError("targets must hold names of fields, or tuples of names, such as targets="
                                             f"('section',); targets is empty or has {target!r}.")  # fmt: skip
         if isinstance(X, Clips):
+            self._check_machines(X)
             return {name: self._target_column(X, name) for name in self.targets}
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None: with a plain "
                              "array the classes are those of y. Give y, or Clips with the fields that `targets` "
                              "names.")  # fmt: skip
         return {"y": np.asarray(y).ravel()}
+
+    def _check_machines(self, X):
+        """Refuse to take the sections of two machines for one because they have one name."""
+        unclear = [name for name in self.targets if "section" in (name if isinstance(name, tuple) else (name,))
+                   and "machine" not in name]  # fmt: skip
+        if unclear and "machine" in X and "section" in X:
+            owners = set(zip(X["section"].tolist(), X["machine"].tolist(), strict=True))
+            if len(owners) > len({section for section, _ in owners}):
+                raise ValueError(f"The target {unclear[0]!r} would take sections of different machines for one, since "
+                                 "they have the same names. Join it with the machine, as in targets=(('machine', "
+                                 "'section'),), or fit one machine.")  # fmt: skip
 
     def _target_column(self, X, name):
         """The values of a field, or of several side by side; what may be unknown is so where there is no such field."""
@@ -453,7 +476,9 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
             for one, column in columns.items():
                 _classes_of(one, column)  # refuses what is no class
             return np.stack([column.astype(str) for column in columns.values()], axis=1)
-        if name in ("domain", "attribute"):
+        if name == "attribute":
+            return _attributes(X)
+        if name in ("machine", "domain"):
             return read_text(X, name, len(X))
         return read_field(X, name, owner=type(self).__name__)[1]
 
@@ -511,7 +536,7 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
             stages = self._dry(split.back.forward_stages, x) if self.output == "stages" else [embedding]
         self.stage_sizes_ = [stage.shape[1] for stage in stages]
         if start is not None:
-            self.network_.load_state_dict(start.state_dict())
+            set_weights(self.network_, start.state_dict(), source="The embedder given as pretrain")
         self.loss_ = self._make_loss(embedding.shape[1])
 
     def _check_embedding(self, embedding, n_clips):
@@ -605,6 +630,16 @@ def _check_loss(loss):
             f"loss={loss!r} does not hold the weights of the classes: it has no method logits. Take a loss of "
             "skasd.losses (SoftmaxLoss is the cross-entropy), or inherit from ClassificationLoss."
         )
+
+
+def _attributes(X):
+    """The attribute of each clip; where others have one, a missing one is that of its machine and section."""
+    attribute, columns = read_text(X, "attribute", len(X)), section_fields(X).values()
+    missing = attribute == ""
+    if missing.all() or not columns:
+        return attribute
+    owners = zip(*(column.tolist() for column in columns), strict=True)
+    return np.where(missing, [f"missing {owner}" for owner in owners], attribute)
 
 
 def _is_count(value):

@@ -185,10 +185,10 @@ class ScoreEnsemble(VersionsMixin, ThresholdMixin, BaseComposition):
             few recordings for so small a `contamination`.
         """
         self._check_members()
-        normal = detector_rows(X, y)
-        if not normal.all():
-            X, y = _take(X, normal), None if y is None else np.asarray(y)[normal]
-        units = training_units(X, np.count_nonzero(normal), self.cv)
+        rows = np.flatnonzero(detector_rows(X, y))
+        if len(rows) < num_samples(X):
+            X, y = _take(X, rows), None if y is None else np.asarray(y)[rows]
+        units = training_units(X, len(rows), self.cv)
         fits = (delayed(_fit_member)(name, member, X, y) for name, member in self.estimators)
         self.estimators_ = Parallel(n_jobs=self.n_jobs)(fits)
         names = [name for name, _ in self.estimators]
@@ -196,7 +196,9 @@ class ScoreEnsemble(VersionsMixin, ThresholdMixin, BaseComposition):
         for attribute in ("n_features_in_", "feature_names_in_"):
             if hasattr(self.estimators_[0], attribute):
                 setattr(self, attribute, getattr(self.estimators_[0], attribute))
-        scores, sections = self._cross_score_members(X, y, units.part)[units.once], units.section[units.once]
+        scores = self._cross_score_members(X, y, units.part)
+        self._check_scores(scores, rows)
+        scores, sections = scores[units.once], units.section[units.once]
         self._learn_scale(scores, sections)
         merged, number = self._merge(scores, sections), np.unique(sections, return_inverse=True)[1]
         self.offset_ = score_held_out(merged, units.group[units.once], number, self.contamination, "quantile")
@@ -223,7 +225,7 @@ class ScoreEnsemble(VersionsMixin, ThresholdMixin, BaseComposition):
         check_is_fitted(self)
         jobs = (delayed(_score)(name, member, X) for name, member in self.named_estimators_.items())
         scores = np.column_stack(Parallel(n_jobs=self.n_jobs)(jobs))
-        self._check_scores(scores)
+        self._check_scores(scores, range(len(scores)))
         return self._merge(scores, read_text(X, "section", len(scores)))
 
     def _sk_visual_block_(self):
@@ -250,9 +252,10 @@ class ScoreEnsemble(VersionsMixin, ThresholdMixin, BaseComposition):
         if self.combine == "min":
             raise ValueError("weights belong to combine='mean'; a minimum has none. Leave one of the two out.")
         try:
-            weights = np.asarray(self.weights, dtype=float)
-        except (TypeError, ValueError):
-            weights = np.array(np.nan)
+            weights = np.asarray(self.weights)
+        except ValueError:  # rows of several lengths
+            weights = np.array("")
+        weights = weights.astype(float) if weights.dtype.kind in "biuf" else np.array(np.nan)
         if weights.shape != (len(names),) or not (np.isfinite(weights) & (weights >= 0)).all() or not weights.any():
             raise ValueError(f"weights must be {len(names)} numbers, one for each of {', '.join(names)}, none of them "
                              f"negative and not all 0; got {self.weights}.")  # fmt: skip
@@ -266,14 +269,14 @@ class ScoreEnsemble(VersionsMixin, ThresholdMixin, BaseComposition):
         scores = np.empty((len(part), len(self.estimators)))
         for (column, _, test), own in zip(jobs, parts, strict=True):
             scores[test, column] = own
-        self._check_scores(scores)
         return scores
 
-    def _check_scores(self, scores):
+    def _check_scores(self, scores, rows):
+        """Refuse scores (n_clips, n_members) that are not finite, by the numbers that the clips have in X."""
         wrong = np.argwhere(~np.isfinite(scores))
         if len(wrong):
             row, column = wrong[0]
-            raise ValueError(f"The member {self.estimators[column][0]!r} gives clip {row} the score "
+            raise ValueError(f"The member {self.estimators[column][0]!r} gives clip {rows[row]} the score "
                              f"{scores[row, column]}, and {len(np.unique(wrong[:, 0]))} of {len(scores)} clips have "
                              "scores that are not finite. Leave these clips out, or that member.")  # fmt: skip
 
@@ -325,8 +328,18 @@ def _score(name, member, X):
 
 
 def _fit_and_score(name, member, X, y, train, test):
-    fitted = _fit_member(name, member, _take(X, train), None if y is None else np.asarray(y)[train])
-    return _score(name, fitted, _take(X, test))
+    """Scores of some clips by a member that has learned from the others, whose own threshold nobody reads."""
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*training clips come from one recording")
+            fitted = _fit_member(name, member, _take(X, train), None if y is None else np.asarray(y)[train])
+        return _score(name, fitted, _take(X, test))
+    except ValueError as error:
+        n_clips = len(train) + len(test)
+        raise ValueError(f"The member {name!r} fails where it learns from {len(train)} of the {n_clips} training clips "
+                         f"and scores the other {len(test)}, as cv deals them out: {error} (There, clips are counted "
+                         "among these.) Add normal clips or recordings, raise cv, or leave that member out."
+                         ) from error  # fmt: skip
 
 
 def _take(X, rows):

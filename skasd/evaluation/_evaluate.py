@@ -23,6 +23,7 @@ from skasd.evaluation._evaluation import Evaluation
 from skasd.evaluation._figures import machine_figures
 from skasd.evaluation._run import Failure, attempt_machine
 from skasd.evaluation._seeds import evaluate_seeds
+from skasd.evaluation._shared import SharedSteps
 from skasd.evaluation._store import ResultsFolder
 from skasd.metrics import MAX_FPR, PROTOCOL, YEAR, Rules
 
@@ -39,6 +40,7 @@ _KEPT = ("path", "machine", "section", "domain", "attribute", "recording", "labe
     ground_truth=[str, Path, None],
     results=[str, Path, None],
     seeds=["array-like", None],
+    shared=[str, None],
     name=[str, None],
     n_jobs=[Integral, None],
     n_resamples=[Interval(Integral, 0, None, closed="left")],
@@ -58,6 +60,7 @@ def evaluate(
     ground_truth=None,
     results=None,
     seeds=None,
+    shared=None,
     name=None,
     n_jobs=None,
     n_resamples=1000,
@@ -107,6 +110,12 @@ def evaluate(
         least two, and different. The result is a `RepeatedEvaluation`, with mean and standard deviation over the seeds.
         In ``results`` each seed has a folder, such as ``seed_0``.
 
+    shared : str, default=None
+        Name of a step of the pipeline, such as ``"embedder"``, that is fitted once, with the steps before it, on the
+        training clips of all machines together, which have the field ``machine``; each machine then fits the steps
+        after it. So one network learns to tell all machines apart, as in the years since 2023, whose machines have one
+        section each. None fits all steps to each machine.
+
     name : str, default=None
         Name of the system in tables. None makes one from the parts of the system.
 
@@ -133,7 +142,8 @@ def evaluate(
     Raises
     ------
     ValueError
-        If there are no such machines, if ``year`` is not given and cannot be told, if ``protocol`` does not fit
+        If there are no such machines, if ``shared`` names no step before the last or the machines' systems differ
+        until there, if ``year`` is not given and cannot be told, if ``protocol`` does not fit
         ``year``, or if ``results`` has those of another system or other data, or another process is about to write
         such, or if ``seeds`` are not different numbers, or nothing in the system depends on them.
 
@@ -157,6 +167,11 @@ def evaluate(
 
     Files are known by name, size and time of their last change, and parts of a system by name and parameters: after a
     change in the code of a part of your own, give another results folder.
+
+    A shared step belongs to its machines: with others in ``machines`` it is another one, and results that are kept in
+    ``results`` are refused. Where machines are still to be worked on, it is fitted again, and is the same only if the
+    ``random_state`` of all its parts is a number. Training clips go through it by `transform`, and their embeddings are
+    those that test clips would have. What it took is ``shared_seconds`` of each `MachineRun`.
 
     Ctrl-C ends the program; it does not count as a failure of the machine that is being trained, of which nothing is
     kept. A worker process that is killed, as when memory runs out, takes the machines along that are not finished: they
@@ -192,15 +207,18 @@ def evaluate(
     rules = Rules(_told_year(data, machines) if year is None else year, protocol, max_fpr)
     store = None if results is None else ResultsFolder(results)
     jobs, failures = _prepare_all(machines, system, data, ground_truth, rules, store)
+    steps = _shared_steps(shared, jobs) if shared is not None and jobs else None
+    jobs = _told_of(steps, jobs) if steps and store else jobs
     runs = {machine: store.read(machine, job.fingerprints, len(job.test)) for machine, job in jobs.items() if store}
     runs = {machine: run for machine, run in runs.items() if run is not None}
     waiting = {machine: job for machine, job in jobs.items() if machine not in runs}
-    for machine, outcome in _run_all(waiting, store, len(runs), n_jobs, verbose).items():
+    for machine, outcome in _run_all(waiting, steps, store, len(runs), n_jobs, verbose).items():
         (failures if isinstance(outcome, Failure) else runs)[machine] = outcome
     _raise_failures(failures, machines, on_error)
     return Evaluation(
         {machine: _with_scores(jobs[machine].test, runs[machine]) for machine in machines if machine in runs},
         name=name,
+        shared=shared,
         rules=rules,
         runs={machine: runs[machine] for machine in machines if machine in runs},
         failures={machine: failures[machine] for machine in machines if machine in failures},
@@ -216,16 +234,39 @@ class _Job(NamedTuple):
     train: Clips
     test: Clips
     fingerprints: dict
+    shared_seconds: float = 0.0
 
 
-def _run_all(jobs, store, n_known, n_jobs, verbose):
+def _shared_steps(name, jobs):
+    systems, training = ({machine: getattr(job, what) for machine, job in jobs.items()} for what in ("system", "train"))
+    return SharedSteps(name, systems, training)
+
+
+def _told_of(steps, jobs):
+    """The jobs, whose fingerprints tell of the shared steps too."""
+    shared = steps.fingerprint({machine: job.fingerprints["training data"] for machine, job in jobs.items()})
+    return {machine: job._replace(fingerprints=job.fingerprints | {"shared step": shared})
+            for machine, job in jobs.items()}  # fmt: skip
+
+
+def _with_shared(steps, jobs):
+    """The jobs with the shared steps fitted in their systems; or failures of all of them."""
+    try:
+        systems, seconds = steps.fit()
+    except Exception as error:
+        return {}, dict.fromkeys(jobs, Failure.of(error))
+    return {machine: job._replace(system=systems[machine], shared_seconds=seconds) for machine, job in jobs.items()}, {}
+
+
+def _run_all(jobs, steps, store, n_known, n_jobs, verbose):
     """The outcome of each machine; a run is stored as soon as it is there."""
     if n_known and verbose:
         message = f"{n_known} of {n_known + len(jobs)} machines are in the results folder already."
         print(message, file=sys.stderr, flush=True)
-    outcomes, fingerprints = {}, {machine: job.fingerprints for machine, job in jobs.items()}
+    fingerprints = {machine: job.fingerprints for machine, job in jobs.items()}
     shown = {"desc": "evaluate", "unit": " machines", "verbose": bool(verbose), "miniters": 1, "mininterval": 0}
     with store.open(fingerprints) if store else nullcontext(), progress_bar(len(jobs), **shown) as bar:
+        jobs, outcomes = _with_shared(steps, jobs) if steps and jobs else (jobs, {})
         for machine, outcome in _work(jobs, n_jobs):
             outcomes[machine] = outcome
             if store and not isinstance(outcome, Failure):
@@ -242,7 +283,8 @@ def _work(jobs, n_jobs):
             delayed(attempt_machine)(machine, job.system, job.train, _blind(job.test)) for machine, job in jobs.items()
         ):
             del unfinished[machine]
-            yield machine, outcome
+            failed = isinstance(outcome, Failure)
+            yield machine, outcome if failed else outcome._replace(shared_seconds=jobs[machine].shared_seconds)
     except BrokenProcessPool as error:  # the work of the other processes is lost with it
         killed = RuntimeError("A worker process was killed, perhaps because memory ran out. Not finished were "
                               f"{', '.join(unfinished)}: evaluate these again, with fewer n_jobs.")  # fmt: skip

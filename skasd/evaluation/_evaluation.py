@@ -33,6 +33,9 @@ class Evaluation:
     failures : dict of str to Failure, default=None
         Why there is nothing for a machine.
 
+    shared : str, default=None
+        Name of the step that is the same for all machines, see `evaluate`.
+
     {resamples}
 
     Attributes
@@ -72,12 +75,15 @@ class Evaluation:
 
     shown = "with 95 % intervals over test clips"
 
-    def __init__(self, clips, *, name, rules, runs=None, failures=None, n_resamples=1000, random_state=None):
+    def __init__(
+        self, clips, *, name, rules, runs=None, failures=None, shared=None, n_resamples=1000, random_state=None
+    ):
         self.clips = clips
         self.name = name
         self.rules = rules
         self.runs = runs or {}
         self.failures = failures or {}
+        self.shared = shared
         self.machines = [*clips, *self.failures]
         empty = [machine for machine, part in clips.items() if not len(part)]
         if empty or not self.machines:
@@ -195,7 +201,8 @@ class Evaluation:
     def __repr__(self):
         lacking = self.lacking()
         score = f"no official score ({lacking})" if lacking else f"official score {format_figure(self.official_score)}"
-        return f"Evaluation of {self.name} on {', '.join(self.machines)}: {score}"
+        shared = f", {self.shared} shared by all" if self.shared else ""
+        return f"Evaluation of {self.name} on {', '.join(self.machines)}{shared}: {score}"
 
     def _repr_html_(self):
         return html_summary(self) if find_spec("pandas") else None  # notebooks then show the text

@@ -96,7 +96,8 @@ def _in_one_cell(text):
 
 
 def _title(evaluation):
-    return f"{' '.join(evaluation.name.splitlines())}: rules of DCASE {evaluation.rules.years} Task 2"
+    shared = f", {evaluation.shared} shared by all machines" if evaluation.shared else ""
+    return f"{' '.join(evaluation.name.splitlines())}{shared}: rules of DCASE {evaluation.rules.years} Task 2"
 
 
 def _failed(evaluation):

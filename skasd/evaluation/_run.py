@@ -39,6 +39,9 @@ class MachineRun(NamedTuple):
     peak_gpu_memory : int
         Most memory that torch had on its current CUDA device, in bytes; 0 without one.
 
+    shared_seconds : float, default=0.0
+        Time that fitting the steps took which all machines share, once for all of them; not part of `fit_seconds`.
+
     See Also
     --------
     Evaluation : Has that of each machine in ``runs``.
@@ -60,6 +63,7 @@ class MachineRun(NamedTuple):
     score_seconds: float
     peak_memory: int
     peak_gpu_memory: int
+    shared_seconds: float = 0.0
 
     def costs(self):
         """What training and scoring took.
@@ -69,6 +73,7 @@ class MachineRun(NamedTuple):
         costs : dict of str to float
             By what the columns of tables are called.
         """
+        shared = {"shared fit seconds": self.shared_seconds} if self.shared_seconds else {}
         return {
             "training clips": self.n_train,
             "test clips": len(self.anomaly_score),
@@ -77,6 +82,7 @@ class MachineRun(NamedTuple):
             "clips scored per second": len(self.anomaly_score) / max(self.score_seconds, 1e-9),
             "peak memory MiB": self.peak_memory / 2**20,
             "peak GPU memory MiB": self.peak_gpu_memory / 2**20,
+            **shared,
         }
 
 

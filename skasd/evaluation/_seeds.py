@@ -22,6 +22,7 @@ class _OverSeeds:
     """Figures with mean, standard deviation and interval; those of the parts are in ``_means``, the last of all."""
 
     shown = "mean ± standard deviation over the seeds, with 95 % intervals over seeds and test clips"
+    shared = None
     runs = {}  # those of each seed are in its evaluation
 
     @property
@@ -116,6 +117,9 @@ class RepeatedEvaluation(_OverSeeds):
     n_seeds : int
         Number of seeds.
 
+    shared : str or None
+        Name of the step that is shared by all machines with each seed.
+
     figures : list of Figure
         Mean over the seeds of each figure that counts, its standard deviation ``std`` over the seeds, and its 95 %
         interval over seeds and test clips, of machines that have figures with every seed. Precision, recall and F1 have
@@ -171,6 +175,7 @@ class RepeatedEvaluation(_OverSeeds):
         self.evaluations, self.name = evaluations, name
         first, *_ = every = list(evaluations.values())
         self.rules, self.machines, self.n_seeds = first.rules, first.machines, len(every)
+        self.shared = first.shared
         self.failures = {f"{machine} with seed {seed}": failure for seed, evaluation in evaluations.items()
                          for machine, failure in evaluation.failures.items()}  # fmt: skip
         self._means = _figures_over_seeds(every, [], n_resamples, random_state)

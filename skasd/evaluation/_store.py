@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import sys
 import warnings
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 from sklearn.base import clone
 
 import skasd
-from skasd._drafts import draft_folder, locked, move_new, remove_abandoned
+from skasd._drafts import draft_folder, folder_to_write, locked, move_new, remove_abandoned
 from skasd.evaluation._run import MachineRun
 
 _PROBE = 2**16  # bytes for which the disk must have room before anything is trained
@@ -24,9 +25,7 @@ class ResultsFolder:
     """One JSON file per machine: its `MachineRun`, and fingerprints of the system and the data that gave it."""
 
     def __init__(self, folder):
-        self.folder = Path(folder)
-        if "\0" in str(folder):
-            raise ValueError(f"No folder can have the name {str(folder)!r}. Give another one as results.")
+        self.folder = folder_to_write(folder, "results")
         self._unsaved = {}  # machine -> fingerprints, run
         if self.folder.is_dir():
             remove_abandoned(self.folder)
@@ -111,6 +110,7 @@ class ResultsFolder:
 
     def _write(self, machine, fingerprints, run):
         record = {"fingerprints": fingerprints} | run._asdict() | {"anomaly_score": run.anomaly_score.tolist()}
+        record["sha256"] = _digest(record)
         part, path = self._draft / self.path(machine).name, self.path(machine)
         part.write_text(json.dumps(record), encoding="utf-8")
         try:
@@ -140,19 +140,29 @@ def _parse(path):
     if not path.is_file():
         raise ValueError("it is no regular file")
     record = json.loads(path.read_text(encoding="utf-8"))
+    told, made = record.pop("sha256", None), _digest(record)
     found, scores = record.pop("fingerprints"), np.array(record.pop("anomaly_score"))
-    run = MachineRun(anomaly_score=scores.astype(float, copy=False), **record)
     if scores.ndim != 1 or scores.dtype.kind not in "if" or not np.isfinite(scores).all():
         raise ValueError("anomaly_score must be a list of finite numbers")
+    run = MachineRun(anomaly_score=scores.astype(float, copy=False), **record)
     for name, value in record.items():
         wanted = MachineRun.__annotations__[name]
-        if isinstance(value, bool) or not isinstance(value, (int, wanted)) or not np.isfinite(float(value)):
-            raise ValueError(f"{name} must be a finite {wanted.__name__}, got {value!r}")
+        is_number = isinstance(value, (int, wanted)) and not isinstance(value, bool)
+        if not is_number or not abs(value) <= sys.float_info.max:  # neither is NaN, nor an integer of 400 digits
+            raise ValueError(f"{name} must be a finite {wanted.__name__}, got {str(value)[:20]!r}")
+    if told != made:
+        raise ValueError("its checksum is not that of what it holds: it is damaged, or somebody has changed it")
     return found, run
 
 
+def _digest(record):
+    """Checksum of what a file holds besides."""
+    return hashlib.sha256(json.dumps(record).encode()).hexdigest()
+
+
 def _differing(fingerprints, found):
-    return " and ".join(name for name, value in fingerprints.items() if found.get(name) != value)
+    names = dict.fromkeys([*fingerprints, *found])
+    return " and ".join(name for name in names if found.get(name) != fingerprints.get(name))
 
 
 def _hash_clips(clips):

@@ -22,7 +22,8 @@ from skasd.metrics import PROTOCOL, YEAR, Rules
 _FIELDS = {"anomaly_score": "anomaly_score", "decision_result": "decision"}
 _FILE = re.compile(
     r"(?P<kind>anomaly_score|decision_result)_(?P<machine>.+)_(?:section|id)_(?P<section>\d\d)"
-    r"(?:_(?P<domain>source|target))?(?:_test)?\.csv"
+    r"(?:_(?P<domain>source|target))?(?:_test)?\.csv",
+    re.ASCII,
 )
 
 

@@ -124,3 +124,8 @@ class LogSpectrogram(ClipTransformer):
             return work
 
         return spectrograms, run_rows(begin, len(waveforms), self.n_jobs)
+
+    def __setstate__(self, state):
+        if "filter_bank_" in state:  # what was loaded may come from anyone, and scipy looks at no index in a product
+            state["filter_bank_"].check_format(full_check=True)
+        super().__setstate__(state)

@@ -118,7 +118,8 @@ def _as_numbers(name, values):
     if array.dtype.kind not in "biuf" or np.ma.is_masked(values):
         found = "masked values" if np.ma.is_masked(values) else f"values of dtype {array.dtype}"
         raise ValueError(f"{name} must hold one number per clip; got {found}.")
-    if len(np.unique(array.astype(float))) < len(np.unique(numbers)):
+    finite = np.isfinite(array.astype(float))  # each NaN would differ from the next
+    if len(np.unique(array[finite].astype(float))) < len(np.unique(numbers[finite])):
         raise ValueError(f"{name} holds different numbers that are the same in float64, such as integers above 2**53. "
                          "Subtract what they have in common before.")  # fmt: skip
     return array

@@ -10,7 +10,30 @@ Conventions
 
 from skasd.monitoring._detector import RecordingDetector
 from skasd.monitoring._drift import Drift
+from skasd.monitoring._onnx import export_onnx
+from skasd.monitoring._page import write_report
 from skasd.monitoring._pipeline import statistics_pipeline
+from skasd.monitoring._saving import load_detector, save_detector
+from skasd.monitoring._sources import Gap, Microphone, Pipe
 from skasd.monitoring._spans import Band, Span
+from skasd.monitoring._stream import StreamEvent, StreamMonitor
+from skasd.monitoring._verdicts import Verdict, judge_recording, what_spoils
 
-__all__ = ["Band", "Drift", "RecordingDetector", "Span", "statistics_pipeline"]
+__all__ = [
+    "Band",
+    "Drift",
+    "Gap",
+    "Microphone",
+    "Pipe",
+    "RecordingDetector",
+    "Span",
+    "StreamEvent",
+    "StreamMonitor",
+    "Verdict",
+    "export_onnx",
+    "judge_recording",
+    "load_detector",
+    "save_detector",
+    "statistics_pipeline",
+    "write_report",
+]

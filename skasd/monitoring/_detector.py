@@ -14,6 +14,7 @@ from skasd._sklearn import HasMethods, Interval, StrOptions, fit_context
 from skasd._versions import VersionsMixin
 from skasd.clips import Clips
 from skasd.detectors import ThresholdMixin
+from skasd.monitoring._calibration import summary_of
 from skasd.monitoring._drift import drift_of
 from skasd.monitoring._learned import Learned
 from skasd.monitoring._listening import Listener
@@ -362,12 +363,7 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
         ValueError
             As `score_samples`, and if it is not one recording.
         """
-        clips, levels, section = self._score_one(X)
-        places = runs(clips["score"] < self._learned.clip_offsets[section])
-        worst = int(np.argmin(clips["score"]))
-        spans = [self._span(clips[first : last + 1], levels[first : last + 1], section)
-                 for first, last in places or [(worst, worst)]]  # fmt: skip
-        return sorted(spans, key=lambda span: span.score)
+        return self._spans(*self._score_one(X))
 
     def drift(self, X):
         """Say whether healthy recordings still score as those did that were held out in training.
@@ -442,6 +438,21 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
         start = learned.listener.start_of(np.arange(len(scores)))
         clips = Clips(start=start, end=start + learned.listener.duration, score=scores, p_value=p_values)
         return clips, levels, section
+
+    def _judge_one(self, X):
+        """The score, threshold, p-value and spans of one recording, which is read once."""
+        clips, levels, section = self._score_one(X)
+        score = summary_of(clips["score"], self._learned.summary)
+        (p_value,) = self._learned.calibration.p_values("score", [score], np.array([section]))
+        return float(score), self.offsets_[section], float(p_value), self._spans(clips, levels, section)
+
+    def _spans(self, clips, levels, section):
+        """The parts that are unusual, the worst first."""
+        places = runs(clips["score"] < self._learned.clip_offsets[section])
+        worst = int(np.argmin(clips["score"]))
+        spans = [self._span(clips[first : last + 1], levels[first : last + 1], section)
+                 for first, last in places or [(worst, worst)]]  # fmt: skip
+        return sorted(spans, key=lambda span: span.score)
 
     def _to_score(self, X):
         check_is_fitted(self)

@@ -67,8 +67,12 @@ class Listener:
 
     def _parts(self, reader, name):
         for clips in clips_of(reader, name, self.n_samples, self.n_hop):
-            for start in range(0, len(clips), _CLIPS_AT_ONCE):
-                yield self(np.ascontiguousarray(clips[start : start + _CLIPS_AT_ONCE]))
+            yield from self.parts_of(clips)
+
+    def parts_of(self, clips):
+        """What is made of clips, few at a time."""
+        for start in range(0, len(clips), _CLIPS_AT_ONCE):
+            yield self(np.ascontiguousarray(clips[start : start + _CLIPS_AT_ONCE]))
 
     def _clips(self, waveforms):
         return Clips(waveform=waveforms).with_attrs(sample_rate=self.sample_rate)

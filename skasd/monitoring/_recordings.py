@@ -132,20 +132,41 @@ def clips_of(reader, name, n_samples, n_hop):
 
     The rest at the end, shorter than `n_hop`, fills no clip.
     """
-    rest, n_found, n_heard = np.empty(0, dtype=np.float32), 0, 0
+    cutter = Cutter(n_samples, n_hop)
     for block in reader:
-        n_heard += len(block)
-        samples = np.concatenate([rest, block]) if len(rest) else block
-        if len(samples) < n_samples:
-            rest = samples
-            continue
-        clips = np.lib.stride_tricks.sliding_window_view(samples, n_samples)[::n_hop]
-        n_found += len(clips)
-        rest = samples[len(clips) * n_hop :].copy()
-        yield clips
-    if not n_found:
-        raise ValueError(f"{name}: {n_heard} samples are shorter than one clip, which has {n_samples}. Record longer, "
-                         "or set a shorter clip_duration.")  # fmt: skip
+        clips = cutter.take(block)
+        if len(clips):
+            yield clips
+    if not cutter.n_clips:
+        raise ValueError(f"{name}: {cutter.too_short()}")
+
+
+class Cutter:
+    """Cuts samples that come in blocks of any size into clips of `n_samples`, which begin `n_hop` samples apart."""
+
+    def __init__(self, n_samples, n_hop):
+        self.n_samples, self.n_hop = n_samples, n_hop
+        self.n_heard = self.n_clips = self._n_rest = 0
+        self._rest = []
+
+    def take(self, block):
+        """Clips (n, n_samples) that the next samples complete."""
+        self.n_heard += len(block)
+        self._n_rest += len(block)
+        if self._n_rest < self.n_samples:
+            self._rest.append(block.copy())
+            return np.empty((0, self.n_samples), dtype=np.float32)
+        samples = np.concatenate([*self._rest, block])
+        clips = np.lib.stride_tricks.sliding_window_view(samples, self.n_samples)[:: self.n_hop]
+        self.n_clips += len(clips)
+        self._rest = [samples[len(clips) * self.n_hop :].copy()]
+        self._n_rest = len(self._rest[0])
+        return clips
+
+    def too_short(self):
+        """What is wrong where no clip was completed, in words."""
+        return (f"{self.n_heard} samples are shorter than one clip, which has {self.n_samples}. Record longer, or set "
+                "a shorter clip_duration.")  # fmt: skip
 
 
 def _from_folder(X):

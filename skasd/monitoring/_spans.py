@@ -82,8 +82,12 @@ class Span(NamedTuple):
     bands: tuple
 
     def __str__(self):
-        bands = "; ".join(map(str, self.bands)) or "no band alone stands out"
-        return f"{self.start:.2f} to {self.end:.2f} s, p = {self.p_value:.2g}: {bands}"
+        return f"{self.start:.2f} to {self.end:.2f} s, p = {self.p_value:.2g}: {in_words(self.bands)}"
+
+
+def in_words(bands):
+    """What stands out."""
+    return "; ".join(map(str, bands)) or "no band alone stands out"
 
 
 def runs(mask):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-__all__ = ["load_weights"]
+__all__ = ["load_weights", "set_weights"]
 
 _LEAST_DIGITS = 8  # of a checksum; file names of torch.hub have as many
 _ENTRIES = ("state_dict_ema", "model_ema", "state_dict", "model")  # of checkpoints, as timm prefers them
@@ -24,9 +24,14 @@ def load_weights(network, path, *, sha256=None, adapt=None, name=None):
     _check_digest(path, digest, sha256)
     state = _state_dict(path, content)
     state = state if adapt is None else adapt(state)
-    _check_fits(network, state, path, name or type(network).__name__)
-    network.load_state_dict(state)
+    set_weights(network, state, source=path, name=name)
     return digest
+
+
+def set_weights(network, state, *, source, name=None):
+    """Put a state dict into a network; an error of a few words, by where it is from, where the two do not fit."""
+    _check_fits(network, state, source, name or type(network).__name__)
+    network.load_state_dict(state)
 
 
 def _content(path):
@@ -92,11 +97,12 @@ def _without_wrapping(state):
     return {name.removeprefix("module."): value for name, value in state.items()} if wrapped else state
 
 
-def _check_fits(network, state, path, name):
+def _check_fits(network, state, source, name):
     here = {key: tuple(value.shape) for key, value in network.state_dict().items()}
     there = {key: tuple(value.shape) for key, value in state.items()}
-    wrong = [f"{key} ({there.get(key, 'not in the file')}, wanted {here.get(key, 'none')})"
+    wrong = [f"{key} ({there.get(key, 'not there')}, wanted {here.get(key, 'none')})"
              for key in dict.fromkeys([*here, *there]) if here.get(key) != there.get(key)]  # fmt: skip
     if wrong:
-        raise ValueError(f"{path} does not hold the weights of {name}: {len(wrong)} of its tensors differ, such as "
-                         f"{', '.join(wrong[:3])}. Give a state dict that such a network has written.")  # fmt: skip
+        raise ValueError(f"{source} does not hold the weights of {name}: {len(wrong)} of its tensors differ, such as "
+                         f"{', '.join(wrong[:3])}. They must come from the same network, with the same parameters."
+                         )  # fmt: skip

@@ -120,7 +120,7 @@ class AnomalyMapDisplay(Display):
         method : {'auto', 'reconstruction', 'likelihood', 'masking', 'filtering'}, default='auto'
             - 'reconstruction', for pipelines that end in `FrameStacker` and `AutoencoderDetector`: the squared error of
               each band in each frame, the mean over the windows that the frame is in. A detector with
-              ``error='mahalanobis'`` weighs these errors in its score; the map does not.
+              ``error='selective_mahalanobis'`` weighs these errors in its score; the map does not.
             - 'likelihood', for pipelines that end in `FrameStacker` and `FlowDetector`: minus the log-likelihood of
               each frame, the mean over the windows that it is in. It tells times, not frequencies.
             - 'masking', for pipelines with a `skasd.features.LogMelSpectrogram`: by how much the score rises, that is,

@@ -1,4 +1,4 @@
-"""The two baselines of DCASE 2022 Task 2."""
+"""The baselines of DCASE Task 2."""
 
 import torch
 from sklearn.pipeline import Pipeline
@@ -13,15 +13,19 @@ from skasd.systems._presets import SYSTEM_TEXTS, choose
 
 
 @fill(**SYSTEM_TEXTS)
-def autoencoder_baseline(*, preset="full", device="auto", verbose=0, random_state=None):
+def autoencoder_baseline(*, error="squared", preset="full", device="auto", verbose=0, random_state=None):
     """The autoencoder of the challenge's baseline [B]_: how badly stacked frames are reconstructed.
 
     Log-mel spectrograms of 128 bands, five frames a vector, a dense autoencoder with a bottleneck of 8, one for all
-    sections of a machine. The score is minus the mean squared error over the vectors of a clip; the threshold is the
-    90 % point of a gamma distribution fitted to the training scores.
+    sections of a machine. The score is minus the mean squared error over the vectors of a clip, or, in the second mode
+    of the baselines since 2023, minus their Mahalanobis distance by the covariance of the domain that is nearer; the
+    threshold is the 90 % point of a gamma distribution fitted to the training scores.
 
     Parameters
     ----------
+    error : {'squared', 'selective_mahalanobis'}, default='squared'
+        Which of these, as `AutoencoderDetector` has them.
+
     {preset}
 
     Returns
@@ -46,10 +50,11 @@ def autoencoder_baseline(*, preset="full", device="auto", verbose=0, random_stat
         full=({"n_mels": 128, "hop_length": 512}, {"max_epochs": 100}),
         small=({"n_mels": 64, "hop_length": 1024}, {"max_epochs": 30}),
     )
-    detector = AutoencoderDetector(device=device, verbose=verbose, random_state=random_state, **training)
-    return Pipeline(
-        [("log_mel", LogMelSpectrogram(**features)), ("frames", FrameStacker(n_frames=5)), ("detector", detector)]
+    stacker = FrameStacker(n_frames=5)
+    detector = AutoencoderDetector(
+        error=error, n_frames=stacker.n_frames, device=device, verbose=verbose, random_state=random_state, **training
     )
+    return Pipeline([("log_mel", LogMelSpectrogram(**features)), ("frames", stacker), ("detector", detector)])
 
 
 @fill(**SYSTEM_TEXTS)

@@ -11,16 +11,16 @@ from skasd.losses import SubclusterAdaCosLoss
 from skasd.networks import MultiResolutionNetwork, SpectrogramResNet
 from skasd.systems._presets import SYSTEM_TEXTS, choose
 
-_TARGETS = (("section", "attribute", "domain"),)
+_TARGETS = (("machine", "section", "attribute", "domain"),)
 
 
 @fill(**SYSTEM_TEXTS)
 def multi_resolution(*, preset="full", device="auto", verbose=0, random_state=None):
     """Three spectrograms and the spectrum of a clip, each with a branch of one network, and nearest neighbours [1]_.
 
-    The network learns to tell apart the classes that section, attribute and domain make together, with trainable
-    sub-cluster AdaCos and mixup of waveforms. A clip is compared with the nearest of source and of target domain, to
-    whose clips SMOTE adds others up to a fifth of the source clips.
+    The network learns to tell apart the classes that machine, section, attribute and domain make together, with
+    trainable sub-cluster AdaCos and mixup of waveforms. A clip is compared with the nearest of source and of target
+    domain, to whose clips SMOTE adds others up to a fifth of the source clips.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def multi_resolution(*, preset="full", device="auto", verbose=0, random_state=No
     --------
     >>> from skasd.systems import multi_resolution
     >>> multi_resolution(preset="small")["embedder"].targets
-    (('section', 'attribute', 'domain'),)
+    (('machine', 'section', 'attribute', 'domain'),)
     """
     small = {
         "network__resolutions": ((256, 256), (1024, 1024), (4096, 2048)),
@@ -79,9 +79,9 @@ def multi_resolution(*, preset="full", device="auto", verbose=0, random_state=No
 def spectrogram_resnet(*, preset="full", device="auto", verbose=0, random_state=None):
     """A small ResNet on the log-mel spectrogram that keeps its bands, and nearest neighbours.
 
-    The network learns to tell apart the classes that section, attribute and domain make together, with sub-cluster
-    AdaCos, mixup and small masks. Mean and maximum over time of its last map, band by band, make the embedding. A clip
-    is compared with the nearest of source and of target domain, as in `multi_resolution`.
+    The network learns to tell apart the classes that machine, section, attribute and domain make together, with
+    sub-cluster AdaCos, mixup and small masks. Mean and maximum over time of its last map, band by band, make the
+    embedding. A clip is compared with the nearest of source and of target domain, as in `multi_resolution`.
 
     Parameters
     ----------

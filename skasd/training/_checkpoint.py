@@ -1,24 +1,27 @@
 """The state of a training, kept in a folder after every epoch, so that a killed one goes on."""
 
+import hashlib
+import io
 import json
 import os
 from contextlib import suppress
-from pathlib import Path
 
 import numpy as np
 import torch
 
+from skasd._drafts import folder_to_write
 from skasd.training._fingerprint import describe
 from skasd.training._randomness import random_states, set_random_states
 
 _NAME = "training.pt"
+_N_DIGITS = 64  # of the checksum at its end
 
 
 class TrainingCheckpoint:
     """The file in a folder, made if it is not there, that holds a training as it was after its last complete epoch."""
 
     def __init__(self, folder):
-        self.path = Path(folder) / _NAME
+        self.path = folder_to_write(folder, "checkpoint") / _NAME
         self.state = self._read()
 
     @property
@@ -82,7 +85,11 @@ class TrainingCheckpoint:
 
     def _read(self):
         try:
-            return torch.load(self.path, map_location="cpu", weights_only=True)
+            content = self.path.read_bytes()
+            body, digest = content[:-_N_DIGITS], content[-_N_DIGITS:]
+            if hashlib.sha256(body).hexdigest().encode() != digest:  # torch reads changed weights without a word
+                raise ValueError("it is damaged or no checkpoint: its checksum is not that of what it holds.")
+            return torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except Exception as error:  # whatever a file that is none makes of torch's unpickler
@@ -93,8 +100,11 @@ class TrainingCheckpoint:
         part = self.path.with_name(f"{_NAME}.{os.getpid()}.part")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            body = io.BytesIO()
+            torch.save(state, body)
             with open(part, "wb") as file:
-                torch.save(state, file)
+                file.write(body.getbuffer())
+                file.write(hashlib.sha256(body.getbuffer()).hexdigest().encode())
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(part, self.path)

@@ -9,6 +9,7 @@ from skorch.callbacks import EarlyStopping
 from skorch.dataset import unpack_data
 from skorch.utils import to_numpy
 
+from skasd._sklearn import InvalidParameterError
 from skasd.audio.samples import as_floats
 from skasd.augmentation import Batch
 
@@ -36,6 +37,15 @@ class TrainingNet(NeuralNet):
                 pass
         self.notify("on_train_end", X=X, y=y)
         return self
+
+    def initialize_callbacks(self):
+        try:
+            return super().initialize_callbacks()
+        except ValueError as error:
+            raise InvalidParameterError(f"callbacks: {error} Training has callbacks of its own, with the names "
+                                        "train_loss, valid_loss, epoch_timer, print_log, training_progress, "
+                                        "loss_of_best_epoch and, unless lr_schedule is 'constant', lr_schedule."
+                                        ) from error  # fmt: skip
 
     def notify(self, method_name, **cb_kwargs):
         stopped = False

@@ -1,12 +1,12 @@
 """What every estimator that holds a network shares, whether it trains it or not."""
 
-import copy
 import re
 
 import torch
 
 from skasd._versions import VersionsMixin
 from skasd.training._ready import ready
+from skasd.training._weights import as_arrays, as_tensors
 
 
 class NetworkMixin(VersionsMixin):
@@ -52,13 +52,11 @@ class NetworkMixin(VersionsMixin):
 
     def __getstate__(self):
         state = super().__getstate__()
-        return state | {name: _on_cpu(state[name]) for name in self._modules if state.get(name) is not None}
+        return state | {name: as_arrays(state[name]) for name in self._modules if state.get(name) is not None}
+
+    def __setstate__(self, state):
+        stored = {name: as_tensors(state[name]) for name in self._modules if state.get(name) is not None}
+        super().__setstate__(state | stored)
 
 
 _OF_SHAPES = re.compile(r"shape|size|dimension|channel|samples|frames|\b\dD\b")
-
-
-def _on_cpu(module):
-    module = copy.deepcopy(module).cpu()
-    module.zero_grad(set_to_none=True)
-    return module

@@ -6,6 +6,7 @@ from sklearn.base import BaseEstimator
 from skorch import NeuralNet
 from skorch.utils import params_for
 from torch import nn
+from torch.utils.data import DataLoader
 
 from skasd._sklearn import InvalidParameterError
 
@@ -51,6 +52,8 @@ class NetParametersMixin(BaseEstimator):
             This estimator.
         """
         own = self._get_param_names()
+        for name in params:
+            self._check_nested(name, params)
         of_net = {name: value for name, value in params.items() if self._is_of_part(name) or _prefix(name) not in own}
         self._net_params = self._net_params | of_net
         return super().set_params(**{name: value for name, value in params.items() if name not in of_net})
@@ -62,7 +65,26 @@ class NetParametersMixin(BaseEstimator):
                 there = sorted({*self._get_param_names(), *_OF_THE_NET, *(f"{one}__..." for one in prefixes)})
                 raise InvalidParameterError(f"{type(self).__name__} has no parameter {name!r}. There are "
                                             f"{', '.join(there)}.")  # fmt: skip
+        self._check_optimizer_and_iterators()
         super()._validate_params()
+
+    def _check_nested(self, name, params):
+        """Refuse the parameter of an estimator that is not there, such as of ``pretrain=None``."""
+        outer = _prefix(name)
+        if "__" not in name or outer not in self._get_param_names() or outer in self._parts:
+            return
+        inner = params.get(outer, getattr(self, outer))
+        if not hasattr(inner, "set_params"):
+            raise ValueError(f"Invalid parameter {name!r} for {type(self).__name__}: {outer}={inner!r} has no "
+                             f"parameters. Set {outer} to an estimator first.")  # fmt: skip
+
+    def _check_optimizer_and_iterators(self):
+        """Refuse arguments that an optimizer or iterator does not take, by their names as parameters."""
+        makers = {"optimizer": self._optimizer, "iterator_train": DataLoader, "iterator_valid": DataLoader}
+        for part, maker in makers.items():
+            params = params_for(part, self._net_params)
+            params.pop("param_groups", None)  # which skorch reads itself
+            _check_arguments(part, self._net_params.get(part, maker), [None], params)
 
     def _is_of_part(self, name):
         return "__" in name and _prefix(name) in self._parts

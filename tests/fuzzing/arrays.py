@@ -14,12 +14,13 @@ from skasd.audio import AudioLoader, LevelNormalizer
 from skasd.augmentation import Mixup
 from skasd.clips import Clips
 from skasd.embedders import StatisticsEmbedder
-from skasd.features import FieldTransformer, FrameStacker, LogMelSpectrogram
+from skasd.features import FieldTransformer, FrameStacker, LogMelSpectrogram, LogSTFT
 
 MEL = {"n_fft": 32, "hop_length": 16, "n_mels": 3, "sample_rate": 1000, "n_jobs": 1}
 TAKERS = {
     "LogMelSpectrogram": ("waveform", LogMelSpectrogram(**MEL)),
     "LogMelSpectrogram centred": ("waveform", LogMelSpectrogram(**MEL, center=True, pad_mode="reflect", power=1.0)),
+    "LogSTFT": ("waveform", LogSTFT(n_fft=32, hop_length=16, sample_rate=1000, n_jobs=1)),
     "LevelNormalizer": ("waveform", LevelNormalizer()),
     "AudioLoader": ("waveform", AudioLoader(sample_rate=1000)),
     "AudioLoader int16": ("waveform", AudioLoader(sample_rate=1000, dtype="int16", duration=0.05)),
@@ -138,7 +139,7 @@ def _comparable(case):
 
 def _tolerance(case, scale):
     """Single precision; of levels, which are logarithms, more, since near silence they hang on the last digits."""
-    if case.taker.startswith("LogMel"):
+    if case.taker.startswith("Log"):
         return 0.02 if case.values == "ordinary" else np.inf
     return ((2e-3 if case.dtype == "float16" else 1e-5) if case.taker != "FieldTransformer" else 1e-6) * max(
         scale, 1e-3

@@ -1,9 +1,11 @@
-"""Any system of skasd on DCASE Task 2: `python examples/dcase2022.py DATA --system rank_pooled_gmm`.
+"""Any system of skasd on DCASE Task 2: `python examples/dcase.py DATA --system rank_pooled_gmm`.
 
 DATA is the folder with the folders of machines, such as `dev_data`; each has `train` and `test` in it. With
 `--fetch --year 2022` the development set is downloaded into DATA first. `--additional FOLDER` trains on the additional
 training data as well, as the teams of 2022 did: sections 00 to 05, of which those with labelled test clips are judged.
-The rules are those of the year that the names of the files tell; `--year` says it where they do not.
+The rules are those of the year that the names of the files tell; `--year` says it where they do not. With
+`--shared embedder` one network is fitted to all machines, and a detector to each, as suits the years since 2023, in
+which a machine has one section.
 """
 
 import argparse
@@ -32,8 +34,18 @@ def fetch(year, machines, home, part):
 
 def with_additional(data, additional, machines):
     """For each machine its clips in one folder, and the training clips in another."""
-    names = machines or sorted(folder.name for folder in data.iterdir() if folder.is_dir())
-    return {name: load_dcase(data / name) + load_dcase(additional / name, split="train") for name in names}
+    names = machines or sorted(folder.parent.name for folder in data.glob("[!.]*/train") if folder.is_dir())
+    if not names:
+        raise ValueError(f"{str(data)!r} holds no folder of a machine, with 'train' in it.")
+    clips = {}
+    for name in names:
+        own, more = load_dcase(data / name), load_dcase(additional / name, split="train")
+        twice = {Path(path).name for path in own["path"]} & {Path(path).name for path in more["path"]}
+        if twice:
+            raise ValueError(f"{len(twice)} clips of {name} are in DATA and in the folder of --additional, such as "
+                             f"{min(twice)}. Give the additional training data there.")  # fmt: skip
+        clips[name] = own + more
+    return clips
 
 
 def parse(arguments):
@@ -55,6 +67,7 @@ def parse(arguments):
     parser.add_argument(
         "--machines", nargs="+", metavar="MACHINE", help="such as fan ToyCar; default: all that are there"
     )
+    parser.add_argument("--shared", metavar="STEP", help="step that is fitted once for all machines, such as embedder")
     parser.add_argument("--preset", choices=["full", "small"], default="full", help="size of systems with a network; "
                         "small suits a CPU")  # fmt: skip
     parser.add_argument("--device", default="auto", help="cpu, cuda, or auto, which takes a GPU where there is one")
@@ -64,6 +77,8 @@ def parse(arguments):
     parser.add_argument("--submission", type=Path, help="new folder for the files that the challenge wants")
     parser.add_argument("--html", type=Path, help="file for the report with plots")
     options = parser.parse_args(arguments)
+    if not options.fetch and not options.data.is_dir():
+        parser.error(f"there is no folder {str(options.data)!r}; give the one with the folders of machines in it")
     if options.fetch and options.year is None:
         parser.error("--fetch: of which year? Give it by --year")
     if options.submission and options.submission.exists():
@@ -71,30 +86,34 @@ def parse(arguments):
     return options
 
 
-def main(arguments=None):
-    options = parse(arguments)
+def run(options):
+    """The evaluation of the system on the machines that are asked for."""
     data, additional = options.data, options.additional
     if options.fetch:
         data = fetch(options.year, options.machines, data, "development")
         additional = additional and fetch(options.year, options.machines, additional, "additional")
     if additional:
         data = with_additional(data, additional, options.machines)
-    evaluation = evaluate(
-        partial(
-            make_system,
-            options.system,
-            preset=options.preset,
-            device=options.device,
-            random_state=options.random_state,
-        ),
+    own = {"preset": options.preset, "device": options.device, "random_state": options.random_state}
+    return evaluate(
+        partial(make_system, options.system, **own),
         data,
         machines=options.machines,
         year=options.year,
         results=options.results,
+        shared=options.shared,
         name=options.system,
         n_jobs=options.n_jobs,
         random_state=options.random_state,
     )
+
+
+def main(arguments=None):
+    options = parse(arguments)
+    try:
+        evaluation = run(options)
+    except (OSError, ValueError, RuntimeError) as error:
+        sys.exit(f"error: {error}")
     print(evaluation.to_markdown())
     if options.html:
         options.html.parent.mkdir(parents=True, exist_ok=True)
