@@ -107,7 +107,7 @@ class ClipTransformer(VersionsMixin, TransformerMixin, BaseEstimator):
         return self._hand_on(X, made) if isinstance(X, Clips) else made
 
     def set_output(self, *, transform=None):
-        """Choose what a table is given as, see `sklearn.utils.set_output`.
+        """Choose what a table is given as, as scikit-learn's ``set_output`` does.
 
         Whoever makes no table, but spectrograms or windows of three dimensions, gives arrays all the same, so that a
         whole pipeline can be told: it is its last step that counts.
