@@ -93,6 +93,17 @@ bar_style:
     **kwargs : dict
         For `matplotlib.axes.Axes.hist`, such as ``bins``, 30 by default.
 
+by:
+    by : str, default=None
+        Field of `Clips` whose values are groups that are drawn by themselves, such as ``"section"`` or ``"domain"``.
+
+group:
+    group : array-like of shape (n_clips,), default=None
+        Group of each clip; each group is drawn by itself.
+
+    by : str, default=None
+        What the groups are, such as ``"section"``.
+
 title:
     name : str, default=None
         Title of the picture.

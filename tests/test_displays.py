@@ -82,6 +82,9 @@ DRAW["EmbeddingDisplay.from_embedding, in groups"] = partial(
 DRAW["ScoreHistogramDisplay.from_predictions, with threshold"] = partial(
     DRAW["ScoreHistogramDisplay.from_predictions"], threshold=0.0
 )
+GROUPS = {"group": np.tile(["00", "01"], 6), "by": "section"}
+for kind in ("ScoreHistogramDisplay", "PartialROCDisplay"):
+    DRAW[f"{kind}.from_predictions, in groups"] = partial(DRAW[f"{kind}.from_predictions"], **GROUPS)
 every_display = pytest.mark.parametrize("name", DRAW)
 every_class = pytest.mark.parametrize("display", plotting.__all__)
 

@@ -249,3 +249,55 @@ class TestPartialROCDisplay:
 def test_matplotlib_is_loaded_late():
     code = "import sys, skasd.plotting; sys.exit('matplotlib' in sys.modules or 'torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+class TestGroups:
+    """Curves and histograms of each section or domain by itself."""
+
+    scores, label = np.random.default_rng(0).normal(Y, 1), Y
+    clips = Clips(embedding=np.zeros((100, 3)), label=Y, section=np.tile(["00", "01"], 50), domain=np.repeat("", 100))
+
+    def detector(self):
+        return type("Given", (), {"score_samples": lambda _, X: self.scores})()
+
+    def test_each_group_has_its_curve(self):
+        display = PartialROCDisplay.from_estimator(self.detector(), self.clips, by="section", name="fan")
+        assert display.group == ["00", "01"] and len(display.line_) == len(display.area_) == 2
+        for number, section in enumerate(display.group):
+            rows = self.clips["section"] == section
+            alone = PartialROCDisplay.from_predictions(Y[rows] == -1, -self.scores[rows])
+            assert (display.auc[number], display.pauc[number]) == (alone.auc, alone.pauc)
+            assert (display.line_[number].get_xydata() == alone.line_.get_xydata()).all()
+            assert display.line_[number].get_label() == f"fan\nsection {section}\n{alone.line_.get_label()}"
+        assert display.line_[0].get_color() != display.line_[1].get_color()
+
+    def test_each_group_has_its_row(self):
+        display = ScoreHistogramDisplay.from_estimator(self.detector(), self.clips, by="section", bins=8)
+        assert [tick.get_text() for tick in display.ax_.get_yticklabels()] == ["00", "01"]
+        bottoms = [patch.get_xy()[:, 1].min() for patch in display.normal_ + display.anomalous_]
+        tops = [patch.get_xy()[:, 1].max() for patch in display.normal_ + display.anomalous_]
+        assert bottoms == [0, 1, 0, 1] and max(np.subtract(tops, bottoms)) == pytest.approx(0.9)
+        edges = np.histogram_bin_edges(self.scores, 8)
+        rows = (self.clips["section"] == "01") & (Y == 1)
+        shares = np.histogram(self.scores[rows], edges)[0] / rows.sum()
+        heights = display.normal_[1].get_xy()[:, 1] - 1
+        assert heights.max() / 0.9 * display._highest(edges) == pytest.approx(shares.max())
+        legend = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+        assert legend == ["normal (80 clips)", "anomalous (20 clips)"]
+
+    @pytest.mark.parametrize("display", [PartialROCDisplay, ScoreHistogramDisplay])
+    def test_bad_groups(self, display):
+        for by, message in (("machine", "'machine'"), ("embedding", r"\(100, 3\)")):
+            with pytest.raises(ValueError, match=message):
+                display.from_estimator(self.detector(), self.clips, by=by)
+        first = Y == -1 if display is PartialROCDisplay else Y
+        with pytest.raises(ValueError, match=r"one value per clip.*\(99,\)"):
+            display.from_predictions(first, self.scores, group=["a"] * 99)
+
+    def test_a_group_of_one_kind_has_no_curve(self):
+        with pytest.raises(ValueError, match=r"section '00'.* 0 anomalous"):
+            PartialROCDisplay.from_predictions(Y == -1, -self.scores, group=np.where(Y == -1, "01", "00"), by="section")
+
+    def test_an_unknown_domain_has_a_name(self):
+        display = ScoreHistogramDisplay.from_estimator(self.detector(), self.clips, by="domain")
+        assert [tick.get_text() for tick in display.ax_.get_yticklabels()] == ["unknown"]

@@ -73,6 +73,9 @@ def run_rows(begin, n_rows, n_jobs):
     """
     rows, results = iter(range(n_rows)), [None] * n_rows
     n_threads = min(n_rows, effective_n_jobs(n_jobs))
+    if n_threads == 1:  # to set up joblib takes as long as a tenth of a spectrogram
+        _take_rows(begin(), rows, results)
+        return results
     Parallel(n_jobs=n_jobs, require="sharedmem")(delayed(_take_rows)(begin(), rows, results) for _ in range(n_threads))
     return results
 

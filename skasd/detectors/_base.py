@@ -9,7 +9,6 @@ from numbers import Real
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_is_fitted
 
 from skasd._docstrings import fill
@@ -300,12 +299,13 @@ class BaseDetector(VersionsMixin, ThresholdMixin, BaseEstimator, metaclass=ABCMe
         """What `summary` makes of the scores of these clips, in float64, block by block."""
         _, n_windows, n_features = windows.shape
         scores = []
-        for block in gen_batches(len(clips), max(1, VALUES_AT_ONCE // (n_windows * n_features))):
-            X = windows[clips[block]].astype(np.float64, copy=False)
-            with _naming(section, clips[block], n_windows):
+        n_block = max(1, VALUES_AT_ONCE // (n_windows * n_features))
+        for block in (clips[start : start + n_block] for start in range(0, len(clips), n_block)):
+            X = windows[block].astype(np.float64, copy=False)
+            with _naming(section, block, n_windows):
                 scored = self._score(model, X.reshape(-1, n_features))
             scores.append(summary(_by_clip(scored, n_windows)))
-            _check_scores(scores[-1], clips[block], X)
+            _check_scores(scores[-1], block, X)
         return np.concatenate(scores)
 
     def _check_windows(self, X, *, reset):

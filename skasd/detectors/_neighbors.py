@@ -10,6 +10,8 @@ from sklearn.utils import gen_batches
 from skasd.detectors._numbers import VALUES_AT_ONCE, numbered
 
 _N_SPARE = 2  # rows found beyond those asked for, which make it certain that none nearer was missed
+_IN_CACHE = 2**17  # 1 MiB in float64: steps that leave the cache take three times as long
+_LARGE_GROUP = 8  # smaller groups do not save what it takes to look for them
 _EUCLIDEAN = {"euclidean": 2, "sqeuclidean": 1}  # the power of a scale that a squared distance is divided by
 
 
@@ -91,8 +93,11 @@ class Neighbors:
         return np.sqrt(squared) if self.space.kind.metric == "euclidean" else squared
 
     def _squared(self, X, found):
-        steps = self.rows[found] - X[:, np.newaxis]
-        squared = np.einsum("ijk,ijk->ij", steps, steps)
+        squared = np.empty(found.shape)
+        for block in gen_batches(len(X), max(1, _IN_CACHE // (found.shape[1] * X.shape[1]))):
+            steps = self.rows.take(found[block], axis=0)
+            steps -= X[block, np.newaxis]
+            np.einsum("ijk,ijk->ij", steps, steps, out=squared[block])
         return squared if self.scale is None else squared * self._weight()[found]
 
 
@@ -145,6 +150,8 @@ def _smallest(values, n_wanted):
     """
     n_rows, n_values = values.shape
     size = math.isqrt(max(1, n_values // n_wanted))
+    if size < _LARGE_GROUP:
+        return _partitioned(values, n_wanted)
     n_groups = n_values // size
     lowest = values[:, : size * n_groups].reshape(n_rows, size, n_groups).min(axis=1)
     groups, others = _partitioned(lowest, n_wanted)

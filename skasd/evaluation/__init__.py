@@ -12,6 +12,17 @@ from skasd.evaluation._evaluate import evaluate
 from skasd.evaluation._evaluation import Evaluation
 from skasd.evaluation._figures import Figure
 from skasd.evaluation._run import Failure, MachineRun
+from skasd.evaluation._seeds import Difference, RepeatedEvaluation
 from skasd.evaluation._submission import read_submission, write_submission
 
-__all__ = ["Evaluation", "Failure", "Figure", "MachineRun", "evaluate", "read_submission", "write_submission"]
+__all__ = [
+    "Difference",
+    "Evaluation",
+    "Failure",
+    "Figure",
+    "MachineRun",
+    "RepeatedEvaluation",
+    "evaluate",
+    "read_submission",
+    "write_submission",
+]

@@ -22,6 +22,7 @@ from skasd.datasets import list_test_clips, load_dcase, tell_year
 from skasd.evaluation._evaluation import Evaluation
 from skasd.evaluation._figures import machine_figures
 from skasd.evaluation._run import Failure, attempt_machine
+from skasd.evaluation._seeds import evaluate_seeds
 from skasd.evaluation._shared import SharedSteps
 from skasd.evaluation._store import ResultsFolder
 from skasd.metrics import MAX_FPR, PROTOCOL, YEAR, Rules
@@ -38,6 +39,7 @@ _KEPT = ("path", "machine", "section", "domain", "attribute", "recording", "labe
     max_fpr=[MAX_FPR],
     ground_truth=[str, Path, None],
     results=[str, Path, None],
+    seeds=["array-like", None],
     shared=[str, None],
     name=[str, None],
     n_jobs=[Integral, None],
@@ -57,6 +59,7 @@ def evaluate(
     max_fpr=0.1,
     ground_truth=None,
     results=None,
+    seeds=None,
     shared=None,
     name=None,
     n_jobs=None,
@@ -102,6 +105,11 @@ def evaluate(
         folder can be written is tried before anything is trained; scores that cannot be written later, as on a disk
         that fills up, are in the result all the same, and a warning names the machines.
 
+    seeds : sequence of int, default=None
+        Seeds with each of which the system is trained: every parameter ``random_state`` of its parts is set to it. At
+        least two, and different. The result is a `RepeatedEvaluation`, with mean and standard deviation over the seeds.
+        In ``results`` each seed has a folder, such as ``seed_0``.
+
     shared : str, default=None
         Name of a step of the pipeline, such as ``"embedder"``, that is fitted once, with the steps before it, on the
         training clips of all machines together, which have the field ``machine``; each machine then fits the steps
@@ -127,9 +135,9 @@ def evaluate(
 
     Returns
     -------
-    evaluation : Evaluation
+    evaluation : Evaluation or RepeatedEvaluation
         Figures with intervals for each machine, section and domain, time and memory; ``to_frame``, ``to_markdown``,
-        ``to_html``.
+        ``to_html``. With ``seeds`` their means, and the evaluation with each seed.
 
     Raises
     ------
@@ -137,7 +145,7 @@ def evaluate(
         If there are no such machines, if ``shared`` names no step before the last or the machines' systems differ
         until there, if ``year`` is not given and cannot be told, if ``protocol`` does not fit
         ``year``, or if ``results`` has those of another system or other data, or another process is about to write
-        such.
+        such, or if ``seeds`` are not different numbers, or nothing in the system depends on them.
 
     OSError
         If ``results`` cannot be made, read or written to.
@@ -155,7 +163,7 @@ def evaluate(
     The intervals are those of `skasd.metrics.bootstrap_interval`: clips are drawn with replacement among those of the
     same section, label and domain, all figures of a machine from the same draws. Where clips have the field
     ``recording``, whole recordings are drawn. They say how far the figures would move with other test clips, and
-    nothing of other training runs: the system has a ``random_state`` of its own.
+    nothing of other training runs: these are what ``seeds`` are for.
 
     Files are known by name, size and time of their last change, and parts of a system by name and parameters: after a
     change in the code of a part of your own, give another results folder.
@@ -189,10 +197,14 @@ def evaluate(
     >>> evaluation
     Evaluation of MahalanobisDetector on fan: official score 0.8509 [0.6729, 0.9755]
     """
+    arguments = locals()
+    _check_system(system)
+    name = name or _describe(system)
+    if seeds is not None:
+        return evaluate_seeds(evaluate, **arguments | {"name": name})
     data = _by_machine(data) if isinstance(data, Clips) else data
     machines = _find_machines(data, machines)
     rules = Rules(_told_year(data, machines) if year is None else year, protocol, max_fpr)
-    _check_system(system)
     store = None if results is None else ResultsFolder(results)
     jobs, failures = _prepare_all(machines, system, data, ground_truth, rules, store)
     steps = _shared_steps(shared, jobs) if shared is not None and jobs else None
@@ -205,7 +217,7 @@ def evaluate(
     _raise_failures(failures, machines, on_error)
     return Evaluation(
         {machine: _with_scores(jobs[machine].test, runs[machine]) for machine in machines if machine in runs},
-        name=name or _describe(system),
+        name=name,
         shared=shared,
         rules=rules,
         runs={machine: runs[machine] for machine in machines if machine in runs},

@@ -8,7 +8,7 @@ from sklearn.utils import check_random_state
 from skasd._docstrings import documented
 from skasd.clips import Clips
 from skasd.evaluation._figures import OFFICIAL, Figure, machine_figures, official_interval
-from skasd.evaluation._report import html_report, html_summary, load_pandas, markdown_report, tables_of
+from skasd.evaluation._report import frame_of, html_report, html_summary, load_pandas, markdown_report, tables_of
 
 
 @documented
@@ -68,10 +68,12 @@ class Evaluation:
     >>> clips = Clips(embedding=embedding, split=np.repeat(["train", "test"], 50), label=np.repeat([1, -1], [90, 10]))
     >>> evaluation = evaluate(MahalanobisDetector(), {"fan": clips}, year=2020, n_resamples=0, verbose=0)
     >>> evaluation.figures[0]
-    Figure(machine='fan', section='', domain='', metric='AUC', value=1.0, low=nan, high=nan)
+    Figure(machine='fan', section='', domain='', metric='AUC', value=1.0, low=nan, high=nan, std=nan)
     >>> evaluation.clips["fan"]["decision"].sum()
     np.int64(13)
     """
+
+    shown = "with 95 % intervals over test clips"
 
     def __init__(
         self, clips, *, name, rules, runs=None, failures=None, shared=None, n_resamples=1000, random_state=None
@@ -134,9 +136,10 @@ class Evaluation:
         -------
         frame : pandas.DataFrame
             With the columns ``system``, ``machine`` (empty for all machines), ``section``, ``domain``, ``metric``,
-            ``value``, ``low``, ``high`` and ``error``, which says why a machine that failed has no figures. Besides the
-            figures between 0 and 1 there are the metrics ``training clips``, ``test clips``, ``fit seconds``, ``score
-            seconds``, ``clips scored per second``, ``peak memory MiB`` and ``peak GPU memory MiB``.
+            ``value``, ``low``, ``high``, ``std`` (empty, for it is of several seeds) and ``error``, which says why a
+            machine that failed has no figures. Besides the figures between 0 and 1 there are the metrics ``training
+            clips``, ``test clips``, ``fit seconds``, ``score seconds``, ``clips scored per second``, ``peak memory
+            MiB`` and ``peak GPU memory MiB``.
 
         Raises
         ------
@@ -148,10 +151,7 @@ class Evaluation:
         figures = [*self.figures, *(Figure(machine, "", "", metric, value) for machine, metric, value in costs)]
         if not self.lacking():
             figures.append(Figure("", "", "", OFFICIAL, *self.official_score))
-        rows = [(self.name, *figure, "") for figure in figures]
-        rows += [(self.name, *Figure(machine, "", "", OFFICIAL, np.nan), failure.error)
-                 for machine, failure in self.failures.items()]  # fmt: skip
-        return pandas.DataFrame(rows, columns=["system", *Figure._fields, "error"])
+        return frame_of(pandas, self, figures)
 
     def tables(self):
         """The tables of the reports as pandas DataFrames, which pandas writes in many forms, such as ``to_latex``.
@@ -200,7 +200,7 @@ class Evaluation:
 
     def __repr__(self):
         lacking = self.lacking()
-        score = f"no official score ({lacking})" if lacking else f"official score {_format(self.official_score)}"
+        score = f"no official score ({lacking})" if lacking else f"official score {format_figure(self.official_score)}"
         shared = f", {self.shared} shared by all" if self.shared else ""
         return f"Evaluation of {self.name} on {', '.join(self.machines)}{shared}: {score}"
 
@@ -208,6 +208,8 @@ class Evaluation:
         return html_summary(self) if find_spec("pandas") else None  # notebooks then show the text
 
 
-def _format(figure):
+def format_figure(figure):
+    """A figure with what is known of how far it varies, as text."""
+    std = "" if np.isnan(getattr(figure, "std", np.nan)) else f" ± {figure.std:.4f}"
     interval = "" if np.isnan(figure.low) else f" [{figure.low:.4f}, {figure.high:.4f}]"
-    return f"{figure.value:.4f}{interval}"
+    return f"{figure.value:.4f}{std}{interval}"

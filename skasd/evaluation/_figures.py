@@ -33,13 +33,16 @@ class Figure(NamedTuple):
         ``"AUC"``, ``"pAUC"``, ``"precision"``, ``"recall"``, ``"F1"`` or ``"official score"``.
 
     value : float
-        Between 0 and 1.
+        Between 0 and 1; between -1 and 1 where it is a difference.
 
     low : float, default=np.nan
         Lower end of its 95 % interval; NaN where there is none.
 
     high : float, default=np.nan
         Upper end of its 95 % interval; NaN where there is none.
+
+    std : float, default=np.nan
+        Standard deviation over the seeds, where ``value`` is the mean over several; else NaN.
 
     See Also
     --------
@@ -60,6 +63,7 @@ class Figure(NamedTuple):
     value: float
     low: float = np.nan
     high: float = np.nan
+    std: float = np.nan
 
 
 def is_anomalous(clips):

@@ -8,7 +8,7 @@ import numpy as np
 
 from skasd import plotting
 from skasd._problems import encodable
-from skasd.evaluation._figures import OFFICIAL, is_anomalous
+from skasd.evaluation._figures import OFFICIAL, Figure, is_anomalous
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 92em; margin: 2em auto; padding: 0 1em; color: #222; }
@@ -23,12 +23,7 @@ _TABLE_STYLE = """
   font-variant-numeric: tabular-nums; }
 .skasd-evaluation th:first-child, .skasd-evaluation td:first-child { text-align: left; }
 """
-_PERCENT = "In percent, with 95 % intervals over test clips."
-_NOTES = {
-    "Official score": _PERCENT,
-    "Sections": _PERCENT,
-    "Time and memory": "Memory is the most that the process had until then.",
-}
+_MEMORY = "Memory is the most that the process had until then."
 
 
 def load_pandas(owner):
@@ -38,6 +33,14 @@ def load_pandas(owner):
     except ImportError as error:
         raise ImportError(f"{owner} needs pandas: pip install skasd[report]") from error
     return pandas
+
+
+def frame_of(pandas, evaluation, figures):
+    """Figures and failures as a data frame of numbers, one row each."""
+    rows = [(evaluation.name, *figure, "") for figure in figures]
+    rows += [(evaluation.name, *Figure(machine, "", "", OFFICIAL, np.nan), failure.error)
+             for machine, failure in evaluation.failures.items()]  # fmt: skip
+    return pandas.DataFrame(rows, columns=["system", *Figure._fields, "error"])
 
 
 def tables_of(evaluation, owner):
@@ -56,7 +59,7 @@ def markdown_report(evaluation):
     for title, frame in tables_of(evaluation, "Evaluation.to_markdown").items():
         frame = frame.rename(columns=_in_one_cell).map(_in_one_cell)
         table = frame.to_markdown(index=False, disable_numparse=True)
-        parts += [f"## {title}", table, _NOTES[title]]
+        parts += [f"## {title}", table, _note(title, evaluation)]
     return encodable("\n\n".join(parts)) + "\n"
 
 
@@ -79,9 +82,13 @@ def html_summary(evaluation, owner="Evaluation._repr_html_"):
     with load_pandas(owner).option_context("display.max_colwidth", None):
         for title, frame in tables_of(evaluation, owner).items():
             table = frame.to_html(index=False, border=0)
-            parts += [f"<h2>{title}</h2>", table, f"<p class=note>{_NOTES[title]}</p>"]
+            parts += [f"<h2>{title}</h2>", table, f"<p class=note>{_note(title, evaluation)}</p>"]
     body = "\n".join(parts)
     return encodable(f"<div class=skasd-evaluation><style>{_TABLE_STYLE}</style>\n{body}\n</div>")
+
+
+def _note(title, evaluation):
+    return _MEMORY if title == "Time and memory" else f"In percent, {evaluation.shown}."
 
 
 def _in_one_cell(text):
@@ -120,18 +127,19 @@ def _percent(figure):
     if figure is None:
         return ""
     interval = "" if np.isnan(figure.low) else f" [{100 * figure.low:.1f}, {100 * figure.high:.1f}]"
-    return f"{100 * figure.value:.2f}{interval}"
+    std = "" if np.isnan(getattr(figure, "std", np.nan)) else f" ± {100 * figure.std:.2f}"
+    return f"{100 * figure.value:.2f}{std}{interval}"
 
 
 def _draw(clips, threshold, max_fpr):
     """Histogram and ROC curve of each section, as a PNG in base64."""
     try:
-        from matplotlib.figure import Figure
+        from matplotlib import figure
     except ImportError as error:
         raise ImportError("Evaluation.to_html needs matplotlib: pip install skasd[plot]") from error
     sections = np.unique(clips["section"]).tolist()
-    figure = Figure(figsize=(4.6 * len(sections), 8.2), layout="constrained")
-    for section, (upper, lower) in zip(sections, figure.subplots(2, len(sections), squeeze=False).T, strict=True):
+    drawing = figure.Figure(figsize=(4.6 * len(sections), 8.2), layout="constrained")
+    for section, (upper, lower) in zip(sections, drawing.subplots(2, len(sections), squeeze=False).T, strict=True):
         part = clips[clips["section"] == section]
         # Displays of scores have them higher for more normal clips, as detectors do.
         scores, offset = -part["anomaly_score"], None if threshold is None else -threshold
@@ -139,5 +147,5 @@ def _draw(clips, threshold, max_fpr):
         plotting.ScoreHistogramDisplay.from_predictions(part["label"], scores, threshold=offset, name=name, ax=upper)
         plotting.PartialROCDisplay.from_predictions(is_anomalous(part), -scores, max_fpr=max_fpr, ax=lower)
     buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=80)
+    drawing.savefig(buffer, format="png", dpi=80)
     return base64.b64encode(buffer.getvalue()).decode()

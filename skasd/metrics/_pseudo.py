@@ -50,6 +50,9 @@ class PseudoAnomalyScorer:
     The score says which of several detectors notices changes, not how well it finds real faults. Where every candidate
     notices all of them, the score is near 1 for all, and the choice means little.
 
+    Clips that are said to be of another attribute or another domain are no kind: a detector is told neither of the
+    clips that it scores, so that their scores would be those of normal clips.
+
     Examples
     --------
     >>> import numpy as np

@@ -9,13 +9,11 @@ from sklearn.manifold import TSNE
 from skasd._docstrings import documented
 from skasd._labels import LABELS
 from skasd._reading import read_field
-from skasd.clips import Clips
-from skasd.plotting._style import ANOMALOUS, NEUTRAL, NORMAL, Display, plain
+from skasd.plotting._style import ANOMALOUS, COLORS, NEUTRAL, NORMAL, Display, group_name, groups_of, plain
 
 _MARKERS = "osv^D<>Ph*"
-_COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
 _METHODS = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
-_LABEL_COLORS = {1: NORMAL, -1: ANOMALOUS, 0: NEUTRAL}
+_LABELCOLORS = {1: NORMAL, -1: ANOMALOUS, 0: NEUTRAL}
 
 
 @documented
@@ -148,12 +146,7 @@ class EmbeddingDisplay(Display):
             If ``method="umap"`` and umap-learn is not installed.
         """
         rows = _rows(X)
-        if by is not None and not (isinstance(X, Clips) and by in X):
-            known = ", ".join(X) if isinstance(X, Clips) else "none, since they are a plain array"
-            raise ValueError(f"by={by!r} must be a field of the clips; they have {known}.")
-        group = None if by is None else X[by]
-        if group is not None and group.ndim != 1:
-            raise ValueError(f"by={by!r} must be a field with one value per clip; it has shape {group.shape}.")
+        group = groups_of(X, by, cls.__name__)
         points = _flat(rows, method, random_state)
         return cls(points=points, group=group, by=by, method=_METHODS[method], name=name).plot(ax=ax, **kwargs)
 
@@ -176,7 +169,7 @@ class EmbeddingDisplay(Display):
         self.points_ = []
         group = np.zeros(len(self.points)) if self.group is None else self.group
         for number, value in enumerate(np.unique(group)):
-            style = {"color": self._color(number, value), "marker": _MARKERS[number // len(_COLORS) % len(_MARKERS)]}
+            style = {"color": self._color(number, value), "marker": _MARKERS[number // len(COLORS) % len(_MARKERS)]}
             style |= {"s": 22, "alpha": 0.75, "linewidth": 0, "label": self._name_of(value)}
             self.points_.append(self.ax_.scatter(*self.points[group == value].T, **style | kwargs))
         self.ax_.set(xlabel=f"dimension 1 ({self.method})", ylabel=f"dimension 2 ({self.method})")
@@ -188,12 +181,12 @@ class EmbeddingDisplay(Display):
         return self
 
     def _color(self, number, value):
-        return _LABEL_COLORS[int(value)] if self.by == "label" else _COLORS[number % len(_COLORS)]
+        return _LABELCOLORS[int(value)] if self.by == "label" else COLORS[number % len(COLORS)]
 
     def _name_of(self, value):
         if self.group is None:
             return None
-        text = LABELS[int(value)] if self.by == "label" else plain(str(value)) or "unknown"
+        text = LABELS[int(value)] if self.by == "label" else group_name(value)
         return f" {text}" if text.startswith("_") else text  # matplotlib would leave it out of the legend
 
 

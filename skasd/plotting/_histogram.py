@@ -7,7 +7,9 @@ import numpy as np
 from skasd._docstrings import documented
 from skasd._reading import read_verdicts
 from skasd.metrics import find_threshold
-from skasd.plotting._style import ANOMALOUS, NORMAL, Display, plain
+from skasd.plotting._style import ANOMALOUS, NORMAL, Display, check_group, group_name, groups_of, plain
+
+_ROW = 0.9  # how much of its row the highest bar of a group fills
 
 
 @documented
@@ -28,15 +30,21 @@ class ScoreHistogramDisplay(Display):
     threshold : float, default=None
         Scores below it are alarms.
 
+    group : ndarray of shape (n_clips,), default=None
+        Group of each clip; each group has a row of its own in the picture.
+
+    by : str, default=None
+        What the groups are.
+
     {title}
 
     Attributes
     ----------
     normal_ : list of matplotlib.patches.Polygon
-        The histogram of the normal clips; empty if there are none.
+        The histogram of the normal clips, of each group from below; empty if there are none.
 
     anomalous_ : list of matplotlib.patches.Polygon
-        The histogram of the anomalous clips; empty if there are none.
+        The histogram of the anomalous clips, likewise.
 
     line_ : matplotlib.lines.Line2D or None
         The threshold, if there is one.
@@ -58,11 +66,13 @@ class ScoreHistogramDisplay(Display):
     scores: np.ndarray
     label: np.ndarray
     threshold: float | None = None
+    group: np.ndarray | None = None
+    by: str | None = None
     name: str | None = None
 
     @classmethod
     @documented
-    def from_estimator(cls, estimator, X, y=None, *, name=None, ax=None, **kwargs):
+    def from_estimator(cls, estimator, X, y=None, *, by=None, name=None, ax=None, **kwargs):
         """Draw what a fitted detector says of clips.
 
         Parameters
@@ -75,6 +85,8 @@ class ScoreHistogramDisplay(Display):
 
         {verdicts}
 
+        {by}
+
         {title_ax_bars}
 
         {returned}
@@ -82,11 +94,12 @@ class ScoreHistogramDisplay(Display):
         label = read_verdicts(X, y)
         scores = np.asarray(estimator.score_samples(X))
         threshold = find_threshold(estimator, X, scores) if hasattr(estimator, "decision_function") else None
-        return cls.from_predictions(label, scores, threshold=threshold, name=name, ax=ax, **kwargs)
+        groups = {"group": groups_of(X, by, cls.__name__), "by": by}
+        return cls.from_predictions(label, scores, threshold=threshold, **groups, name=name, ax=ax, **kwargs)
 
     @classmethod
     @documented
-    def from_predictions(cls, label, scores, *, threshold=None, name=None, ax=None, **kwargs):
+    def from_predictions(cls, label, scores, *, threshold=None, group=None, by=None, name=None, ax=None, **kwargs):
         """Draw scores that are there already.
 
         Parameters
@@ -99,6 +112,8 @@ class ScoreHistogramDisplay(Display):
 
         threshold : float, default=None
             Scores below it are alarms.
+
+        {group}
 
         {title_ax_bars}
 
@@ -116,7 +131,8 @@ class ScoreHistogramDisplay(Display):
                              f"with {np.count_nonzero(~np.isfinite(scores))} NaN or infinite.")  # fmt: skip
         if threshold is not None and not np.isfinite(threshold):
             raise ValueError(f"threshold must be a finite number, or None; got {threshold!r}.")
-        display = cls(scores=scores, label=read_verdicts(scores, label), threshold=threshold, name=name)
+        label, group = read_verdicts(scores, label), check_group(group, len(scores), cls.__name__)
+        display = cls(scores=scores, label=label, threshold=threshold, group=group, by=by, name=name)
         return display.plot(ax=ax, **kwargs)
 
     @documented
@@ -135,8 +151,8 @@ class ScoreHistogramDisplay(Display):
         from matplotlib.ticker import PercentFormatter
 
         edges = np.histogram_bin_edges(self.scores, kwargs.pop("bins", 30), range=self._range())
-        self.normal_ = self._histogram(1, "normal", edges, color=NORMAL, **kwargs)
-        self.anomalous_ = self._histogram(-1, "anomalous", edges, color=ANOMALOUS, **kwargs)
+        self.normal_ = self._histograms(1, "normal", edges, color=NORMAL, **kwargs)
+        self.anomalous_ = self._histograms(-1, "anomalous", edges, color=ANOMALOUS, **kwargs)
         self.line_ = None
         if self.threshold is not None:
             label = f"threshold {self.threshold:.3g}: alarm below"
@@ -144,7 +160,13 @@ class ScoreHistogramDisplay(Display):
             self.line_ = self.ax_.axvline(self.threshold, color=color, linestyle="--", label=label)
         self.ax_.set(xlabel="score (higher = more normal)", ylabel="clips (share of their group)")
         self.ax_.set_title(plain(self.name))
-        self.ax_.yaxis.set_major_formatter(PercentFormatter(xmax=1))
+        if self.group is None:
+            self.ax_.yaxis.set_major_formatter(PercentFormatter(xmax=1))
+        else:
+            names = list(map(group_name, np.unique(self.group)))
+            self.ax_.set_yticks(range(len(names)), names)
+            self.ax_.set_ylim(-0.05, len(names) + 0.4)  # with room for the legend
+            self.ax_.set_ylabel(f"{plain(self.by or 'group')} (heights: share of its clips)")
         self.ax_.legend()
         return self
 
@@ -156,11 +178,27 @@ class ScoreHistogramDisplay(Display):
         margin = 1e-9 * max(abs(low), abs(high), 1e-3)
         return (low - margin, high + margin) if 0 < high - low < margin else (low, high)
 
-    def _histogram(self, label, name, edges, *, color, **kwargs):
-        scores = self.scores[self.label == label]
+    def _histograms(self, label, name, edges, **style):
+        """The histogram of the clips with this label, of each group in a row of its own."""
+        rows = self.label == label
+        legend = f"{name} ({np.count_nonzero(rows)} clips)"
+        if self.group is None:
+            return self._histogram(self.scores[rows], edges, label=legend, **style)
+        highest = self._highest(edges)
+        drawn = []
+        for number, value in enumerate(np.unique(self.group)):
+            row = {"bottom": number, "height": _ROW / highest, "label": None if drawn else legend}
+            drawn += self._histogram(self.scores[rows & (self.group == value)], edges, **row | style)
+        return drawn
+
+    def _highest(self, edges):
+        """The largest share of the clips of one group and label in one bin."""
+        groups = {(value, label): self.scores[(self.group == value) & (self.label == label)]
+                  for value in np.unique(self.group) for label in (1, -1)}  # fmt: skip
+        return max(np.histogram(scores, edges)[0].max() / len(scores) for scores in groups.values() if len(scores))
+
+    def _histogram(self, scores, edges, *, color, height=1.0, **kwargs):
         if not scores.size:
             return []
         style = {"histtype": "stepfilled", "facecolor": (color, 0.45), "edgecolor": color, "linewidth": 1.5}
-        weights = np.full(len(scores), 1 / len(scores))
-        legend = f"{name} ({len(scores)} clips)"
-        return self.ax_.hist(scores, edges, weights=weights, label=legend, **style | kwargs)[2]
+        return self.ax_.hist(scores, edges, weights=np.full(len(scores), height / len(scores)), **style | kwargs)[2]

@@ -1,7 +1,11 @@
 """What all displays share: colours, and where to draw."""
 
-from skasd._problems import encodable
+import numpy as np
 
+from skasd._problems import encodable
+from skasd.clips import Clips
+
+COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")  # Okabe and Ito
 NORMAL, ANOMALOUS, NEUTRAL = "#0072B2", "#E69F00", "0.5"
 
 
@@ -20,6 +24,33 @@ class Display:
                             "several axes choose one, such as axes[0].")  # fmt: skip
         self.ax_ = pyplot.subplots()[1] if ax is None else ax
         self.figure_ = self.ax_.figure
+
+
+def groups_of(X, by, owner):
+    """The field of the clips by which they are grouped, one value per clip; None without one."""
+    if by is None:
+        return None
+    if not isinstance(X, Clips) or by not in X:
+        known = ", ".join(X) if isinstance(X, Clips) else "none, since they are a plain array"
+        raise ValueError(f"{owner}: by={by!r} must be a field of the clips; they have {known}.")
+    if X[by].ndim != 1:
+        raise ValueError(f"{owner}: by={by!r} must be a field with one value per clip; it has shape {X[by].shape}.")
+    return X[by]
+
+
+def check_group(group, n_clips, owner):
+    """Groups as an array with a value per clip; None without."""
+    if group is None:
+        return None
+    group = np.asarray(group)
+    if group.shape != (n_clips,):
+        raise ValueError(f"{owner}: group must have one value per clip, shape ({n_clips},); got shape {group.shape}.")
+    return group
+
+
+def group_name(value):
+    """The name of a group, as matplotlib shows it."""
+    return plain(str(value)) or "unknown"
 
 
 def show_image(values, ax, extent, label, style):
