@@ -97,7 +97,7 @@ plt.show()
 
 # %%
 # The clips come from few recordings, and clips of one recording are alike. An interval
-# that draws whole recordings says how little the figure is known; one that draws clips
+# that draws whole recordings says how little the number is known; one that draws clips
 # would promise too much.
 
 for name, groups in [("recordings", test["recording"]), ("clips (too narrow)", None)]:

@@ -104,7 +104,7 @@ systems = {
         StatisticsEmbedder(),
         MahalanobisDetector(per_domain=True),
     ),
-    "one Gaussian, deviations only": make_pipeline(
+    "one Gaussian, standard deviations only": make_pipeline(
         StatisticsEmbedder(statistics=("std",)),
         MahalanobisDetector(),
     ),

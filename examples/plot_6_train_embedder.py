@@ -99,7 +99,7 @@ plt.show()
 # %%
 # Does it pay?
 # ------------
-# Both before the same detectors. Each figure is a harmonic mean over the two motors.
+# Both before the same detectors. Each number is a harmonic mean over the two motors.
 
 from skasd.detectors import (
     CosineCenterDetector,

@@ -122,7 +122,7 @@ plt.show()
 # matter of course. A Gaussian in 192 dimensions lies
 # closer to the 200 clips that it was fitted to than to any others, and every clip is its
 # own nearest neighbour. So both score each training clip, for the threshold, without that
-# clip. Who takes a quantile of ``score_samples`` on the training clips gets another
+# clip. If you take a quantile of ``score_samples`` on the training clips gets another
 # threshold, as the next table shows.
 #
 # Set it for the conditions under which it will run

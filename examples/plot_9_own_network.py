@@ -13,8 +13,8 @@ whether an idea that went into it is any good.
 # The network
 # -----------
 # It takes a batch of log-mel spectrograms, shape (n_clips, n_mels, n_frames) in dB, and
-# gives one vector a clip. The bands are the channels of two convolutions over time; what
-# comes out is summed up by its mean and deviation. The idea: a valve's faults are in its
+# gives one vector per clip. The bands are the channels of two convolutions over time; what
+# comes out is summarised by its mean and standard deviation. The idea: a valve's faults are in its
 # rhythm, so take the standing spectrum away (``changes_only``), by which sections are
 # told apart too easily. Sizes that depend on the input may be lazy, such as the number of
 # bands here.

@@ -1,6 +1,6 @@
 """What a label means: -1 anomalous, +1 normal, 0 unknown; in ``y`` also names and numbers of classes of normal clips.
 
-Nothing else says -1: words, bools, and 1 where 0 stands for normal, are refused or doubted, for they would train.
+Nothing else says -1: words, bools, and 1 where 0 means normal, are refused or doubted, for they would train.
 """
 
 import warnings
@@ -77,7 +77,7 @@ def verdicts(y, n_clips):
     if y.dtype.kind not in "iuf" or not np.isin(y, (-1, 1)).all():
         found = sorted(list(dict.fromkeys(map(repr, y.tolist())))[:5])
         raise ValueError(
-            f"y must hold +1 (normal) and -1 (anomalous); got [{', '.join(found)}]. 0 stands for unknown: leave "
+            f"y must hold +1 (normal) and -1 (anomalous); got [{', '.join(found)}]. 0 means unknown: leave "
             "such clips out. Labels with 0 for normal and 1 for anomalous are converted by np.where(y == 1, -1, 1)."
         )
     return y

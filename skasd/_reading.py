@@ -55,7 +55,7 @@ def _is_text(X):
 
 
 def read_field(X, *names, owner):
-    """The name and values of the first of these fields that ``X`` has; a plain array stands for any of them."""
+    """The name and values of the first of these fields that ``X`` has; a plain array is taken for any of them."""
     if not isinstance(X, Clips):
         return None, X
     for name in names:

@@ -341,7 +341,7 @@ class Clips:
         return Clips._of(fields, as_attrs(self._attrs, fields))
 
     def to_frame(self):
-        """The fields with one value a clip as a pandas DataFrame; waveforms, spectrograms and vectors stay behind.
+        """The fields with one value per clip as a pandas DataFrame; waveforms, spectrograms and vectors stay behind.
 
         Returns
         -------
@@ -376,7 +376,7 @@ def as_clips(X, field):
         Clips are returned as they are; anything else becomes the one field of new clips.
 
     field : str
-        Name of the field that a plain array stands for.
+        Name of the field that a plain array is taken for.
 
     Returns
     -------

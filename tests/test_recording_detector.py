@@ -194,7 +194,9 @@ def test_what_cannot_be_judged_is_0(detector, tmp_path):
     soundfile.write(tmp_path / "good.wav", sounds(0, 1)[0], RATE)
     paths = [tmp_path / f"{name}.wav" for name in ("short", "good", "broken", "gone")]
     soundfile.write(tmp_path / "silent.wav", np.zeros(3 * RATE), RATE)
-    with pytest.warns(UserWarning, match=r"4 of 5 recordings[\s\S]*short\.wav: too short[\s\S]*gone\.wav: no such file"):
+    with pytest.warns(
+        UserWarning, match=r"4 of 5 recordings[\s\S]*short\.wav: too short[\s\S]*gone\.wav: no such file"
+    ):
         verdicts = detector.predict([*paths, tmp_path / "silent.wav"])
     assert verdicts.tolist() == [0, *detector.predict(paths[1:2]), 0, 0, 0]
     with pytest.raises(ValueError, match=r"broken\.wav[\s\S]*gone\.wav"):

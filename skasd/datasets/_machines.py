@@ -237,7 +237,7 @@ def _check_shifts(domain_shift):
 
 
 def _plan(n_sections, n_train, n_test):
-    """One row a clip, in the order in which `load_dcase` gives the clips."""
+    """One row per clip, in the order in which `load_dcase` gives the clips."""
     parts = product(range(n_sections), _DOMAINS)
     rows = [_Row(section, "train", domain, 1, index) for section, domain in parts for index in range(n_train[domain])]
     tests = product(range(n_sections), ["test"], _DOMAINS, [-1, 1], range(n_test))

@@ -50,7 +50,7 @@ def load_motors(
       their speeds; the test has the third, `held_out`, and M4, whose bearing is damaged (domain ``target``). Training
       has heard neither of the test's motors. M4 was never recorded healthy, so **motor and fault are mixed**: what sets
       M4 apart may be the motor and not its bearing, and the speeds of the two groups differ as well. Report such a
-      figure as "a faulty motor among unknown motors", averaged over the three values of `held_out`.
+      number as "a faulty motor among unknown motors", averaged over the three values of `held_out`.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def load_motors(
 
     Some of the faults are simply louder. The level alone, as an anomaly score (root mean square of each 1 s clip, no
     training), reaches these areas under the ROC curve: propeller 1.00 on M1 and 0.88 on M2; bearing 0.39, 0.63 and 0.65
-    with M1, M2 and M3 held out. A detector has to be compared with these figures, or the levels have to be normalised
+    with M1, M2 and M3 held out. A detector has to be compared with these numbers, or the levels have to be normalised
     before.
 
     References

@@ -1,4 +1,4 @@
-"""Detectors: from embeddings to scores, one model a section; higher = more normal."""
+"""Detectors: from embeddings to scores, one model per section; higher = more normal."""
 
 import importlib
 

@@ -142,7 +142,7 @@ class BaseDetector(VersionsMixin, ThresholdMixin, BaseEstimator, metaclass=ABCMe
 
     @fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):
-        """Learn what normal clips look like, one model a section.
+        """Learn what normal clips look like, one model per section.
 
         Parameters
         ----------

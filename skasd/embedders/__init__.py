@@ -1,4 +1,4 @@
-"""From spectrograms (or waveforms) to one vector a clip, or one a window."""
+"""From spectrograms (or waveforms) to one vector per clip, or one per window."""
 
 import importlib
 

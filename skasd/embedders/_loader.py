@@ -114,7 +114,7 @@ class EmbeddingLoader(ClipTransformer):
         if odd is not None:
             raise ValueError(f"{printable(files[0])} has the shape {loaded[0].shape} and {printable(files[odd])} has "
                              f"{loaded[odd].shape}. All clips need as many windows and features: set pool='mean' or "
-                             "'max' for one vector a clip, or cut clips to one length.")  # fmt: skip
+                             "'max' for one vector per clip, or cut clips to one length.")  # fmt: skip
         return np.stack(loaded)
 
     def _file_of(self, path):

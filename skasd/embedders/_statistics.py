@@ -1,4 +1,4 @@
-"""One vector a clip from statistics of each mel band: nothing is trained."""
+"""One vector per clip from statistics of each mel band: nothing is trained."""
 
 from numbers import Real
 
@@ -49,7 +49,7 @@ _STATISTICS = {
 
 @documented
 class StatisticsEmbedder(SpectrogramTransformer):
-    """One vector a clip: statistics of each mel band over time.
+    """One vector per clip: statistics of each mel band over time.
 
     Of spectrograms (n_clips, n_mels, n_frames), in the field ``log_mel`` of `Clips`, it makes float32 vectors (n_clips,
     n_statistics * n_mels), the field ``embedding``: all bands of the first statistic, then those of the next, which

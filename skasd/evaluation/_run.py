@@ -52,7 +52,7 @@ class MachineRun(NamedTuple):
     >>> from skasd.evaluation import MachineRun
     >>> run = MachineRun(np.zeros(200), 0.5, n_train=1000, fit_seconds=60.0, score_seconds=4.0, peak_memory=2**30,
     ...                  peak_gpu_memory=0)
-    >>> len(run.anomaly_score) / run.score_seconds  # clips a second
+    >>> len(run.anomaly_score) / run.score_seconds  # clips per second
     50.0
     """
 

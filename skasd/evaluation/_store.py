@@ -166,7 +166,7 @@ def _differing(fingerprints, found):
 
 
 def _hash_clips(clips):
-    """A hash of all fields; of files name, size and time of the last change stand for the audio."""
+    """A hash of all fields; for files, name, size and time of the last change are taken in place of the audio."""
     fields = {name: clips[name] for name in clips if name != "path"}
     status = [(Path(path).name, os.stat(path)) for path in (clips["path"].tolist() if "path" in clips else ())]
     return joblib.hash((fields, dict(clips.attrs), [(name, file.st_size, file.st_mtime_ns) for name, file in status]))

@@ -45,7 +45,7 @@ class LogMelSpectrogram(LogSpectrogram, MelParameters):
     --------
     LogSTFT : All frequency bins instead of bands.
     FrameStacker : Windows of consecutive frames as vectors.
-    skasd.embedders.StatisticsEmbedder : One vector a clip, from statistics of each band.
+    skasd.embedders.StatisticsEmbedder : One vector per clip, from statistics of each band.
 
     Notes
     -----

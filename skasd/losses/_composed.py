@@ -104,7 +104,7 @@ class MultiTargetLoss(nn.Module):
     Attributes
     ----------
     losses : torch.nn.ModuleList
-        The losses, one a target.
+        The losses, one per target.
 
     Raises
     ------
@@ -182,5 +182,7 @@ class MultiTargetLoss(nn.Module):
 def _check_alpha(alpha, n_classes):
     alpha = torch.as_tensor(alpha, dtype=torch.get_default_dtype())
     if alpha.shape not in ((), (n_classes,)) or not (alpha > 0).all():
-        raise ValueError(f"alpha must be a number above 0, or {n_classes} of them, one a class; got {alpha.tolist()}.")
+        raise ValueError(
+            f"alpha must be a number above 0, or {n_classes} of them, one per class; got {alpha.tolist()}."
+        )
     return alpha

@@ -170,7 +170,7 @@ class AdaCosLoss(_AdaptiveScaleLoss):
 
     See Also
     --------
-    SubclusterAdaCosLoss : With several centres a class.
+    SubclusterAdaCosLoss : With several centres per class.
 
     Notes
     -----
@@ -201,7 +201,7 @@ class AdaCosLoss(_AdaptiveScaleLoss):
 
 @fill(**_ADAPTIVE_DOC)
 class SubclusterAdaCosLoss(_AdaptiveScaleLoss):
-    r"""AdaCos with several centres a class, so that a class may fall into clusters.
+    r"""AdaCos with several centres per class, so that a class may fall into clusters.
 
     The probability of a class is the sum of the softmax over its K centres. The scale starts at
     :math:`\sqrt 2 \ln(C K - 1)` for C classes. If it is dynamic, each training batch sets it to
@@ -216,7 +216,7 @@ class SubclusterAdaCosLoss(_AdaptiveScaleLoss):
     {head}
 
     n_subclusters : int, default=16
-        Number K of centres a class.
+        Number K of centres per class.
 
     {dynamic}
 
@@ -229,7 +229,7 @@ class SubclusterAdaCosLoss(_AdaptiveScaleLoss):
 
     See Also
     --------
-    AdaCosLoss : With one centre a class.
+    AdaCosLoss : With one centre per class.
 
     Notes
     -----

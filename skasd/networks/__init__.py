@@ -1,4 +1,4 @@
-"""Networks as torch modules: from log-mel spectrograms, or from waveforms, to one vector a clip or window.
+"""Networks as torch modules: from log-mel spectrograms, or from waveforms, to one vector per clip or window.
 
 Conventions
 -----------

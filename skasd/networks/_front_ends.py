@@ -375,7 +375,7 @@ class DualFeatureNetwork(WithFrontEnd):
         Lowest frequency of the mel bands, in Hz.
 
     fmax : float, default=None
-        Highest frequency of the mel bands, in Hz. None stands for half of ``sample_rate``.
+        Highest frequency of the mel bands, in Hz. None means half of ``sample_rate``.
 
     backbone : callable, default=MobileFaceNet
         Called with ``in_channels=2``, returns the module behind the two channels.

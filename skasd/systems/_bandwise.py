@@ -12,9 +12,9 @@ _N_MELS, _N_GROUPS = 64, 16
 
 
 def bandwise_neighbors(*, n_jobs=None):
-    """Nearest normal clips in each band by itself: no network, and a hard reference to beat.
+    """Nearest normal clips in each band by itself: no network, and a strong baseline.
 
-    Mean, maximum and roughness of 64 log-mel bands sum a clip up. In each of 16 groups of neighbouring bands the
+    Mean, maximum and roughness of 64 log-mel bands summarise a clip. In each of 16 groups of neighbouring bands the
     nearest normal clip is looked for by itself, its distance is divided by that from there to the next, and the mean
     over the groups is the score. So a clip may be like one normal clip at low and like another at high frequencies, and
     clips of a noisier or rarer domain may lie farther apart.

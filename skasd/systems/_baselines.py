@@ -16,7 +16,7 @@ from skasd.systems._presets import SYSTEM_TEXTS, choose
 def autoencoder_baseline(*, error="squared", preset="full", device="auto", verbose=0, random_state=None):
     """The autoencoder of the challenge's baseline [B]_: how badly stacked frames are reconstructed.
 
-    Log-mel spectrograms of 128 bands, five frames a vector, a dense autoencoder with a bottleneck of 8, one for all
+    Log-mel spectrograms of 128 bands, five frames per vector, a dense autoencoder with a bottleneck of 8, one for all
     sections of a machine. The score is minus the mean squared error over the vectors of a clip, or, in the second mode
     of the baselines since 2023, minus their Mahalanobis distance by the covariance of the domain that is nearer; the
     threshold is the 90 % point of a gamma distribution fitted to the training scores.

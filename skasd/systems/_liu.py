@@ -160,7 +160,7 @@ def liu_ensemble(machine, *, preset="full", device="auto", verbose=0, random_sta
 
     Notes
     -----
-    Table 5 of the report. Its authors chose on the labelled development set, so figures on that set flatter it.
+    Table 5 of the report. Its authors chose on the labelled development set, so results on that set flatter it.
 
     Examples
     --------

@@ -24,7 +24,7 @@ def cnn_global(*, weights="imagenet", preset="full", device="auto", verbose=0, r
     """CNN-GLOBAL: EfficientNet-B1 on whole clips, Mahalanobis distance of all its stages [S2]_.
 
     The network learns to tell sections and attributes apart, each with AdaCos inside a focal loss, under mixup and
-    SpecAugment. The pooled outputs of its nine stages, 2096 numbers, have one Gaussian a section.
+    SpecAugment. The pooled outputs of its nine stages, 2096 numbers, have one Gaussian per section.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ def narita_ensemble(machine, *, weights="imagenet", preset="full", device="auto"
 
     Notes
     -----
-    The authors chose on the labelled development set, so figures on that set flatter this system. To choose on clips of
+    The authors chose on the labelled development set, so results on that set flatter this system. To choose on clips of
     your own, use `skasd.ensemble.select_systems`.
 
     Examples

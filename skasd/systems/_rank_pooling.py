@@ -8,7 +8,7 @@ from skasd.features import LogMelSpectrogram
 
 
 def rank_pooled_gmm(*, decay=0.95, random_state=None):
-    """Rank-pooled log-mel spectrogram and a Gaussian a section: no network, and a hard reference to beat.
+    """Rank-pooled log-mel spectrogram and one Gaussian per section: no network, and a strong baseline.
 
     The frames of each band are sorted from loud to quiet and averaged with weights that decay along the ranks; one
     Gaussian a section is fitted to these vectors, after clips of the target domain were oversampled by SMOTE to a fifth
