@@ -24,7 +24,7 @@ _COLUMNS = ("path", "section", "verdict", "score", "threshold", "p_value", "star
 @force
 @click.pass_context
 def score(ctx, model, files, section_from, csv_file, json_file, force):
-    r"""Judge FILES, or the recordings in folders.
+    """Judge FILES, or the recordings in folders.
 
     The exit status is 1 if one of them alarms; else 2 if one cannot be judged; else 0.
 
@@ -73,7 +73,7 @@ def score(ctx, model, files, section_from, csv_file, json_file, force):
 @click.option("--once", is_flag=True, help="Judge what is there, and end: for cron and timers, with --log.")
 @click.pass_context
 def watch(ctx, model, folder, section_from, log, interval, existing, once):
-    r"""Judge new recordings in FOLDER as they come, until Ctrl-C.
+    """Judge new recordings in FOLDER as they come, until Ctrl-C.
 
     Files that are still written are left until they stop growing. With --once the exit status is that of score.
 
@@ -114,7 +114,7 @@ def watch(ctx, model, folder, section_from, log, interval, existing, once):
 @click.option("--json", "as_lines", is_flag=True, help="Say each event as a JSON object.")
 @click.pass_context
 def listen(ctx, model, source, device, file, rate, channels, section, k, n, as_lines):
-    r"""Listen to a microphone, a file, or what is piped in (-), and say when the machine becomes unusual.
+    """Listen to a microphone, a file, or what is piped in (-), and say when the machine becomes unusual.
 
     A pipe brings a WAV file, or, with --rate, bare samples of 16 bits. The exit status at the end is 1 if there was an
     alarm.

@@ -31,7 +31,7 @@ class _Summary(click.ParamType):
 @jobs
 @click.pass_context
 def check(ctx, recordings, reference, jobs):
-    r"""Find recordings that are useless: silent, clipped, cut off, of a telephone, in the wind.
+    """Find recordings that are useless: silent, clipped, cut off, of a telephone, in the wind.
 
     RECORDINGS are files and folders. The exit status is 2 if one of them is useless.
 
@@ -68,7 +68,7 @@ def check(ctx, recordings, reference, jobs):
 def train(
     folder, output, section_from, false_alarm_rate, clip_duration, hop_duration, sample_rate, summary, jobs, force
 ):
-    r"""Learn from the healthy recordings in FOLDER and its subfolders.
+    """Learn from the healthy recordings in FOLDER and its subfolders.
 
     Useless ones are left out, by name.
 
@@ -103,7 +103,7 @@ def train(
 @section_from
 @force
 def update(model, folder, output, section_from, force):
-    r"""Take further healthy recordings in, such as those of another season, without the old files.
+    """Take further healthy recordings in, such as those of another season, without the old files.
 
     To write over MODEL itself, give --force.
 
@@ -125,7 +125,7 @@ def update(model, folder, output, section_from, force):
 @program.command()
 @model
 def info(model):
-    r"""Say what MODEL has learned, and when.
+    """Say what MODEL has learned, and when.
 
     \b
     skasd info pump.skasd
@@ -138,7 +138,7 @@ def info(model):
 @output
 @force
 def export(model, output, force):
-    r"""Write MODEL as a graph that onnxruntime runs, where there is no skasd.
+    """Write MODEL as a graph that onnxruntime runs, where there is no skasd.
 
     \b
     skasd export pump.skasd -o pump.onnx
@@ -157,7 +157,7 @@ def export(model, output, force):
 @section_from
 @force
 def report(model, folder, output, section_from, force):
-    r"""Write a page about the recordings in FOLDER, for somebody who was not there.
+    """Write a page about the recordings in FOLDER, for somebody who was not there.
 
     \b
     skasd report pump.skasd today/ -o report.html

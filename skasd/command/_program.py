@@ -76,7 +76,7 @@ def _words_of(error):
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(skasd.__version__)
 def program():
-    r"""Learn how a machine sounds when it is healthy, and say when it no longer does.
+    """Learn how a machine sounds when it is healthy, and say when it no longer does.
 
     \b
     skasd check healthy/                          which recordings are useless?
