@@ -58,9 +58,6 @@ def check_recordings(recordings, reference=None, *, min_duration=0.5, n_jobs=Non
         If there are no recordings, if the sample rate of waveforms is not known, or if a recording of the reference
         cannot be read or none of them is usable. A recording that cannot be read is no error, but a row.
 
-    ImportError
-        If pandas is not installed.
-
     See Also
     --------
     load_audio : Reads one file, and raises an error for what cannot be read.
@@ -87,7 +84,8 @@ def check_recordings(recordings, reference=None, *, min_duration=0.5, n_jobs=Non
     0  row 1  clipped  certain   False
     1  row 2   silent  certain   False
     """
-    DataFrame = _data_frame()
+    from pandas import DataFrame
+
     reference = _as_reference(reference, n_jobs)
     names, measure = _read(recordings)
 
@@ -98,14 +96,6 @@ def check_recordings(recordings, reference=None, *, min_duration=0.5, n_jobs=Non
     for name, found in zip(names, run_rows(lambda: check, len(names), n_jobs), strict=True):
         rows += [(name, *finding) for finding in (_unreadable(name, found) if isinstance(found, ValueError) else found)]
     return DataFrame(rows, columns=_COLUMNS).astype({"usable": bool})
-
-
-def _data_frame():
-    try:
-        from pandas import DataFrame
-    except ImportError as error:
-        raise ImportError("check_recordings needs pandas: pip install skasd[report]") from error
-    return DataFrame
 
 
 def _unreadable(name, error):
