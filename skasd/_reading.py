@@ -44,7 +44,9 @@ def _is_as_fitted(estimator, X, *, reset=True, dtype="numeric", allow_nd=False, 
         return False
     wanted = [X.dtype] if isinstance(dtype, str) else dtype if isinstance(dtype, list) else [dtype]
     is_table = X.ndim == 2 or (allow_nd and X.ndim > 2)
-    return is_table and X.dtype.kind == "f" and X.dtype in wanted and X.size and X.shape[1] == estimator.n_features_in_
+    if not (is_table and X.dtype.kind == "f" and X.dtype in wanted and X.size):
+        return False
+    return X.shape[1] == getattr(estimator, "n_features_in_", None)
 
 
 def _is_text(X):

@@ -569,7 +569,7 @@ class TestScorers:
         assert abs(trap(detector, X, y) - truth) > 0.05
 
     @pytest.mark.parametrize(("y", "message"), [
-        ([1, 0], "0 stands for unknown: leave such clips out"),
+        ([1, 0], "0 means unknown: leave such clips out"),
         ([0, 1], r"got \[0, 1\].*np.where\(y == 1, -1, 1\)"),
         ([1, -1, 1], r"shape \(2,\); got shape \(3,\)"),
         (None, "Labels are needed to score"),

@@ -15,13 +15,14 @@ from skasd._versions import InconsistentSkasdVersionWarning
 from skasd.augmentation import SevenBandParametricEQ, SpecAugment
 from skasd.clips import Clips
 from skasd.detectors import MahalanobisDetector
+from skasd.embedders import PretrainedEmbedder
 
 EVERY = [*ESTIMATORS, SpecAugment(), SevenBandParametricEQ(sample_rate=16000)]
 each = pytest.mark.parametrize("estimator", EVERY, ids=lambda estimator: type(estimator).__name__)
 
 
 def has_network(estimator):
-    return hasattr(estimator, "max_epochs")
+    return hasattr(estimator, "max_epochs") or isinstance(estimator, PretrainedEmbedder)
 
 
 @each

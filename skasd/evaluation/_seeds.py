@@ -288,7 +288,7 @@ class Difference(_OverSeeds):
     >>> mixtures = evaluate(GaussianMixtureDetector(4), clips, seeds=(0, 1, 2), **options)
     >>> difference = mixtures.difference(evaluate(MahalanobisDetector(), clips, **options), random_state=0)
     >>> [figure.metric for figure in difference.figures], difference.figures[0].value < 0
-    (['AUC', 'pAUC', 'official score'], True)
+    (['AUC', 'pAUC', 'precision', 'recall', 'F1', 'official score'], True)
     """
 
     def __init__(self, one, other, *, n_resamples=1000, random_state=None):

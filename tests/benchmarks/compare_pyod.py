@@ -5,7 +5,6 @@ and rank the same test clips; each motor has a detector of its own.
 """
 
 import numpy as np
-from pyod.models.embedding import EmbeddingOD
 from sklearn.pipeline import make_pipeline
 
 import skasd
@@ -23,6 +22,8 @@ SPLITS = ("train", "test")
 
 def pyod_auc(train, test, quality):
     """AUC of PyOD's handcrafted features and the detector of a preset."""
+    from pyod.models.embedding import EmbeddingOD  # which nothing else here needs
+
     to_pairs = [[(waveform, 16000) for waveform in clips["waveform"]] for clips in (train, test)]
     detector = EmbeddingOD.for_audio(quality=quality).fit(to_pairs[0])
     return auc_score(test["label"] == -1, detector.decision_function(to_pairs[1]))
