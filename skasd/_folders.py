@@ -7,8 +7,8 @@ import warnings
 import numpy as np
 
 _SUFFIXES = frozenset(
-    ".wav .wave .flac .ogg .oga .opus .mp3 .aiff .aif .aifc .au .snd .caf .w64 .rf64 .nist .sph .voc .paf .pvf .sds "
-    ".avr .sd2".split()
+    ".wav .wave .bwf .flac .ogg .oga .opus .mp3 .mp2 .aiff .aif .aifc .au .snd .caf .w64 .rf64 .nist .sph .voc .paf "
+    ".pvf .sds .avr .sd2 .ircam .svx .8svx .wve .xi".split()
 )
 _TO_CONVERT = frozenset(".m4a .aac .wma .amr .3gp .3gpp .mp4 .mov .mka .mkv .webm .ra .ape .wv .ac3 .dts".split())
 _N_SHOWN = 10
@@ -17,10 +17,7 @@ _N_SHOWN = 10
 def audio_files(folder):
     """Paths of the audio files in a folder and its subfolders, sorted; what else is there is a warning."""
     folder = os.fsdecode(folder)
-    if not os.path.isdir(folder):
-        what = "a file; give its path in a list" if os.path.exists(folder) else "not there"
-        raise ValueError(f"{_shown(folder)}: a folder is wanted, and this is {what}.")
-    paths = sorted(_walk(folder))
+    paths = _files(folder)
     found = [path for path in paths if _suffix(path) in _SUFFIXES]
     others = [path for path in paths if _suffix(path) not in _SUFFIXES]
     if others:
@@ -34,6 +31,11 @@ def audio_files(folder):
         raise ValueError(f"{_shown(folder)}: holds no audio file, nor do its subfolders ({len(others)} other files). "
                          "WAV, FLAC, OGG, MP3, AIFF and others are read.")  # fmt: skip
     return found
+
+
+def possible_recordings(folder):
+    """Paths of all files that are recordings by their names, sorted, also where nobody here can read them."""
+    return [path for path in _files(os.fsdecode(folder)) if _suffix(path) in _SUFFIXES | _TO_CONVERT]
 
 
 def sections_of(paths, folder, rule):
@@ -72,6 +74,13 @@ def labels_of(paths, folder, rule):
     return np.array(labels)
 
 
+def _files(folder):
+    if not os.path.isdir(folder):
+        what = "a file; give its path in a list" if os.path.exists(folder) else "not there"
+        raise ValueError(f"{_shown(folder)}: a folder is wanted, and this is {what}.")
+    return sorted(_walk(folder))
+
+
 def _walk(folder):
     """Files of a folder, without hidden ones; links to folders are followed after others, each folder once."""
     seen = {os.path.realpath(folder)}
@@ -86,6 +95,8 @@ def _walk(folder):
 
 
 def _refuse(error):
+    if isinstance(error, FileNotFoundError):  # it has gone meanwhile
+        return
     raise ValueError(f"{_shown(os.fsdecode(error.filename))}: cannot be looked into ({error.strerror}).") from error
 
 

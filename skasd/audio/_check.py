@@ -5,10 +5,10 @@ from numbers import Integral, Real
 
 import numpy as np
 
+from skasd._folders import possible_recordings
 from skasd._problems import names_of, printable, raise_problems
 from skasd._reading import read_field
 from skasd._sklearn import Interval, check_params
-from skasd.audio.files import audio_files
 from skasd.audio.measuring import measure_file, measure_samples
 from skasd.audio.quality import Finding, Reference, find, make_reference
 from skasd.audio.rows import as_paths, run_rows
@@ -118,7 +118,10 @@ def _read(recordings):
         return _read_waveforms(recordings)
     if isinstance(recordings, (str, bytes, os.PathLike)):
         path = os.fsdecode(recordings)
-        paths = audio_files(path) if os.path.isdir(path) else [path]
+        paths = possible_recordings(path) if os.path.isdir(path) else [path]
+        if not paths:
+            raise ValueError(f"{printable(path)}: holds no audio files, nor do its subfolders. Look whether this is the "
+                             "right folder.")  # fmt: skip
     else:
         _, values = read_field(recordings, "waveform", "path", owner="check_recordings")
         paths = as_paths(values)

@@ -8,7 +8,7 @@ import stat
 
 from skasd._problems import printable
 
-__all__ = ["audio_files", "open_regular", "read_csv"]
+__all__ = ["open_regular", "read_csv"]
 
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -17,10 +17,6 @@ _KINDS = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
-_SUFFIXES = (
-    ".wav .wave .w64 .rf64 .bwf .flac .ogg .oga .opus .mp3 .mp2 .aif .aiff .aifc .au .snd .caf .avr .ircam .sf .mat "
-    ".nist .sph .paf .pvf .sd2 .sds .svx .8svx .voc .wve .xi .m4a .mp4 .aac .wma .amr .3gp"
-).split()  # what libsndfile reads, and then what recorders write that it does not read: an error says so
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -42,19 +38,6 @@ def open_regular(path):
         file.close()
         raise
     return file
-
-
-def audio_files(folder):
-    """Paths of the files in a folder and its subfolders whose names end as those of audio files do, sorted.
-
-    Hidden ones, which begin with a dot, do not count. That there are none is an error.
-    """
-    paths = [os.path.join(place, name) for place, _, names in os.walk(folder) for name in names if name[0] != "."]
-    paths = sorted(path for path in paths if os.path.splitext(path)[1].lower() in _SUFFIXES)
-    if not paths:
-        raise ValueError(f"{printable(folder)}: holds no audio files, such as .wav or .flac. Look whether this is the "
-                         "right folder.")  # fmt: skip
-    return paths
 
 
 def _status(path):

@@ -5,7 +5,7 @@ import os
 import time
 import warnings
 
-from skasd.audio.files import audio_files
+from skasd._folders import possible_recordings
 from skasd.command._models import as_json
 
 
@@ -39,20 +39,11 @@ class Watcher:
 
     def _look(self):
         """The files whose states are those of the last look."""
-        now = {path: state for path in _files(self.folder) if (state := _state(path))}
+        now = {path: state for path in possible_recordings(self.folder) if (state := _state(path))}
         complete = [(path, state) for path, state in now.items() if self._before.get(path) == state]
         self.seen &= set(now.items()) | {(path, state) for path, state in self.seen if path not in now}
         self._before = now
         return complete
-
-
-def _files(folder):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        try:
-            return audio_files(folder)
-        except ValueError:  # none yet
-            return []
 
 
 def _state(path):
