@@ -120,8 +120,8 @@ def _read(recordings):
         path = os.fsdecode(recordings)
         paths = possible_recordings(path) if os.path.isdir(path) else [path]
         if not paths:
-            raise ValueError(f"{printable(path)}: holds no audio files, nor do its subfolders. Look whether this is the "
-                             "right folder.")  # fmt: skip
+            raise ValueError(f"{printable(path)}: holds no audio files, nor do its subfolders. Look whether this is "
+                             "the right folder.")  # fmt: skip
     else:
         _, values = read_field(recordings, "waveform", "path", owner="check_recordings")
         paths = as_paths(values)
