@@ -215,6 +215,47 @@ def test_waveforms_files_and_16_bit_samples_train_alike(tmp_path):
             np.testing.assert_array_equal(output(embedder, form), wanted)
 
 
+class Witness(Augmentation):
+    """Keeps the domains of the clips that it is given, by their number, which is their first value."""
+
+    works_on = "log_mel"
+
+    def __init__(self, seen):
+        self.seen = seen
+
+    def draw(self, batch, generator):
+        return {}
+
+    def apply(self, batch, params):
+        domain = [None] * len(batch.x) if batch.domain is None else batch.domain.tolist()
+        self.seen.update(zip(batch.x[:, 0, 0].int().tolist(), domain, strict=True))
+        return batch
+
+
+def numbered_clips(**fields):
+    clips = make_clips()
+    log_mel = clips["log_mel"].copy()
+    log_mel[:, 0, 0] = np.arange(len(clips))
+    return clips.with_fields(log_mel=log_mel, **fields)
+
+
+@pytest.mark.parametrize("domain", [["source", "target", ""] * 16, None])
+def test_augmentations_are_told_the_domains(domain):
+    seen = {}
+    clips = numbered_clips(domain=domain) if domain else numbered_clips().without("domain")
+    make_embedder(augmentations=(Witness(seen),), max_epochs=1).fit(clips)
+    assert seen == dict(enumerate([0, 1, -1] * 16 if domain else [None] * 48))
+
+
+def test_clips_that_watch_the_loss_are_whole_recordings():
+    seen, recording = {}, np.arange(48) // 4
+    clips = numbered_clips(recording=recording.astype(str))
+    make_embedder(augmentations=(Witness(seen),), max_epochs=2, validation_fraction=0.25).fit(clips)
+    trained = np.isin(np.arange(48), list(seen))
+    assert 0 < trained.sum() < 48
+    assert all(len(set(trained[recording == one])) == 1 for one in range(12))
+
+
 class Silence(Augmentation):
     """Sets all that it is given to one number, which tells what it was given and whether it counts."""
 
