@@ -639,3 +639,18 @@ def test_mixup_of_counts_is_not_rounded():
     counts = np.array([[0, 2**63], [2**64 - 1, 5], [7, 1], [0, 0]], dtype=np.uint64)
     mixed = Mixup(random_state=0).fit_transform(counts)
     np.testing.assert_allclose(mixed, Mixup(random_state=0).fit_transform(counts.astype(float)))
+
+
+def test_statistics_are_exchanged_in_half_precision_as_in_single():
+    x = torch.from_numpy(1e4 * np.random.default_rng(0).uniform(-1, 1, size=(6, 5, 12))).half()
+    single, half = (
+        StatisticsExchange(probability=1.0)(Batch(batch, (torch.eye(6),)), torch.Generator().manual_seed(0)).x
+        for batch in (x.float(), x)
+    )
+    assert half.dtype == torch.float16
+    torch.testing.assert_close(half.float(), single, rtol=2e-3, atol=1.0)
+
+
+@pytest.mark.parametrize("shape", [(0, 5, 12), (0, 2, 5, 12)])
+def test_masks_of_no_clips(shape):
+    assert SpecAugment()(Batch(torch.zeros(shape), ()), torch.Generator().manual_seed(0)).x.shape == shape

@@ -28,6 +28,16 @@ def test_nearest_distances_are_those_of_all_distances(rows, n_neighbors):
     np.testing.assert_allclose(-detector.score_samples(new), oracle, rtol=1e-6)
 
 
+def test_near_rows_are_found_however_far_others_are():
+    rows = np.repeat([0.0, 1e9], 250)[:, np.newaxis] + 1e-3 * rng.normal(size=(500, 20))
+    new = rows + 1e-4 * rng.normal(size=rows.shape)
+    scores = NearestNeighborsDetector(metric="euclidean").fit(rows).score_samples(new)
+    np.testing.assert_allclose(-scores, cdist(new, rows).min(axis=1), rtol=1e-3)
+    factors = LocalOutlierFactorDetector(n_neighbors=5)
+    alone = [factors.fit(rows).score_samples(one) for one in new[::50, np.newaxis]]
+    np.testing.assert_allclose(np.ravel(alone), factors.score_samples(new)[::50], rtol=1e-9)
+
+
 def test_cosine_neighbors_are_those_of_sklearn():
     rows, new = rng.normal(1, 1, size=(2, 3000, 16))
     oracle = NearestNeighbors(n_neighbors=3, metric="cosine").fit(rows).kneighbors(new)[0].mean(axis=1)

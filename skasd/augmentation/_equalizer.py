@@ -76,8 +76,7 @@ class SevenBandParametricEQ(NumpyAugmentation):
         self.new_class = new_class
 
     def n_classes(self, n_classes):
-        first, *others = n_classes
-        return (2 * first, *others) if self.new_class else (first, *others)
+        return (2 * n_classes[0], *n_classes[1:]) if self.new_class and n_classes else tuple(n_classes)
 
     def _draw(self, batch, random_state):
         rows = np.flatnonzero(random_state.uniform(size=len(batch.x)) < self.probability)
@@ -98,7 +97,7 @@ class SevenBandParametricEQ(NumpyAugmentation):
         x = batch.x.clone()
         x[rows] = torch.from_numpy(self._equalize(x[rows].float().cpu().numpy(), params)).to(x)
         targets = batch.targets
-        if self.new_class:
+        if self.new_class and targets:
             equalized = torch.zeros(len(x), dtype=torch.bool, device=x.device).index_fill(0, rows, True)
             targets = (name_sources(targets[0], (), equalized, type(self).__name__), *targets[1:])
         return batch._replace(x=x, targets=targets)

@@ -142,9 +142,10 @@ class StatisticsExchange(_Exchange):
         return 1
 
     def _mix(self, x, partners):
-        variance, mean = torch.var_mean(x, dim=-1, correction=0, keepdim=True)
-        std = variance.clamp(min=torch.finfo(x.dtype).tiny).sqrt()
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))  # in half precision, squares would overflow
+        variance, mean = torch.var_mean(wide, dim=-1, correction=0, keepdim=True)
+        std = variance.clamp(min=torch.finfo(wide.dtype).tiny).sqrt()
         rounding = 16 * torch.finfo(x.dtype).eps * mean.abs()
-        course = (x - mean) / torch.where(std > rounding, std, torch.inf)
+        course = (wide - mean) / torch.where(std > rounding, std, torch.inf)
         (partner,) = partners
-        return course * std[partner] + mean[partner]
+        return (course * std[partner] + mean[partner]).to(x.dtype)

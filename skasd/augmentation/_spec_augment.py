@@ -114,7 +114,8 @@ class SpecAugment(NumpyAugmentation):
         x = batch.x
         between = (1,) * (x.ndim - 3)
         bands, frames = (params[name].to(x.device) for name in ("bands", "frames"))
-        masked = bands.view(len(x), *between, -1, 1) | frames.view(len(x), *between, 1, -1)
+        n_mels, n_frames = x.shape[-2:]
+        masked = bands.view(len(x), *between, n_mels, 1) | frames.view(len(x), *between, 1, n_frames)
         fill = x.mean(dim=(0, -1), keepdim=True) if self.fill == "mean" else x.new_tensor(self.fill)
         return batch._replace(x=torch.where(masked, fill, x))
 

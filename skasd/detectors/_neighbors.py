@@ -22,7 +22,7 @@ class Neighbors:
 
     Euclidean distances are bounded from below by one matrix product in single precision; those to the rows with the
     lowest bounds are then computed without rounding error to speak of. Where the bounds do not prove that these rows
-    are the nearest, the search is repeated in double precision.
+    are the nearest, the search is repeated in double precision, and then among all distances.
     """
 
     def __init__(self, space, rows, scale=None, offset=None, *, n_jobs=None):
@@ -68,8 +68,23 @@ class Neighbors:
         distances, found, certain = self._search_by_bounds(self._bounds, X, queries, n_nearest, left_out)
         if not certain.all():
             bounds, again = _LowerBounds(self.rows, self._weight(), np.float64), np.flatnonzero(~certain)
-            distances[again], found[again], _ = self._search_by_bounds(bounds, X, queries[again], n_nearest, left_out)
+            distances[again], found[again], certain[again] = self._search_by_bounds(
+                bounds, X, queries[again], n_nearest, left_out
+            )
+        if not certain.all():
+            again = np.flatnonzero(~certain)
+            distances[again], found[again] = self._search_by_steps(X, queries[again], n_nearest, left_out)
         return distances, found
+
+    def _search_by_steps(self, X, queries, n_nearest, left_out):
+        every = np.broadcast_to(np.arange(len(self.rows)), (len(queries), len(self.rows)))
+        distances = self._distances_of(self._squared(X[queries], every))
+        if self.offset is not None:
+            distances -= self.offset
+        if left_out is not None:
+            left_out.mask(distances, queries)
+        found, _ = _smallest(distances, n_nearest)
+        return _in_order(np.take_along_axis(distances, found, axis=1), found, n_nearest)
 
     @np.errstate(over="ignore", invalid="ignore")
     def _search_by_bounds(self, bounds, X, queries, n_nearest, left_out):
