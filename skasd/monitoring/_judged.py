@@ -10,7 +10,6 @@ import numpy as np
 from skasd.audio import check_recordings
 from skasd.clips import Clips
 from skasd.features import LogMelSpectrogram
-from skasd.monitoring._calibration import summary_of
 
 _SHOWN = 30.0  # seconds of a recording that are drawn and can be heard
 _PEAK = 0.5
@@ -47,25 +46,22 @@ def judged(detector, recordings, row):
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            clips, _, found.section = detector._score_one(one)
-            found.spans = detector.locate(one)
+            found.score, threshold, found.p_value, found.spans = detector._judge_one(one)
     except ValueError as error:
         found.problems = [str(error)]
         return found
     found.remarks += dict.fromkeys(str(one.message) for one in caught)
-    learned, sections = detector._learned, np.array([found.section])
-    found.score = float(summary_of(clips["score"], learned.summary))
-    found.decision = found.score - detector.offsets_[found.section]
-    found.p_value = float(learned.calibration.p_values("score", np.array([found.score]), sections)[0])
+    found.section, found.decision = str(one.fields()["section"][0]), found.score - threshold
     return found
 
 
 def _findings(detector, one):
     if one.are_files:
-        found = check_recordings(list(one.sources))
+        found = check_recordings(list(one.sources), min_duration=detector.clip_duration)
     else:
         clips = Clips(waveform=one.sources[0][np.newaxis])
-        found = check_recordings(clips.with_attrs(sample_rate=one.known_rate or detector.sample_rate_))
+        clips = clips.with_attrs(sample_rate=one.known_rate or detector.sample_rate_)
+        found = check_recordings(clips, min_duration=detector.clip_duration)
     return list(found.itertuples())
 
 
