@@ -55,7 +55,9 @@ def test_embeddings_of_another_network_are_refused(stored):
         loader.fit(paths[:1]).transform(paths[1:])
 
 
-@pytest.mark.parametrize("pattern", ["emb/{section}.npy", "emb/all.npy"])
+@pytest.mark.parametrize(
+    "pattern", ["emb/{section}.npy", "emb/all.npy", "{stem", "}{stem}", "{stem:d}", "{stem}{}", "{stem}{0}"]
+)
 def test_a_pattern_names_the_clip(pattern):
     with pytest.raises(ValueError, match="pattern must have"):
         EmbeddingLoader(pattern).fit(["a.wav"])

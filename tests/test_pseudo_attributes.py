@@ -56,3 +56,16 @@ def test_arrays_get_numbers_and_what_is_wrong_is_named():
         PseudoAttributes().fit(make_clips().without("embedding"))
     with pytest.raises(ValueError, match="'embedding' has"):
         PseudoAttributes().fit([[np.nan], [1.0]])
+
+
+def test_an_offset_does_not_blur_the_classes():
+    places = np.repeat([0.0, 1e-3, 2e-3], 4)
+    embedding = 1e8 + np.random.default_rng(0).permuted(places)[:, np.newaxis] * [1, -1]
+    found = PseudoAttributes(3, random_state=0).fit_transform(embedding)
+    assert len({(number, place) for number, place in zip(found, embedding[:, 0], strict=True)}) == len(set(found)) == 3
+
+
+def test_values_whose_squares_overflow_are_refused():
+    model = PseudoAttributes(2, random_state=0).fit([[0.0], [1.0], [2.0]])
+    with pytest.raises(ValueError, match="embedding"):
+        model.transform([[1e200]])

@@ -99,7 +99,11 @@ class EmbeddingLoader(ClipTransformer):
         return made
 
     def _check_pattern(self):
-        fields = {field for _, field, _, _ in string.Formatter().parse(self.pattern) if field is not None}
+        try:
+            fields = {field for _, field, _, _ in string.Formatter().parse(self.pattern) if field is not None}
+            self.pattern.format(*[""] * len(fields), **dict.fromkeys(fields, ""))
+        except ValueError:  # a brace alone, or a format for numbers
+            fields = set()
         if not fields & {"stem", "name"} or fields - {"parent", "stem", "name"}:
             raise ValueError(f"pattern must have {{stem}} or {{name}}, and may have {{parent}}, such as "
                              f"'emb/{{stem}}.npy'; got {self.pattern!r}.")  # fmt: skip

@@ -3,6 +3,7 @@
 from numbers import Integral
 
 import numpy as np
+from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans
 from sklearn.utils import check_random_state
 
@@ -10,6 +11,8 @@ from skasd._problems import check_finite
 from skasd._reading import read_text, section_fields, training_rows, validate_data
 from skasd._sklearn import Interval
 from skasd._transformer import ClipTransformer
+
+_LARGEST = 1e150
 
 
 class PseudoAttributes(ClipTransformer):
@@ -80,6 +83,9 @@ class PseudoAttributes(ClipTransformer):
         if values.ndim > 3:
             raise ValueError("Embeddings have two dimensions, (n_clips, n_features), or three, with windows; got shape "
                              f"{values.shape}.")  # fmt: skip
+        if not np.abs(values).max() < _LARGEST:
+            raise ValueError(f"The field 'embedding' has values up to {np.abs(values).max():.3g}; their squares are "
+                             f"more than float64 can hold. Scale them below {_LARGEST:g}.")  # fmt: skip
         return values if values.ndim == 2 else values.mean(axis=1)
 
     def _fit(self, values, X, y):
@@ -98,7 +104,8 @@ class PseudoAttributes(ClipTransformer):
         number = np.full(len(values), -1)
         for group, rows in _missing_by_group(X, len(values)).items():
             if group in self.models_:
-                number[rows] = self.models_[group].predict(values[rows])
+                # the model's own predict takes squares of what may have a large offset, and cancels
+                number[rows] = cdist(values[rows], self.models_[group].cluster_centers_).argmin(axis=1)
         return number
 
     def _hand_on(self, X, made):
