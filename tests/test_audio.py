@@ -262,3 +262,18 @@ def test_silent_clips_have_no_level(noise):
         normalizer.transform(waveforms)
     with pytest.raises(ValueError, match=r"all their samples are zero: b.wav. Leave"):
         normalizer.transform(Clips(waveform=waveforms, path=["a.wav", "b.wav", "c.wav"]))
+
+
+@pytest.mark.parametrize("channel", [True, False])
+def test_a_channel_is_no_boolean(tmp_path, channel):
+    path = write(tmp_path / "stereo.wav", np.zeros((RATE, 2)))
+    with pytest.raises(ValueError, match="'channel'"):
+        load_audio(path, channel=channel)
+    with pytest.raises(ValueError, match="'channel'"):
+        AudioLoader(channel=channel).fit([path])
+
+
+def test_a_second_channel_after_fit_is_named(noise):
+    fitted = LevelNormalizer().fit(noise[np.newaxis])
+    with pytest.raises(ValueError, match="mono waveforms"):
+        fitted.transform(np.stack([noise, noise])[np.newaxis])

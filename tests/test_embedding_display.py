@@ -60,3 +60,13 @@ def test_what_cannot_be_drawn_is_refused(given, options, message):
 def test_umap_says_what_to_install():
     with pytest.raises(ImportError, match="umap-learn"):
         EmbeddingDisplay.from_embedding(X, method="umap")
+
+
+def test_copies_are_one_point():
+    np.testing.assert_allclose(EmbeddingDisplay.from_embedding(np.ones((5, 3))).points, np.zeros((5, 2)))
+
+
+@pytest.mark.parametrize("method", ["pca", "tsne"])
+def test_values_whose_squares_overflow_are_refused(method):
+    with pytest.raises(ValueError, match="EmbeddingDisplay"):
+        EmbeddingDisplay.from_embedding(1e200 * X, method=method)

@@ -15,11 +15,22 @@ from skasd.audio._decoding import MICROPHONES, count_samples, crop_or_pad, lengt
 from skasd.audio.rows import Files, as_paths, run_rows, warn_of_quiet, wrong_length
 from skasd.audio.samples import as_dtype, check_mono, read_channels
 
+
+class _ChannelNumbers(Interval):
+    """Whole numbers from 0, but not True and False, which would select axes."""
+
+    def __init__(self):
+        super().__init__(Integral, 0, None, closed="left")
+
+    def is_satisfied_by(self, val):
+        return not isinstance(val, bool) and super().is_satisfied_by(val)
+
+
 _CONSTRAINTS = {
     "sample_rate": [Interval(Integral, 1, 2**31 - 1, closed="both")],
     "duration": [Interval(Real, 0, 1e9, closed="right"), None],
     "offset": [Interval(Real, 0, 1e9, closed="both")],
-    "channel": [StrOptions({"mix", "mono", "both", *MICROPHONES}), Interval(Integral, 0, None, closed="left")],
+    "channel": [StrOptions({"mix", "mono", "both", *MICROPHONES}), _ChannelNumbers()],
     "resample": ["boolean"],
     "pad_mode": [StrOptions({"constant", "wrap", "error"})],
     "dtype": [StrOptions({"float32", "int16"})],

@@ -98,6 +98,8 @@ def what_is_wrong(samples):
 
 def read_waveforms(estimator, X, values, *, reset, check=True):
     """As `read_channels`, for an estimator that takes mono waveforms, (n_clips, n_samples)."""
+    if getattr(values, "ndim", 0) > 2:  # before the number of channels is compared with that of samples in fit
+        check_mono(values, type(estimator).__name__)
     waveforms = read_channels(estimator, X, values, reset=reset, check=check)
     check_mono(waveforms, type(estimator).__name__)
     return waveforms

@@ -12,6 +12,7 @@ from skasd._reading import read_field
 from skasd.plotting._style import ANOMALOUS, COLORS, NEUTRAL, NORMAL, Display, group_name, groups_of, plain
 
 _MARKERS = "osv^D<>Ph*"
+_LARGEST = 1e100
 _METHODS = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
 _LABELCOLORS = {1: NORMAL, -1: ANOMALOUS, 0: NEUTRAL}
 
@@ -199,13 +200,17 @@ def _rows(X):
         raise ValueError("EmbeddingDisplay needs at least three embeddings of finite numbers, (n_clips, n_features) or "
                          f"(n_clips, n_windows, n_features); got shape {values.shape} with "
                          f"{np.count_nonzero(~np.isfinite(values))} NaN or infinite.")  # fmt: skip
+    if np.abs(rows).max() > _LARGEST:
+        raise ValueError(f"EmbeddingDisplay got embeddings with values up to {np.abs(rows).max():.3g}; their squares "
+                         f"are more than float64 can hold. Scale them below {_LARGEST:g}.")  # fmt: skip
     return rows if rows.shape[1] > 1 else np.hstack([rows, np.zeros_like(rows)])
 
 
 def _flat(rows, method, random_state):
     """Rows in two dimensions."""
     if method == "pca":
-        return PCA(2, random_state=random_state).fit_transform(rows)
+        with np.errstate(invalid="ignore"):  # the shares of the variance, which copies of one clip do not have
+            return PCA(2, random_state=random_state).fit_transform(rows)
     if method == "tsne":
         perplexity = min(30.0, (len(rows) - 1) / 3)
         return TSNE(2, perplexity=perplexity, init="random", random_state=random_state).fit_transform(rows)
