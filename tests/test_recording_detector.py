@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import shutil
 
 import joblib
 import numpy as np
@@ -270,6 +271,35 @@ def test_drift_is_told_from_chance(detector):
 def test_drift_refuses_what_was_learned(folder):
     with pytest.raises(ValueError, match=r"learned from 20[\s\S]*day 0\.wav"):
         RecordingDetector().fit(folder).drift(folder)
+
+
+def test_drift_knows_what_it_has_learned_by_its_sound(detector, folder, tmp_path):
+    with pytest.raises(ValueError, match=r"learned from 1 [\s\S]*row 1"):
+        detector.drift([*sounds(10, 1), *sounds(0, 1)])
+    copied = tmp_path / "under another name.wav"
+    shutil.copy(folder / "pump 0" / "day 0.wav", copied)
+    with pytest.raises(ValueError, match=r"another name\.wav"):
+        RecordingDetector().fit(folder).drift([copied])
+
+
+def test_drift_counts_copies_once(detector):
+    new = sounds(10, 5)
+    assert detector.drift(new + new[:1] * 20) == detector.drift(new)
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_an_update_needs_sections_where_the_fit_had_some(folder, is_known):
+    with_sections = Clips.from_folder(folder, section="parent")
+    old, new = [with_sections, with_sections.without("section")][:: 1 if is_known else -1]
+    detector = RecordingDetector(false_alarm_rate=0.2, cv=2).fit(old)
+    with pytest.raises(ValueError, match="section"):
+        detector.update(new)
+    assert len(detector.log_) == 1
+
+
+def test_a_hop_of_no_sample_is_an_error():
+    with pytest.raises(ValueError, match="hop_duration=1e-09 s is less than one sample"):
+        RecordingDetector(sample_rate=RATE, hop_duration=1e-9).fit(sounds(0, 3))
 
 
 def test_later_parameters_wait_for_a_fit(detector):

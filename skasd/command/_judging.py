@@ -36,7 +36,9 @@ def score(ctx, model, files, section_from, csv_file, json_file, force):
     from skasd.monitoring import judge_recording
 
     for path in (csv_file, json_file):
-        check_free(path, force)
+        check_free(path, force, model)
+    if csv_file and json_file and csv_file.resolve() == json_file.resolve():
+        raise Refusal(f"{csv_file}: cannot be both --csv and --json. Give two names.")
     detector, verdicts = read_detector(model), []
     found = files_of(files, section_from)
     with progress_bar(len(found), desc="judged", unit=" files", verbose=sys.stderr.isatty()) as bar:

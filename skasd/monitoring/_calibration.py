@@ -36,6 +36,11 @@ def score_clips(detector, clips):
     return np.concatenate(scores)
 
 
+def copies_of(parts):
+    """For each recording, of which `parts` are the clips, the number of the first that sounds the same."""
+    return first_copies(np.array([[len(part), *part["levels"].mean(axis=0).ravel()] for part in parts]))
+
+
 class Heard:
     """Clips that were learned from, with the number of the recording of each, and what is known of these recordings.
 
@@ -47,8 +52,7 @@ class Heard:
         self.parts, self.fields = parts, fields
         self.row = np.repeat(np.arange(len(parts)), list(map(len, parts)))
         self.clips = joined_clips(parts).with_fields(expanded(fields, self.row))
-        contents = np.array([[len(part), *part["levels"].mean(axis=0).ravel()] for part in parts])
-        copy = first_copies(contents)
+        copy = copies_of(parts)
         self.group = joined(np.unique(fields["recording"], return_inverse=True)[1], copy)
         self.once = first_in_domain(copy, fields["section"]) == np.arange(len(parts))
 
