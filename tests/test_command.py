@@ -333,7 +333,7 @@ def test_report_is_written_where_nothing_is(home, model, tmp_path, monkeypatch):
     assert (tmp_path / "report.html").read_text() == "12 recordings"
 
 
-def test_force_never_overwrites_what_is_read(home, model, healthy):
+def test_what_is_read_is_never_written_to(home, model, healthy):
     before = [path.read_bytes() for path in (model, healthy)]
     for target in (model, healthy):
         for command in (
@@ -341,8 +341,9 @@ def test_force_never_overwrites_what_is_read(home, model, healthy):
             ["score", model, healthy, "--json", target],
             ["export", model, "-o", target],
             ["report", model, home / "healthy", "-o", target],
+            ["watch", model, home / "healthy", "--once", "--log", target],
         ):
-            found = run(*command, "--force")
+            found = run(*command, *["--force"][: command[0] != "watch"])
             assert (found.exit_code, is_one_line(found.stderr)) == (2, True)
     assert run("train", home / "healthy", "-o", healthy, "--force").exit_code == 2
     assert run("update", model, home / "healthy", "-o", healthy, "--force").exit_code == 2

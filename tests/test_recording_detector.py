@@ -10,7 +10,7 @@ import pytest
 import soundfile
 from recordings import make_recording
 from scipy.stats import false_discovery_control
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, OutlierMixin, clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 
@@ -300,6 +300,35 @@ def test_an_update_needs_sections_where_the_fit_had_some(folder, is_known):
 def test_a_hop_of_no_sample_is_an_error():
     with pytest.raises(ValueError, match="hop_duration=1e-09 s is less than one sample"):
         RecordingDetector(sample_rate=RATE, hop_duration=1e-9).fit(sounds(0, 3))
+
+
+class Scorer(OutlierMixin, BaseEstimator):
+    """An estimator of a user's own, which gives the scores that a function makes of good ones."""
+
+    def __init__(self, change):
+        self.change = change
+
+    def fit(self, X, y=None):
+        self.fitted_ = True
+        return self
+
+    def score_samples(self, X):
+        return self.change(X["waveform"].mean(axis=1))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda scores: scores[:-1],
+        lambda scores: scores[:, np.newaxis],
+        lambda scores: np.where(np.arange(len(scores)) == 0, np.nan, scores),
+        lambda scores: np.full(len(scores), -np.inf),
+        lambda scores: scores.astype(str),
+    ],
+)
+def test_what_is_no_score_is_an_error_and_no_threshold(change):
+    with pytest.raises(ValueError, match="score_samples of the estimator must give one finite number per clip"):
+        RecordingDetector(Scorer(change), sample_rate=RATE, cv=2).fit(sounds(0, 20))
 
 
 def test_later_parameters_wait_for_a_fit(detector):

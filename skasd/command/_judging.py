@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from skasd.command._models import as_json, check_free, force, model, read_detector, write_text
+from skasd.command._models import as_json, check_free, check_other, force, model, read_detector, write_text
 from skasd.command._program import Refusal, program, tell
 from skasd.command._recordings import files_of, section_from, section_of
 
@@ -86,6 +86,8 @@ def watch(ctx, model, folder, section_from, log, interval, existing, once):
     from skasd.command._watching import Log, Watcher
     from skasd.monitoring import judge_recording
 
+    if log is not None:
+        check_other(log, model)
     detector, verdicts = read_detector(model), []
     log = Log(log)
     watcher = Watcher(folder, interval, log.seen)

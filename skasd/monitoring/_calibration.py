@@ -32,8 +32,18 @@ def score_clips(detector, clips):
     scores = []
     for start in range(0, len(clips), _AT_ONCE):
         rows = np.arange(start, min(start + _AT_ONCE, len(clips)))
-        scores.append(detector.score_samples(clips[np.resize(rows, _AT_ONCE)])[: len(rows)])
+        scores.append(_checked(detector.score_samples(clips[np.resize(rows, _AT_ONCE)]))[: len(rows)])
     return np.concatenate(scores)
+
+
+def _checked(scores):
+    """Scores of so many clips at once, unless an estimator of somebody's own gave what is none."""
+    scores = np.asarray(scores)
+    if scores.shape != (_AT_ONCE,) or scores.dtype.kind not in "fiu" or not np.isfinite(scores).all():
+        raise ValueError(f"score_samples of the estimator must give one finite number per clip, shape ({_AT_ONCE},) "
+                         f"for {_AT_ONCE}; got {scores.dtype} of shape {scores.shape}, "
+                         f"{np.array2string(scores.ravel(), threshold=6)}.")  # fmt: skip
+    return scores
 
 
 def copies_of(parts):
