@@ -43,6 +43,7 @@ copybutton_exclude = ".linenos, .gp, .go"
 autosummary_generate = True
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True  # as they are written, without the paths of private modules
 napoleon_google_docstring = False
 napoleon_use_param = napoleon_use_rtype = False
 napoleon_custom_sections = ["Conventions", "Metrics", ("Attributes", "params_style")]

@@ -326,11 +326,15 @@ def test_many_processes_fetch_one_machine(fetch, zenodo, tmp_path):
                 print(repr(error), file=sys.stderr)
                 return 1
 
+        start, begin = os.pipe()
         children = []
         for _ in range(8):
             children.append(os.fork())
             if not children[-1]:
+                os.close(begin)
+                os.read(start, 1)  # all at once, when the parent has closed the other end
                 os._exit(attempt())
+        os.close(begin)
         sys.exit(sum(os.waitpid(child, 0)[1] != 0 for child in children))
     """
     done = run_python(code, tmp_path, zenodo.api_url)
