@@ -35,7 +35,12 @@ def audio_files(folder):
 
 def possible_recordings(folder):
     """Paths of all files that are recordings by their names, sorted, also where nobody here can read them."""
-    return [path for path in _files(os.fsdecode(folder)) if _suffix(path) in _SUFFIXES | _TO_CONVERT]
+    return list(filter(is_recording, _files(os.fsdecode(folder))))
+
+
+def is_recording(path):
+    """Whether a file is a recording by its name, also where nobody here can read it."""
+    return _suffix(path) in _SUFFIXES | _TO_CONVERT
 
 
 def sections_of(paths, folder, rule):

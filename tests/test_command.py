@@ -331,3 +331,26 @@ def test_report_is_written_where_nothing_is(home, model, tmp_path, monkeypatch):
     report = ["report", model, home / "healthy", "-o", tmp_path / "report.html"]
     assert [run(*report).exit_code, run(*report).exit_code, run(*report, "--force").exit_code] == [0, 2, 0]
     assert (tmp_path / "report.html").read_text() == "12 recordings"
+
+
+def test_what_is_read_is_never_written_to(home, model, healthy):
+    before = [path.read_bytes() for path in (model, healthy)]
+    for target in (model, healthy):
+        for command in (
+            ["score", model, healthy, "--csv", target],
+            ["score", model, healthy, "--json", target],
+            ["export", model, "-o", target],
+            ["report", model, home / "healthy", "-o", target],
+            ["watch", model, home / "healthy", "--once", "--log", target],
+        ):
+            found = run(*command, *["--force"][: command[0] != "watch"])
+            assert (found.exit_code, is_one_line(found.stderr)) == (2, True)
+    assert run("train", home / "healthy", "-o", healthy, "--force").exit_code == 2
+    assert run("update", model, home / "healthy", "-o", healthy, "--force").exit_code == 2
+    assert [path.read_bytes() for path in (model, healthy)] == before
+
+
+def test_two_tables_are_not_one_file(model, healthy, tmp_path):
+    found = run("score", model, healthy, "--csv", tmp_path / "one", "--json", tmp_path / "one", "--force")
+    assert (found.exit_code, is_one_line(found.stderr)) == (2, True)
+    assert not (tmp_path / "one").exists()

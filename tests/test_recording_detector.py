@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import shutil
 
 import joblib
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import soundfile
 from recordings import make_recording
 from scipy.stats import false_discovery_control
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, OutlierMixin, clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 
@@ -270,6 +271,64 @@ def test_drift_is_told_from_chance(detector):
 def test_drift_refuses_what_was_learned(folder):
     with pytest.raises(ValueError, match=r"learned from 20[\s\S]*day 0\.wav"):
         RecordingDetector().fit(folder).drift(folder)
+
+
+def test_drift_knows_what_it_has_learned_by_its_sound(detector, folder, tmp_path):
+    with pytest.raises(ValueError, match=r"learned from 1 [\s\S]*row 1"):
+        detector.drift([*sounds(10, 1), *sounds(0, 1)])
+    copied = tmp_path / "under another name.wav"
+    shutil.copy(folder / "pump 0" / "day 0.wav", copied)
+    with pytest.raises(ValueError, match=r"another name\.wav"):
+        RecordingDetector().fit(folder).drift([copied])
+
+
+def test_drift_counts_copies_once(detector):
+    new = sounds(10, 5)
+    assert detector.drift(new + new[:1] * 20) == detector.drift(new)
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_an_update_needs_sections_where_the_fit_had_some(folder, is_known):
+    with_sections = Clips.from_folder(folder, section="parent")
+    old, new = [with_sections, with_sections.without("section")][:: 1 if is_known else -1]
+    detector = RecordingDetector(false_alarm_rate=0.2, cv=2).fit(old)
+    with pytest.raises(ValueError, match="section"):
+        detector.update(new)
+    assert len(detector.log_) == 1
+
+
+def test_a_hop_of_no_sample_is_an_error():
+    with pytest.raises(ValueError, match="hop_duration=1e-09 s is less than one sample"):
+        RecordingDetector(sample_rate=RATE, hop_duration=1e-9).fit(sounds(0, 3))
+
+
+class Scorer(OutlierMixin, BaseEstimator):
+    """An estimator of a user's own, which gives the scores that a function makes of good ones."""
+
+    def __init__(self, change):
+        self.change = change
+
+    def fit(self, X, y=None):
+        self.fitted_ = True
+        return self
+
+    def score_samples(self, X):
+        return self.change(X["waveform"].mean(axis=1))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda scores: scores[:-1],
+        lambda scores: scores[:, np.newaxis],
+        lambda scores: np.where(np.arange(len(scores)) == 0, np.nan, scores),
+        lambda scores: np.full(len(scores), -np.inf),
+        lambda scores: scores.astype(str),
+    ],
+)
+def test_what_is_no_score_is_an_error_and_no_threshold(change):
+    with pytest.raises(ValueError, match="score_samples of the estimator must give one finite number per clip"):
+        RecordingDetector(Scorer(change), sample_rate=RATE, cv=2).fit(sounds(0, 20))
 
 
 def test_later_parameters_wait_for_a_fit(detector):

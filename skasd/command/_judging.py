@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from skasd.command._models import as_json, check_free, force, model, read_detector, write_text
+from skasd.command._models import as_json, check_free, check_other, force, model, read_detector, write_text
 from skasd.command._program import Refusal, program, tell
 from skasd.command._recordings import files_of, section_from, section_of
 
@@ -36,7 +36,9 @@ def score(ctx, model, files, section_from, csv_file, json_file, force):
     from skasd.monitoring import judge_recording
 
     for path in (csv_file, json_file):
-        check_free(path, force)
+        check_free(path, force, model)
+    if csv_file and json_file and csv_file.resolve() == json_file.resolve():
+        raise Refusal(f"{csv_file}: cannot be both --csv and --json. Give two names.")
     detector, verdicts = read_detector(model), []
     found = files_of(files, section_from)
     with progress_bar(len(found), desc="judged", unit=" files", verbose=sys.stderr.isatty()) as bar:
@@ -84,6 +86,8 @@ def watch(ctx, model, folder, section_from, log, interval, existing, once):
     from skasd.command._watching import Log, Watcher
     from skasd.monitoring import judge_recording
 
+    if log is not None:
+        check_other(log, model)
     detector, verdicts = read_detector(model), []
     log = Log(log)
     watcher = Watcher(folder, interval, log.seen)

@@ -145,6 +145,7 @@ def export(model, output, force):
     """
     from skasd.monitoring import export_onnx
 
+    check_free(output, force, model)
     detector = read_detector(model)
     with written(output, force) as draft:
         export_onnx(detector, draft)
@@ -164,7 +165,7 @@ def report(model, folder, output, section_from, force):
     """
     from skasd.monitoring import write_report
 
-    check_free(output, force)
+    check_free(output, force, model)
     with written(output, force) as draft:
         write_report(read_detector(model), clips_of(folder, section_from), draft)
 

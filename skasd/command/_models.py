@@ -25,8 +25,11 @@ def read_detector(path):
     return detector
 
 
-def check_free(path, force):
-    """Refuse a path that exists, or in a folder that does not, before work is done for it."""
+def check_free(path, force, *read):
+    """Refuse a path that exists, or in a folder that does not, before work is done for it.
+
+    Recordings, and the files in `read`, are refused even by force.
+    """
     if path is None:
         return
     if not path.parent.is_dir():
@@ -35,6 +38,16 @@ def check_free(path, force):
         raise Refusal(f"{path}: is a folder, and a file is to be written.")
     if os.path.lexists(path) and not force:
         raise Refusal(f"{path}: exists, and is not overwritten. Give --force, or another name.")
+    check_other(path, *read)
+
+
+def check_other(path, *read):
+    """Refuse to write to a recording, or to one of the files in `read`."""
+    from skasd._folders import is_recording
+
+    if path.exists() and (is_recording(os.fspath(path)) or any(map(path.samefile, filter(Path.exists, read)))):
+        raise Refusal(f"{path}: is a recording, or the model, and is not written to, even by --force. Give another "
+                      "name.")  # fmt: skip
 
 
 @contextmanager

@@ -32,8 +32,23 @@ def score_clips(detector, clips):
     scores = []
     for start in range(0, len(clips), _AT_ONCE):
         rows = np.arange(start, min(start + _AT_ONCE, len(clips)))
-        scores.append(detector.score_samples(clips[np.resize(rows, _AT_ONCE)])[: len(rows)])
+        scores.append(_checked(detector.score_samples(clips[np.resize(rows, _AT_ONCE)]))[: len(rows)])
     return np.concatenate(scores)
+
+
+def _checked(scores):
+    """Scores of so many clips at once, unless an estimator of somebody's own gave what is none."""
+    scores = np.asarray(scores)
+    if scores.shape != (_AT_ONCE,) or scores.dtype.kind not in "fiu" or not np.isfinite(scores).all():
+        raise ValueError(f"score_samples of the estimator must give one finite number per clip, shape ({_AT_ONCE},) "
+                         f"for {_AT_ONCE}; got {scores.dtype} of shape {scores.shape}, "
+                         f"{np.array2string(scores.ravel(), threshold=6)}.")  # fmt: skip
+    return scores
+
+
+def copies_of(parts):
+    """For each recording, of which `parts` are the clips, the number of the first that sounds the same."""
+    return first_copies(np.array([[len(part), *part["levels"].mean(axis=0).ravel()] for part in parts]))
 
 
 class Heard:
@@ -47,8 +62,7 @@ class Heard:
         self.parts, self.fields = parts, fields
         self.row = np.repeat(np.arange(len(parts)), list(map(len, parts)))
         self.clips = joined_clips(parts).with_fields(expanded(fields, self.row))
-        contents = np.array([[len(part), *part["levels"].mean(axis=0).ravel()] for part in parts])
-        copy = first_copies(contents)
+        copy = copies_of(parts)
         self.group = joined(np.unique(fields["recording"], return_inverse=True)[1], copy)
         self.once = first_in_domain(copy, fields["section"]) == np.arange(len(parts))
 

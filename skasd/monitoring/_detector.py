@@ -9,6 +9,7 @@ from scipy.stats import false_discovery_control
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
+from skasd._groups import first_in_domain
 from skasd._problems import first_ten
 from skasd._reading import detector_rows
 from skasd._sklearn import HasMethods, Interval, StrOptions, fit_context
@@ -215,13 +216,14 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            As in `fit`, and if the recordings lack fields that those of `fit` have, or have others. Then the detector
-            stays as it was.
+            As in `fit`, and if the recordings lack fields that those of `fit` have, sections among them, or have
+            others. Then the detector stays as it was.
         """
         check_is_fitted(self)
         recordings = Recordings(X, self)
         recordings = recordings.take(detector_rows(recordings.clips))
         self._warn_of_useless(recordings)
+        recordings.check_sections(set(self.offsets_))
         recordings.check_rates(self.sample_rate_, self.n_jobs)
         return self._take_over(Learned(self, self._learned.listener, recordings, self._learned), self.log_, "update")
 
@@ -418,7 +420,7 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
         Parameters
         ----------
         X : path-like, sequence of paths, Clips, or array-like of shape (n_recordings, n_samples)
-            Healthy recordings that the detector has not learned from, as `fit` takes them.
+            Healthy recordings that the detector has not learned from, as `fit` takes them. Copies count once.
 
         Returns
         -------
@@ -428,14 +430,20 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            As `score_samples`, and if the detector has learned from one of them.
+            As `score_samples`, and if the detector has learned from one of them, or from a copy of it.
         """
         check_is_fitted(self)
         recordings = Recordings(X, self)
         recordings.check_new(self.calibration_["recording"])
-        scores, sections = self._scores(recordings)
-        new, usual = self._learned.calibration.in_units(scores, sections)
-        return drift_of(new, usual, scores < self._offsets_of(sections), self._learned.false_alarm_rate)
+        recordings, fields = self._to_score(recordings)
+        heard, learned = self._learned.hear(recordings, self.n_jobs), self._learned
+        copy = learned.copies(heard)
+        recordings.refuse_learned(copy < 0)
+        once = np.flatnonzero(first_in_domain(copy, fields["section"]) == np.arange(len(copy)))
+        scores = np.array([learned.score_recording([heard[row]], fields[row : row + 1]) for row in once])
+        sections = fields["section"][once]
+        new, usual = learned.calibration.in_units(scores, sections)
+        return drift_of(new, usual, scores < self._offsets_of(sections), learned.false_alarm_rate)
 
     def _listener(self, recordings):
         """What listens, at the rate that these recordings have."""
@@ -444,6 +452,9 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
                              "s; what lies between clips would not be heard.")  # fmt: skip
         rate = recordings.check_rates(None if self.sample_rate == "native" else self.sample_rate, self.n_jobs)
         n_samples, n_hop = (max(1, round(seconds * rate)) for seconds in (self.clip_duration, self.hop_duration))
+        if self.hop_duration * rate < 1:
+            raise ValueError(f"hop_duration={self.hop_duration} s is less than one sample at {rate} Hz. Half of "
+                             "clip_duration is usual.")  # fmt: skip
         return Listener(prepared(self.estimator, rate), rate, n_samples, n_hop)
 
     def _take_over(self, learned, log, action):

@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
-from skasd.monitoring._calibration import Calibration, Heard, calibrated, expanded, score_clips, summary_of
+from skasd.monitoring._calibration import Calibration, Heard, calibrated, copies_of, expanded, score_clips, summary_of
 from skasd.monitoring._listening import joined_clips
 from skasd.monitoring._spans import UsualLevels
 
@@ -18,7 +18,7 @@ class Learned:
         known = before.parts if before else []
         own = recordings.fields(len(known))
         self.fields = before.fields + own if before else own
-        self.new = self.of_recordings(recordings, detector.n_jobs, lambda row, parts: joined_clips(list(parts)))
+        self.new = self.hear(recordings, detector.n_jobs)
         self.parts = known + self.new
         heard = Heard(self.parts, self.fields)
         scores = heard.held_out_scores(listener.rest, detector.cv, detector.n_jobs)
@@ -38,6 +38,14 @@ class Learned:
     def of_recordings(self, recordings, n_jobs, use):
         """A list with what `use` makes of each recording, from its number and what was heard of its clips, in parts."""
         return self.listener.of_recordings(recordings, self.channel, n_jobs, use)
+
+    def hear(self, recordings, n_jobs):
+        """A list with what was heard of the clips of each recording."""
+        return self.of_recordings(recordings, n_jobs, lambda row, parts: joined_clips(list(parts)))
+
+    def copies(self, parts):
+        """For each recording that was heard the number of the first that is the same; below 0 it was learned."""
+        return copies_of(self.parts + parts)[len(self.parts) :] - len(self.parts)
 
     def score(self, part, fields):
         """Scores of clips of one recording, from what was heard of them; `fields` are those of the recording."""

@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 
-from skasd._problems import first_ten, printable, raise_problems
+from skasd._problems import first_ten, named, printable, raise_problems
 from skasd._reading import read_field
 from skasd.audio.blocks import BlockReader, file_rate
 from skasd.audio.measuring import measure_file
@@ -44,10 +44,23 @@ class Recordings:
         """Refuse recordings whose names are among those that were learned; waveforms without names cannot tell."""
         own = self.fields()["recording"]
         if self.are_files or "recording" in self._one_value_each():
-            known = [str(name) for name in np.unique(own[np.isin(own, learned)])]
-            if known:
-                raise ValueError(f"The detector has learned from {len(known)} of these recordings, which says nothing "
-                                 f"of new ones:\n{first_ten(known)}\nGive recordings that are new.")  # fmt: skip
+            self._refuse([str(name) for name in np.unique(own[np.isin(own, learned)])])
+
+    def refuse_learned(self, mask):
+        """Refuse recordings that sound as one that was learned, whatever their names, which a mask marks."""
+        self._refuse([self.names[row] for row in np.flatnonzero(mask)])
+
+    def _refuse(self, known):
+        if known:
+            raise ValueError(f"The detector has learned from {len(known)} of these recordings, which says nothing "
+                             f"of new ones:\n{first_ten(known)}\nGive recordings that are new.")  # fmt: skip
+
+    def check_sections(self, known):
+        """Refuse recordings without sections where those that were learned have some, and the other way round."""
+        new = set(self.fields()["section"].tolist())
+        if ("" in new and "" not in known) or (known == {""} != new):
+            raise ValueError(f"The detector knows {', '.join(map(named, sorted(known)))}, and the recordings are of "
+                             f"{', '.join(map(named, sorted(new)))}. Give 'section' as fit had it.")  # fmt: skip
 
     def take(self, mask):
         """Those recordings that a mask chooses."""

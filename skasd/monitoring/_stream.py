@@ -184,7 +184,7 @@ class StreamMonitor:
         ValueError
             If `seconds` is negative or not finite.
         """
-        if seconds is not None and not 0 <= seconds < np.inf:
+        if seconds is not None and not (isinstance(seconds, Real) and 0 <= seconds < np.inf):
             raise ValueError(f"seconds must be a finite number, at least 0, or None; got {seconds!r}.")
         events = self._judge(self._hearing.end())
         start = self._hearing.seconds
