@@ -406,6 +406,8 @@ def test_batch_norms_end_with_the_statistics_of_all_batches():
     norm = network.first[1]
     assert norm.num_batches_tracked == 6
     torch.testing.assert_close(norm.running_mean, maps.mean(dim=(0, 2, 3)), rtol=1e-4, atol=1e-4)
+    # in mixed batches of 8 there are 7/8 of the variance; clips in their order, which go up by 1, would have a fiftieth
+    assert ((norm.running_var / maps.var(dim=(0, 2, 3)) > 0.5) & (norm.running_var < maps.var(dim=(0, 2, 3)))).all()
 
 
 def test_after_one_step_the_network_embeds_as_it_did_in_training():

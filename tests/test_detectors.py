@@ -173,12 +173,15 @@ EXACT = [
     NearestNeighborsDetector(),
     NearestNeighborsDetector(3, metric="euclidean"),
 ]
+OF_VARIANCES = [GaussianMixtureDetector(covariance_type=one, random_state=0) for one in ("diag", "spherical")]
+CORRELATED = np.array([[1.0, 0.8, 0.0, 0.0], [0.0, 1.0, 0.8, 0.0], [0.0, 0.0, 1.0, 0.8], [0.0, 0.0, 0.0, 1.0]])
 
 
 @pytest.mark.parametrize("n_windows", [1, 3])
-@pytest.mark.parametrize("detector", EXACT, ids=repr)
+@pytest.mark.parametrize("detector", EXACT + OF_VARIANCES, ids=repr)
 def test_threshold_is_the_quantile_of_scores_by_fits_without_the_recording(detector, n_windows):
     clips = recordings(10, 6, n_windows=n_windows)
+    clips = clips.with_fields(embedding=clips["embedding"] @ CORRELATED)  # so that something is left to shrink
     scores = np.empty(60)
     for name in np.unique(clips["recording"]):
         own = clips["recording"] == name
@@ -187,14 +190,26 @@ def test_threshold_is_the_quantile_of_scores_by_fits_without_the_recording(detec
     assert clone(detector).fit(clips).offset_ == pytest.approx(wanted, rel=1e-2)  # ranks of ties may differ
 
 
-@pytest.mark.parametrize("detector", EXACT, ids=repr)
+@pytest.mark.parametrize("detector", EXACT + OF_VARIANCES, ids=repr)
 def test_threshold_leaves_out_clip_by_clip_where_no_recording_is_known(detector):
-    clips = np.random.default_rng(0).normal(size=(10, 2)) + 3.0
+    clips = np.random.default_rng(0).normal(size=(10, 2)) @ CORRELATED[:2, :2] + 3.0
     detector = clone(detector).set_params(**({"n_neighbors": 2} if "n_neighbors" in detector.get_params() else {}))
     detector.set_params(**({"feature_groups": None} if "feature_groups" in detector.get_params() else {}))
     scores = [clone(detector).fit(np.delete(clips, row, axis=0)).score_samples(clips[[row]])[0] for row in range(10)]
     wanted = np.quantile(scores, 0.1, method="weibull")  # right on average
     assert clone(detector).fit(clips).offset_ == pytest.approx(wanted, rel=1e-6)
+
+
+@pytest.mark.parametrize("density", ["mixture", "component"])
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+def test_threshold_of_a_mixture_is_that_of_fits_without_the_clip_where_components_lie_apart(covariance_type, density):
+    X = np.random.default_rng(0).normal(size=(10, 2))
+    X[6:] += 100
+    detector = GaussianMixtureDetector(
+        2, covariance_type=covariance_type, density=density, reg_covar=0.5, random_state=0
+    )
+    scores = [clone(detector).fit(np.delete(X, row, axis=0)).score_samples(X[[row]])[0] for row in range(10)]
+    assert detector.fit(X).offset_ == pytest.approx(np.quantile(scores, 0.1, method="weibull"))
 
 
 def test_gamma_threshold_is_that_of_the_challenge_baselines():
@@ -231,6 +246,12 @@ def test_gamma_threshold_is_replaced_where_the_distribution_does_not_fit():
     scores = LocalOutlierFactor(20).fit(clips).negative_outlier_factor_
     with pytest.warns(UserWarning, match=r"gamma .* 20.0%"):
         assert gamma_point(scores, 0.2, -1.25) == -1.25
+
+
+def test_scores_that_are_all_the_same_have_no_gamma_distribution():
+    detector = NearestNeighborsDetector(metric="euclidean", threshold="gamma").fit(np.arange(16.0)[:, np.newaxis])
+    with pytest.raises(ValueError, match="threshold='gamma'"):
+        detector.predict([[0.5]])
 
 
 @pytest.mark.parametrize("threshold", ["quantile", "gamma"])
@@ -354,6 +375,14 @@ def test_single_precision_embeddings_are_scored_in_double_precision(detector):
     assert len(np.unique(scores)) == 50
 
 
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+def test_a_density_does_not_depend_on_where_the_features_lie(covariance_type):
+    X, place = np.random.default_rng(0).normal(size=(80, 2)), [1e7, -1e7]
+    detector = GaussianMixtureDetector(2, covariance_type=covariance_type, random_state=0).fit(X)
+    moved = clone(detector).fit(X + place)
+    np.testing.assert_allclose(moved.score_samples(X + place), detector.score_samples(X), rtol=1e-6)
+
+
 @pytest.mark.parametrize("metric", ["cosine", "correlation", "euclidean"])
 def test_distances_of_vectors_that_hardly_differ_are_exact(metric):
     exact = pairwise_distances_exactly(FLAT[150:], FLAT[:150], metric).min(axis=1)
@@ -465,6 +494,13 @@ def test_a_clip_that_a_metric_cannot_measure_is_named_in_later_blocks_and_held_o
         LocalOutlierFactorDetector(5, metric=undefined_from_nine).fit(X)
 
 
+@pytest.mark.parametrize("detector", [NearestNeighborsDetector(), LocalOutlierFactorDetector(1)], ids=repr)
+def test_a_clip_too_far_from_those_that_are_left_is_named(detector):
+    detector = clone(detector).fit([[0.0], [1e-60], [1e60]])  # whose median distance is large, and then 1e-60
+    with pytest.raises(ValueError, match="clip 2: "):
+        detector.predict([[0.0]])
+
+
 @every_own_model
 def test_a_clip_too_far_away_is_named(detector):
     detector = clone(detector).fit(make_clips().without("section", "domain", "machine"))
@@ -518,11 +554,12 @@ def test_density_of_the_likeliest_component_leaves_the_weight_out():
     ("covariance", "oracle"), [("ledoit_wolf", LedoitWolf()), ("oas", OAS()), ("sample", EmpiricalCovariance())]
 )
 def test_mahalanobis_is_the_root_of_sklearns_squared_distance(covariance, oracle):
-    X = np.random.default_rng(0).normal(size=(50, 6)) * np.arange(1, 7)
+    X = np.random.default_rng(0).normal(size=(50, 4)) @ CORRELATED * np.arange(1, 5)
     Z = StandardScaler().fit_transform(X)
     detector = MahalanobisDetector(covariance=covariance).fit(X)
     assert_units_do_not_matter(detector, X)
     np.testing.assert_allclose(detector.score_samples(X), -np.sqrt(oracle.fit(Z).mahalanobis(Z)))
+    assert 0 < getattr(oracle, "shrinkage_", 0.5) < 1
 
 
 def assert_units_do_not_matter(detector, X):
@@ -740,8 +777,25 @@ def test_numbers_that_are_not_finite_are_refused(detector, bad):
     clips = make_clips()
     embedding = clips["embedding"].copy()
     embedding[3, 2] = bad
-    with pytest.raises(ValueError, match=r"NaN|infinity"):
+    with pytest.raises(ValueError, match=f"{'NaN' if np.isnan(bad) else 'infinity'} in clip 3 "):
         detector.fit(clips.with_fields(embedding=embedding))
+
+
+@pytest.mark.parametrize(("n_bad", "said"), [(1, "clip 0"), (5, "clips 0, 1, 2, 3, 4"),
+                                             (7, "clips 0, 1, 2, 3, 4 and 2 more")])  # fmt: skip
+def test_many_clips_that_are_not_finite_are_counted(n_bad, said):
+    embedding = make_clips()["embedding"].copy()
+    embedding[:n_bad, 2] = np.nan
+    with pytest.raises(ValueError, match=rf"NaN in {said} \("):
+        MahalanobisDetector().fit(embedding)
+
+
+def test_a_clip_is_named_by_its_own_number_where_windows_are_alike():
+    windows = np.random.default_rng(0).normal(size=(20, 2, 4))
+    windows[:5, 1] = windows[:5, 0]
+    windows[7, 0] = 0.0
+    with pytest.raises(ValueError, match=r"clip 7: .*zeros"):
+        NearestNeighborsDetector(metric="cosine").fit(windows)
 
 
 @pytest.mark.parametrize(

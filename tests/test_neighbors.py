@@ -38,6 +38,19 @@ def test_near_rows_are_found_however_far_others_are():
     np.testing.assert_allclose(np.ravel(alone), factors.score_samples(new)[::50], rtol=1e-9)
 
 
+def test_normalized_distances_are_found_however_far_other_rows_are():
+    places = np.repeat([0.0, 1e9], 250)[:, np.newaxis]
+    rows = places + 1e-3 * rng.normal(size=(500, 5)) * rng.lognormal(size=(500, 1))
+    new = rows + 1e-4 * rng.normal(size=rows.shape)
+    distances, far = cdist(rows, rows) + np.diag(np.full(500, np.inf)), cdist(new, rows)
+    local = np.sort(distances, axis=1)[:, :4].mean(axis=1)
+    nearest, of_nearest = distances.min(axis=1), local[distances.argmin(axis=1)]
+    alpha = np.cov(nearest, of_nearest)[0, 1] / np.var(of_nearest, ddof=1)
+    for normalization, oracle in (("local_density", far / local), ("variance_minimizing", far - alpha * local)):
+        scores = NearestNeighborsDetector(metric="euclidean", normalization=normalization).fit(rows).score_samples(new)
+        np.testing.assert_allclose(-scores, oracle.min(axis=1), rtol=0.01, err_msg=normalization)
+
+
 def test_cosine_neighbors_are_those_of_sklearn():
     rows, new = rng.normal(1, 1, size=(2, 3000, 16))
     oracle = NearestNeighbors(n_neighbors=3, metric="cosine").fit(rows).kneighbors(new)[0].mean(axis=1)

@@ -331,6 +331,23 @@ def test_early_stopping_keeps_the_best_weights():
     assert len(losses) - 1 - int(np.argmin(losses)) == 2
 
 
+@pytest.mark.parametrize(
+    ("params", "limit"),
+    [
+        ({}, 10.0),
+        ({"callbacks": [EpochScoring(lambda net, X, y: 0.0, name="other", use_caching=False)]}, 10.0),
+        ({"callbacks": [GradientNormClipping(0.5)]}, 0.5),
+        ({"callbacks": [("mine", GradientNormClipping(0.5))]}, 0.5),
+        ({"callbacks": [("mine", GradientNormClipping)], "callbacks__mine__gradient_clip_value": 0.5}, 0.5),
+    ],
+    ids=["own", "beside another", "given", "given by name", "given as a class"],
+)
+def test_the_gradient_of_a_flow_is_clipped_once(params, limit):
+    net = flow(max_epochs=1, **params).fit(make_clips(8)).net_
+    clippings = [one.gradient_clip_value for _, one in net.callbacks_ if isinstance(one, GradientNormClipping)]
+    assert clippings == [limit]
+
+
 @pytest.mark.parametrize("make", [autoencoder, flow], ids=["autoencoder", "flow"])
 def test_progress_in_a_log_file_is_a_line(make, capsys):
     make(max_epochs=10, verbose=1, threshold="quantile").fit(make_clips(8))
