@@ -7,6 +7,7 @@ from scipy.stats import gamma, multivariate_normal
 from sklearn.base import clone
 from sklearn.covariance import OAS, EmpiricalCovariance, LedoitWolf
 from sklearn.metrics import pairwise_distances, roc_auc_score
+from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import LocalOutlierFactor
 from sklearn.preprocessing import StandardScaler
@@ -430,6 +431,18 @@ def test_a_mahalanobis_distance_does_not_depend_on_the_unit(detector, scale):
     assert scaled.offset_ == pytest.approx(wanted.offset_)
 
 
+@pytest.mark.parametrize("scale", [2.0**-600, 2.0**600])
+@pytest.mark.parametrize("metric", ["euclidean", "manhattan", "chebyshev"])
+def test_distances_to_neighbors_grow_with_the_unit_where_their_squares_cannot_be_held(metric, scale):
+    X, test = np.split(np.random.default_rng(0).normal(size=(60, 3)), [40])
+    nearest, factor = NearestNeighborsDetector(metric=metric), LocalOutlierFactorDetector(5, metric=metric)
+    wanted, wanted_factor = clone(nearest).fit(X), clone(factor).fit(X)
+    scaled, scaled_factor = nearest.fit(scale * X), factor.fit(scale * X)
+    np.testing.assert_allclose(scaled.score_samples(scale * test), scale * wanted.score_samples(test))
+    assert scaled.offset_ == pytest.approx(scale * wanted.offset_)
+    np.testing.assert_allclose(scaled_factor.score_samples(scale * test), wanted_factor.score_samples(test))
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("detector", [MahalanobisDetector(), NearestNeighborsDetector(),
                                       LocalOutlierFactorDetector(metric="seuclidean")], ids=repr)  # fmt: skip
@@ -538,6 +551,16 @@ def test_mixture_of_one_gaussian_is_its_log_density():
     detector = GaussianMixtureDetector(reg_covar=0.0).fit(X)
     oracle = multivariate_normal(X.mean(axis=0), np.cov(X.T, bias=True))
     np.testing.assert_allclose(detector.score_samples(X), oracle.logpdf(X), rtol=1e-8)
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+def test_mixture_is_that_of_sklearn(covariance_type):
+    X, test = np.split(np.random.default_rng(0).normal(size=(100, 3)) * [1.0, 3.0, 0.2], [80])
+    X[::4] += 5.0
+    params = {"covariance_type": covariance_type, "reg_covar": 0.1, "random_state": 0}
+    oracle = GaussianMixture(2, **params).fit(X)
+    detector = GaussianMixtureDetector(2, **params).fit(X)
+    np.testing.assert_allclose(detector.score_samples(test), oracle.score_samples(test))
 
 
 def test_density_of_the_likeliest_component_leaves_the_weight_out():

@@ -233,8 +233,9 @@ def test_how_many_clips_are_set_aside():
 @pytest.mark.parametrize("make", [autoencoder, flow], ids=["autoencoder", "flow"])
 def test_too_few_clips_to_set_any_aside_are_told(make):
     X = np.random.default_rng(0).normal(size=(2, 5, 3))
-    with pytest.warns(UserWarning, match="threshold"):
+    with pytest.warns(UserWarning, match="threshold") as caught:
         detector = make(threshold="quantile").fit(X)
+        assert caught[0].filename == __file__
         assert np.isfinite(detector.decision_function(X)).all()
 
 

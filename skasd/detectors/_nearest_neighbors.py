@@ -10,7 +10,6 @@ from skasd._groups import first_copies, first_in_domain
 from skasd._sklearn import Interval, StrOptions
 from skasd.detectors._base import DETECTOR_TEXTS, BaseDetector
 from skasd.detectors._feature_groups import split_features
-from skasd.detectors._held_out import TrainingRows
 from skasd.detectors._metric import METRICS, Space, check_enough_neighbors
 from skasd.detectors._neighbors import LeftOut, Neighbors
 from skasd.detectors._numbers import numbered
@@ -126,8 +125,7 @@ class NearestNeighborsDetector(BaseDetector):
     def _fit_shared(self, X, windows, clips):
         self._seed = as_seed(self.random_state)
 
-    def _fit(self, X, domain, section):
-        return self._fit_rows(TrainingRows(section, X, domain, np.arange(len(X))))
+    _fit = None  # a memory is made of rows with their groups
 
     def _fit_rows(self, rows):
         return {
