@@ -213,6 +213,18 @@ def test_threshold_of_a_mixture_is_that_of_fits_without_the_clip_where_component
     assert detector.fit(X).offset_ == pytest.approx(np.quantile(scores, 0.1, method="weibull"))
 
 
+@pytest.mark.parametrize("covariance_type", ["full", "diag"])
+def test_threshold_leaves_out_what_was_made_up_of_a_clip_with_the_clip(covariance_type):
+    X, domain = np.random.default_rng(0).normal(size=(10, 2)), np.repeat(["source", "target"], [7, 3])
+    params = {"covariance_type": covariance_type, "reg_covar": 0.1, "random_state": 0}
+    more, _, parents = oversample_target(X, domain, ratio=1.0, random_state=0)
+    assert len(more) == 14
+    models = [GaussianMixture(**params).fit(more[(parents != row).all(axis=1)]) for row in range(10)]
+    scores = [model.score_samples(one[np.newaxis])[0] for model, one in zip(models, X, strict=True)]
+    detector = GaussianMixtureDetector(target_ratio=1.0, **params).fit(Clips(embedding=X, domain=domain))
+    assert detector.offset_ == pytest.approx(np.quantile(scores, 0.1, method="weibull"))
+
+
 def test_gamma_threshold_is_that_of_the_challenge_baselines():
     scores = -np.random.default_rng(0).gamma(3.0, 2.0, size=400)
     shape, loc, scale = gamma.fit(-scores)

@@ -101,6 +101,13 @@ def test_clips_and_arrays():
     ]
 
 
+@pytest.mark.parametrize("statistic", ["mean", "std", "max", "diff", "rank", "relative_deviation"])
+def test_a_clip_alone_is_as_among_others(statistic):
+    embedder = StatisticsEmbedder(statistics=[statistic]).fit(SOME_LOG_MEL)
+    alone = [embedder.transform(one[np.newaxis])[0] for one in SOME_LOG_MEL[60:70]]
+    np.testing.assert_allclose(embedder.transform(SOME_LOG_MEL)[60:70], alone, rtol=1e-5)
+
+
 def test_two_dimensions_are_clips_of_one_frame():
     frames = SOME_LOG_MEL[:, :, 0]
     embedding = StatisticsEmbedder(statistics=["rank", "std"]).fit_transform(frames)
