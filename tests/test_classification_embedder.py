@@ -383,6 +383,15 @@ def test_two_steps_start_from_the_weights_of_the_first():
         torch.testing.assert_close(mine, its, rtol=0, atol=1e-6)
 
 
+def test_both_steps_have_a_checkpoint_unless_the_first_has_one_of_its_own(tmp_path):
+    clips = make_clips()
+    make_embedder(pretrain=make_embedder(), checkpoint=tmp_path / "both").fit(clips)
+    own = make_embedder(checkpoint=tmp_path / "own")
+    make_embedder(pretrain=own, checkpoint=tmp_path / "second").fit(clips)
+    found = {path.parent.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("training.pt")}
+    assert found == {"both", "both/pretrain", "own", "second"}
+
+
 @pytest.mark.parametrize(
     "params", [{}, {"augmentations": (Mixup(), SpecAugment(freq_mask=4, time_mask=4))}, {"mixed_precision": True}]
 )
