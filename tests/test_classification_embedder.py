@@ -578,6 +578,12 @@ def test_arcface_is_the_default_loss():
     assert isinstance(make_embedder().fit(make_clips()).loss_, ArcFaceLoss)
 
 
+def test_every_target_has_the_loss_that_was_asked_for():
+    targets = {"targets": ("section", "attribute"), "loss": FocalLoss, "loss__gamma": 3.0}
+    losses = make_embedder(max_epochs=1, **targets).fit(make_clips()).loss_.losses
+    assert [(type(one), one.gamma) for one in losses] == [(FocalLoss, 3.0)] * 2
+
+
 @pytest.mark.parametrize("window", [None, 16])
 def test_a_network_that_standardises_its_input_learns_how_from_the_training_clips(window):
     rng = np.random.default_rng(0)

@@ -48,6 +48,12 @@ def test_clips_may_have_more_windows_than_in_fit_but_no_other_features(stored):
         loader.transform(paths[2:])
 
 
+def test_windows_that_are_given_are_pooled_too():
+    windows = np.random.default_rng(0).normal(size=(3, 4, 2))
+    assert_array_equal(EmbeddingLoader(pool="max").fit_transform(windows), windows.max(axis=1))
+    assert_array_equal(EmbeddingLoader().fit_transform(windows), windows)
+
+
 def test_features_have_names_and_windows_have_none(stored):
     paths, _, loader = stored((5,), (4, 3))
     assert len(loader.fit(paths[:1]).get_feature_names_out()) == 5

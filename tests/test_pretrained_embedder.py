@@ -203,6 +203,12 @@ def test_waveforms_come_to_the_rate_of_the_front_end():
     assert "waveform" in clone(front).set_params(keep=("waveform",)).fit_transform(clips)
 
 
+def test_what_the_network_has_heard_is_used_up():
+    clips = Clips(log_mel=LOG_MEL, waveform=np.random.default_rng(0).normal(size=(6, 64)))
+    assert list(embedder().fit_transform(clips)) == ["embedding"]
+    assert set(embedder(front_end=Front).fit_transform(clips)) == {"log_mel", "embedding"}
+
+
 def test_files_are_read_at_the_rate_of_the_front_end(tmp_path):
     soundfile = pytest.importorskip("soundfile")
     paths = [tmp_path / f"{number}.wav" for number in range(2)]
