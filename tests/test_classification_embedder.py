@@ -578,6 +578,16 @@ def test_arcface_is_the_default_loss():
     assert isinstance(make_embedder().fit(make_clips()).loss_, ArcFaceLoss)
 
 
+@pytest.mark.parametrize(
+    ("params", "n_columns"), [({}, 8), ({"output": "stages"}, 4 + 6 + 8), ({"output": "logits"}, 4)]
+)
+def test_columns_have_names_and_windows_have_none(params, n_columns):
+    clips = make_clips()
+    embedder = make_embedder(max_epochs=1, **params).fit(clips["log_mel"], clips["attribute"])
+    assert len(embedder.get_feature_names_out()) == n_columns == embedder.transform(clips["log_mel"]).shape[1]
+    assert not hasattr(embedder.set_params(window_frames=12), "get_feature_names_out")
+
+
 def test_every_target_has_the_loss_that_was_asked_for():
     targets = {"targets": ("section", "attribute"), "loss": FocalLoss, "loss__gamma": 3.0}
     losses = make_embedder(max_epochs=1, **targets).fit(make_clips()).loss_.losses
