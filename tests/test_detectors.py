@@ -331,6 +331,21 @@ def test_one_recording_gives_a_threshold_with_a_warning():
     assert np.isfinite(detector.offset_)
 
 
+def test_clips_are_left_out_one_by_one_with_a_warning_where_too_few_recordings_are_left():
+    clips = Clips(embedding=np.random.default_rng(0).normal(size=(10, 3)), recording=["a"] * 7 + ["b"] * 3)
+    detector = MahalanobisDetector(covariance="sample", contamination=0.4)
+    scores = [clone(detector).fit(np.delete(clips["embedding"], row, axis=0)).score_samples(clips["embedding"][[row]])
+              for row in range(10)]  # fmt: skip
+    wanted = score_held_out(np.ravel(scores), np.repeat([0, 1], [7, 3]), np.zeros(10, dtype=int), 0.4, "quantile")
+    with pytest.warns(UserWarning, match="whole recordings"):
+        assert detector.fit(clips).offset_ == pytest.approx(wanted)
+
+
+def test_two_clips_have_a_threshold():
+    detector = NearestNeighborsDetector(metric="euclidean", contamination=0.4).fit([[0.0], [2.0]])
+    assert detector.offset_ == -2.0
+
+
 def test_a_search_scored_by_auc_makes_no_thresholds(monkeypatch):
     made = []
     monkeypatch.setattr(Threshold, "value", lambda self: made.append(self))
@@ -396,6 +411,20 @@ def test_a_density_does_not_depend_on_where_the_features_lie(covariance_type):
     np.testing.assert_allclose(moved.score_samples(X + place), detector.score_samples(X), rtol=1e-6)
 
 
+@pytest.mark.parametrize("detector", [NearestNeighborsDetector(metric="euclidean"), NearestNeighborsDetector(),
+                                      LocalOutlierFactorDetector(5)], ids=repr)  # fmt: skip
+def test_distances_do_not_depend_on_where_the_features_lie(detector):
+    X, place = np.random.default_rng(0).integers(100, size=(60, 3)).astype(float), [2.0**50, -(2.0**50), 0.0]
+    detector, moved = clone(detector).fit(X[:40]), clone(detector).fit(X[:40] + place)
+    np.testing.assert_allclose(moved.score_samples(X[40:] + place), detector.score_samples(X[40:]))
+
+
+def test_the_threshold_of_a_density_moves_by_the_logarithm_of_the_unit():
+    X = np.random.default_rng(0).normal(size=(80, 2)) @ CORRELATED[:2, :2]
+    offsets = [GaussianMixtureDetector(reg_covar=0.0, random_state=0).fit(X * unit).offset_ for unit in (1, 1e-6, 1e6)]
+    np.testing.assert_allclose(np.diff(offsets), np.array([1, -2]) * 2 * np.log(1e6))
+
+
 @pytest.mark.parametrize("metric", ["cosine", "correlation", "euclidean"])
 def test_distances_of_vectors_that_hardly_differ_are_exact(metric):
     exact = pairwise_distances_exactly(FLAT[150:], FLAT[:150], metric).min(axis=1)
@@ -424,7 +453,7 @@ def test_a_clip_alone_scores_as_among_others(detector):
 # Numbers that overflow
 
 
-@pytest.mark.parametrize("scale", [1e-200, 1e-30, 1e30, 1e200])
+@pytest.mark.parametrize("scale", [1e-200, 1e-30, 1e30, 1e200, 1e308])
 def test_a_cosine_does_not_depend_on_the_length(scale):
     train = np.array([[1.0, 1, 0], [1, 0.5, 0.2], [0.5, 1, -0.2], [1, 1, 0.1]])
     detector = CosineCenterDetector().fit(train)
@@ -455,12 +484,13 @@ def test_distances_to_neighbors_grow_with_the_unit_where_their_squares_cannot_be
     np.testing.assert_allclose(scaled_factor.score_samples(scale * test), wanted_factor.score_samples(test))
 
 
+@pytest.mark.parametrize("place", [5, -5])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("detector", [MahalanobisDetector(), NearestNeighborsDetector(),
                                       LocalOutlierFactorDetector(metric="seuclidean")], ids=repr)  # fmt: skip
-def test_a_feature_that_is_constant_up_to_rounding_scores_as_a_constant_one(detector, dtype):
+def test_a_feature_that_is_constant_up_to_rounding_scores_as_a_constant_one(detector, dtype, place):
     X, test = np.split(np.random.default_rng(0).normal(size=(130, 4)).astype(dtype), [100])
-    X[:, 2], test[:, 2] = 5, 6
+    X[:, 2], test[:, 2] = place, place + 1
     wanted = clone(detector).fit(X)
     X[:, 2] *= 1 + 4 * np.finfo(dtype).eps * np.random.default_rng(1).choice([-1, 0, 1], size=100)
     found = clone(detector).fit(X)
@@ -519,10 +549,17 @@ def test_a_clip_that_a_metric_cannot_measure_is_named_in_later_blocks_and_held_o
         LocalOutlierFactorDetector(5, metric=undefined_from_nine).fit(X)
 
 
+FAR_FROM_THOSE_LEFT = {  # median distances are large with all clips, and then 1e-60
+    "2": Clips(embedding=[[0.0], [1e-60], [1e60]]),
+    "5": Clips(embedding=[[1e60], [2e60], [0.0], [1e-60], [2e-60], [3e60]], recording=list("aabcde")),
+}
+
+
+@pytest.mark.parametrize(("number", "clips"), FAR_FROM_THOSE_LEFT.items(), ids=["scored", "fitted"])
 @pytest.mark.parametrize("detector", [NearestNeighborsDetector(), LocalOutlierFactorDetector(1)], ids=repr)
-def test_a_clip_too_far_from_those_that_are_left_is_named(detector):
-    detector = clone(detector).fit([[0.0], [1e-60], [1e60]])  # whose median distance is large, and then 1e-60
-    with pytest.raises(ValueError, match="clip 2: "):
+def test_a_clip_too_far_from_those_that_are_left_is_named(detector, number, clips):
+    detector = clone(detector).fit(clips)
+    with pytest.raises(ValueError, match=f"clip {number}: "):
         detector.predict([[0.0]])
 
 
@@ -610,6 +647,10 @@ def test_mahalanobis_of_a_unit_square_by_hand():
     np.testing.assert_allclose(detector.score_samples([[3.0, 4.0], [0, 0]]), [-5, 0], atol=1e-12)
 
 
+def test_two_clips_of_one_feature_have_a_mahalanobis_distance():
+    np.testing.assert_allclose(MahalanobisDetector().fit([[0.0], [2.0]]).score_samples([[1.0], [3.0]]), [0.0, -2.0])
+
+
 def test_mahalanobis_takes_the_nearer_domain():
     rng = np.random.default_rng(0)
     source, target = rng.normal(size=(50, 2)), rng.normal(size=(50, 2)) * 3 + 20
@@ -632,6 +673,25 @@ def test_nearest_neighbors_by_hand():
     np.testing.assert_allclose(detector.score_samples([[1.0], [10.0]]), [-0.5, -8.0])
     # no clip is its own neighbour: mean distances 2, 1.5, 2.5
     assert detector.offset_ == -2.5  # one in four lies below the lowest of three
+
+
+def test_a_window_that_is_in_two_clips_is_left_out_with_neither():
+    windows = np.random.default_rng(0).normal(size=(10, 2, 3))
+    windows[5, 1] = windows[0, 0]
+    windows[8] = windows[0, 0] + 0.1  # which has it for its neighbour
+    detector = NearestNeighborsDetector(metric="euclidean", contamination=0.49)
+    scores = [
+        clone(detector).fit(np.delete(windows, clip, axis=0)).score_samples(windows[[clip]])[0] for clip in range(10)
+    ]
+    for contamination in (0.1, 0.3, 0.49):
+        wanted = np.quantile(scores, contamination, method="weibull")
+        assert detector.set_params(contamination=contamination).fit(windows).offset_ == pytest.approx(wanted)
+
+
+def test_a_clip_on_the_threshold_is_normal():
+    detector = NearestNeighborsDetector(metric="euclidean").fit([[0.0], [1.0], [3.0]])
+    detector.offset_ = -4.0
+    assert detector.predict([[7.0], [7.5]]).tolist() == [1, -1]
 
 
 def test_nearest_neighbors_take_the_nearer_memory():

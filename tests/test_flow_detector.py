@@ -110,6 +110,13 @@ def test_a_flow_that_is_not_trained_is_a_gaussian(hidden_features):
     assert flow.gaussian_entropy() == pytest.approx(norm(mean, scale).entropy().sum())
 
 
+def test_the_section_may_be_left_out_where_there_is_one():
+    x, flow = torch.randn(7, 4, dtype=torch.float64), make_flow(n_sections=1)
+    torch.testing.assert_close(flow(x), -flow.log_prob(x, torch.zeros(7, dtype=torch.int64)))
+    with pytest.raises(ValueError, match="2 sections"):
+        make_flow(n_sections=2)(x)
+
+
 def seen_through(layers):
     """Number of inputs that each output sees through these layers."""
     seen = torch.eye(640)

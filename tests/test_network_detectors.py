@@ -7,7 +7,7 @@ import joblib
 import numpy as np
 import pytest
 import torch
-from scipy.stats import spearmanr
+from scipy.stats import f_oneway, rankdata, spearmanr
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.covariance import OAS, EmpiricalCovariance
 from sklearn.decomposition import PCA
@@ -19,7 +19,7 @@ from torch import nn
 from skasd.augmentation import Mixup
 from skasd.clips import Clips
 from skasd.detectors import AutoencoderDetector, FlowDetector
-from skasd.detectors._level import score_held_out
+from skasd.detectors._level import n_independent, score_held_out
 from skasd.features import FrameStacker
 from skasd.metrics import auc_scorer
 from skasd.model_selection import DevelopmentSplit
@@ -294,6 +294,17 @@ def test_clips_of_few_recordings_count_as_few():
             rates[name].append(np.mean(fresh < offset))
     assert np.mean(rates["alike"]) == pytest.approx(0.1, abs=0.02)
     assert np.mean(rates["own"]) == pytest.approx(0.1, abs=0.02)
+
+
+def test_how_many_independent_clips_is_told_by_the_analysis_of_variance():
+    rng, recording = np.random.default_rng(0), np.repeat(np.arange(8), 5)
+    scores = rng.normal(size=8)[recording] + rng.normal(size=40)
+    ranks = rankdata(scores)
+    statistic = f_oneway(*(ranks[recording == one] for one in range(8))).statistic
+    correlation = (statistic - 1) / (statistic + 4)
+    assert 0.1 < correlation < 0.9
+    found = n_independent(scores, recording, np.zeros(40, dtype=int))
+    assert found == pytest.approx(40 / (1 + 4 * correlation))
 
 
 @pytest.mark.parametrize(
