@@ -612,6 +612,17 @@ def test_mixture_is_that_of_sklearn(covariance_type):
     np.testing.assert_allclose(detector.score_samples(test), oracle.score_samples(test))
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_steps_and_starts_of_a_mixture_are_those_that_were_asked_for():
+    X, test = np.split(np.random.default_rng(0).normal(size=(120, 3)), [100])
+    params = {"n_components": 4, "reg_covar": 0.1, "max_iter": 3, "n_init": 3, "random_state": 0}
+    detector, oracle = GaussianMixtureDetector(**params).fit(X), GaussianMixture(**params).fit(X)
+    assert detector.n_iter_ == 3
+    np.testing.assert_allclose(detector.score_samples(test), oracle.score_samples(test))
+    for other in ({"n_init": 1}, {"max_iter": 100}):
+        assert not np.allclose(GaussianMixture(**params | other).fit(X).score_samples(test), oracle.score_samples(test))
+
+
 def test_density_of_the_likeliest_component_leaves_the_weight_out():
     X = np.concatenate(
         [np.random.default_rng(0).normal(size=(90, 1)), 100 + np.random.default_rng(1).normal(size=(10, 1))]

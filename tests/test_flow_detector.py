@@ -110,6 +110,13 @@ def test_a_flow_that_is_not_trained_is_a_gaussian(hidden_features):
     assert flow.gaussian_entropy() == pytest.approx(norm(mean, scale).entropy().sum())
 
 
+@pytest.mark.parametrize(("transforms", "sees"), [(1, np.tri(4)), (2, np.ones((4, 4)))])
+def test_features_come_in_their_order_and_then_in_the_opposite_order(transforms, sees):
+    flow, context = make_flow(4, transforms=transforms), torch.eye(2, dtype=torch.float64)[0]
+    jacobian = torch.func.jacrev(flow.transform(context))(torch.randn(4, dtype=torch.float64)).detach()
+    np.testing.assert_array_equal(jacobian != 0, sees.astype(bool))
+
+
 def test_the_section_may_be_left_out_where_there_is_one():
     x, flow = torch.randn(7, 4, dtype=torch.float64), make_flow(n_sections=1)
     torch.testing.assert_close(flow(x), -flow.log_prob(x, torch.zeros(7, dtype=torch.int64)))
