@@ -636,8 +636,9 @@ def test_density_of_the_likeliest_component_leaves_the_weight_out():
 @pytest.mark.parametrize(
     ("covariance", "oracle"), [("ledoit_wolf", LedoitWolf()), ("oas", OAS()), ("sample", EmpiricalCovariance())]
 )
-def test_mahalanobis_is_the_root_of_sklearns_squared_distance(covariance, oracle):
-    X = np.random.default_rng(0).normal(size=(50, 4)) @ CORRELATED * np.arange(1, 5)
+@pytest.mark.parametrize("n_features", [2, 4])
+def test_mahalanobis_is_the_root_of_sklearns_squared_distance(covariance, oracle, n_features):
+    X = (np.random.default_rng(0).normal(size=(50, 4)) @ CORRELATED * np.arange(1, 5))[:, :n_features]
     Z = StandardScaler().fit_transform(X)
     detector = MahalanobisDetector(covariance=covariance).fit(X)
     assert_units_do_not_matter(detector, X)
@@ -885,6 +886,15 @@ def test_numbers_that_are_not_finite_are_refused(detector, bad):
     embedding[3, 2] = bad
     with pytest.raises(ValueError, match=f"{'NaN' if np.isnan(bad) else 'infinity'} in clip 3 "):
         detector.fit(clips.with_fields(embedding=embedding))
+
+
+def test_masked_values_are_missing_values():
+    embedding = np.ma.masked_array(make_clips()["embedding"])
+    wanted = MahalanobisDetector().fit(embedding.data).score_samples(embedding.data)
+    np.testing.assert_array_equal(MahalanobisDetector().fit(embedding).score_samples(embedding), wanted)
+    embedding[3, [1, 2]] = np.ma.masked
+    with pytest.raises(ValueError, match="2 masked"):
+        MahalanobisDetector().fit(embedding)
 
 
 @pytest.mark.parametrize(("n_bad", "said"), [(1, "clip 0"), (5, "clips 0, 1, 2, 3, 4"),
