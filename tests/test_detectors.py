@@ -836,6 +836,12 @@ def test_smote_is_that_of_imbalanced_learn():
     assert ((low - 1e-12 <= made) & (made <= high + 1e-12)).all()
 
 
+@pytest.mark.parametrize(("ratio", "n_made"), [(0.4, 0), (0.5, 1), (0.6, 2)])
+def test_smote_makes_as_many_as_the_ratio_says(ratio, n_made):
+    X, domain = np.random.default_rng(0).normal(size=(14, 2)), np.repeat(["source", "target"], [10, 4])
+    assert len(oversample_target(X, domain, ratio=ratio, random_state=0)[0]) == 14 + n_made
+
+
 @pytest.mark.parametrize("n_target", [0, 1, 30])
 def test_smote_adds_nothing_where_it_cannot_or_need_not(n_target):
     X = np.random.default_rng(0).normal(size=(50 + n_target, 2))
