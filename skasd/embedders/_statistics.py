@@ -9,7 +9,7 @@ from skasd._docstrings import documented
 from skasd._sklearn import Interval
 from skasd._transformer import SpectrogramTransformer
 
-_BATCH_SIZE = 64
+_BATCH_SIZE = 4  # clips whose float64 steps stay in the cache
 
 
 def _diff(log_mel, embedder):
