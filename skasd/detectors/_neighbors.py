@@ -11,7 +11,8 @@ from skasd.detectors._numbers import VALUES_AT_ONCE, numbered
 
 _N_SPARE = 2  # groups looked into beyond the rows asked for, which make it certain that none nearer was missed
 _IN_CACHE = 2**17  # 1 MiB in float64: steps that leave the cache take three times as long
-_N_QUERIES, _N_COLUMNS = 512, 512  # of a matrix product that is fast, and in the cache when it is read
+_N_QUERIES = 256
+_N_PRODUCTS = 2**17  # 512 KiB in float32: a matrix product that is fast, and in the cache when it is read
 _LARGE_GROUP = 8  # smaller groups do not save what it takes to look for them
 _EUCLIDEAN = {"euclidean": 2, "sqeuclidean": 1}  # the power of a scale that a squared distance is divided by
 
@@ -47,10 +48,10 @@ class Neighbors:
 
         Those to rows that are `left_out` are infinite.
         """
-        n_queries = max(1, VALUES_AT_ONCE // max(len(self.rows), n_nearest * X.shape[1]))
-        search, n_queries = (
-            (self._search_by_products, _N_QUERIES) if self._is_euclidean() else (self._search_all, n_queries)
-        )
+        if self._is_euclidean():
+            search, n_queries = self._search_by_products, _N_QUERIES
+        else:
+            search, n_queries = self._search_all, max(1, VALUES_AT_ONCE // len(self.rows))
         blocks = gen_batches(len(X), n_queries)
         parts = Parallel(n_jobs=self.n_jobs, require="sharedmem")(
             delayed(search)(X, np.arange(block.start, block.stop), n_nearest, left_out) for block in blocks
@@ -76,9 +77,9 @@ class Neighbors:
             distances[again], found[again], certain[again] = self._search_by_bounds(
                 bounds, X, queries[again], n_nearest, left_out
             )
-        if not certain.all():
-            again = np.flatnonzero(~certain)
-            distances[again], found[again] = self._search_by_steps(X, queries[again], n_nearest, left_out)
+        again, n_at_once = np.flatnonzero(~certain), max(1, VALUES_AT_ONCE // len(self.rows))
+        for rows in (again[start : start + n_at_once] for start in range(0, len(again), n_at_once)):
+            distances[rows], found[rows] = self._search_by_steps(X, queries[rows], n_nearest, left_out)
         return distances, found
 
     def _search_by_steps(self, X, queries, n_nearest, left_out):
@@ -95,7 +96,7 @@ class Neighbors:
     def _search_by_bounds(self, bounds, X, queries, n_nearest, left_out):
         """Distances to the nearest rows, their numbers, and whether no other row can be nearer."""
         n_wanted = n_nearest + _N_SPARE
-        size = max(1, math.isqrt(len(self.rows) // (n_wanted * X.shape[1])))  # a distance costs as much as n_features
+        size = max(1, math.isqrt(len(self.rows) // (n_wanted * X.shape[1])))  # a distance costs n_features bounds
         lowest, holds = self._lowest(bounds, X, queries, size, left_out)
         groups, others = _smallest(lowest, n_wanted)
         n_groups = lowest.shape[1]
@@ -128,15 +129,15 @@ class Neighbors:
                 mask(values, columns)
             return values
 
-        lowest = np.empty((len(queries), n_groups), bounds.dtype)
-        for block in gen_batches(n_groups, _N_COLUMNS):
+        lowest = []
+        for block in gen_batches(n_groups, _N_PRODUCTS // len(queries)):
             least = bounds_of(block)
             for start in range(block.start + n_groups, n_rows, n_groups):
                 values = bounds_of(slice(start, min(start + least.shape[1], n_rows)))
                 part = least[:, : values.shape[1]]
                 np.minimum(part, values, out=part)
-            lowest[:, block] = least
-        return lowest, holds
+            lowest.append(least)
+        return np.hstack(lowest), holds
 
     def _distances_of(self, squared):
         return np.sqrt(squared) if self.space.kind.metric == "euclidean" else squared
