@@ -435,6 +435,20 @@ def undefined_from_nine(a, b):
     return np.nan if a[0] == 9 else np.abs(a - b).sum()
 
 
+def test_a_metric_below_zero_is_no_distance():
+    X = np.random.default_rng(0).normal(size=(20, 3))
+    detector = NearestNeighborsDetector(metric=lambda a, b: -np.abs(a - b).sum()).fit(X)
+    with pytest.raises(ValueError, match="the metric"):
+        detector.score_samples(X + 1)
+
+
+@pytest.mark.parametrize("detector", [NearestNeighborsDetector(), MahalanobisDetector()])
+@pytest.mark.parametrize("columns", [[0, 0], [0, -3], np.array([1, 2, 1])])
+def test_a_column_counts_once_in_a_group_of_features(detector, columns):
+    with pytest.raises(ValueError, match="'low'"):
+        clone(detector).set_params(feature_groups={"low": columns}).fit(np.random.default_rng(0).normal(size=(20, 3)))
+
+
 @pytest.mark.parametrize("normalization", [None, "local_density"])
 def test_a_clip_that_a_metric_cannot_measure_is_named_in_later_blocks_and_held_out_parts_too(
     normalization, monkeypatch

@@ -1,5 +1,7 @@
 """Groups of features modelled each by itself, such as the stages of a network or the bands of a spectrogram."""
 
+import numpy as np
+
 
 def split_features(X, feature_groups):
     """Name and columns of each group of features; all columns, under an empty name, where there are no groups."""
@@ -17,4 +19,7 @@ def split_features(X, feature_groups):
         if values.ndim != 2 or not values.shape[1]:
             raise ValueError(f"feature_groups[{name!r}] = {columns!r} selects no list of columns from the "
                              f"{X.shape[1]} features of an embedding.")  # fmt: skip
+        chosen = np.arange(X.shape[1])[columns]
+        if len(np.unique(chosen)) < len(chosen):
+            raise ValueError(f"feature_groups[{name!r}] = {columns!r} names a column twice; name each once.")
         yield name, values

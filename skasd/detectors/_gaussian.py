@@ -47,8 +47,8 @@ def pooled(parts, sums):
     return Moments(n.sum(), mean, scatter)
 
 
-def whitening(covariance):
-    """Inverse of the lower Cholesky factor: the matrix that makes the covariance one."""
+def cholesky_factor(covariance):
+    """The lower Cholesky factor, if the covariance can be inverted."""
     try:
         factor = cholesky(covariance, lower=True)
     except LinAlgError as error:
@@ -56,6 +56,11 @@ def whitening(covariance):
     unexplained = np.diag(factor) ** 2 / np.diag(covariance)  # share of each variance that those before do not tell
     if not unexplained.min() > len(factor) * _SINGULAR:
         raise ValueError(_NOT_INVERTIBLE)
+    return factor
+
+
+def whitening(factor):
+    """Inverse of a lower Cholesky factor: the matrix that makes the covariance one."""
     return dtrtri(factor, lower=1)[0]
 
 

@@ -10,7 +10,7 @@ from skasd._docstrings import fill
 from skasd._groups import first_copies
 from skasd._sklearn import Interval, StrOptions
 from skasd.detectors._base import DETECTOR_TEXTS, BaseDetector
-from skasd.detectors._gaussian import moments, pooled, products, squares, whitening
+from skasd.detectors._gaussian import cholesky_factor, moments, pooled, products, squares, whitening
 from skasd.detectors._numbers import RowError
 from skasd.detectors._oversampling import as_seed, oversample_target
 
@@ -237,4 +237,4 @@ def _factors(components, covariance_type, reg_covar):
 
 def _whitening_of(covariance, reg_covar):
     covariance.flat[:: len(covariance) + 1] += reg_covar
-    return whitening(covariance).T
+    return whitening(cholesky_factor(covariance)).T

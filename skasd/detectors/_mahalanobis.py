@@ -4,12 +4,13 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+from scipy.linalg import solve_triangular
 
 from skasd._docstrings import fill
 from skasd._sklearn import StrOptions
 from skasd.detectors._base import DETECTOR_TEXTS, BaseDetector
 from skasd.detectors._feature_groups import split_features
-from skasd.detectors._gaussian import moments, products, whitening
+from skasd.detectors._gaussian import cholesky_factor, moments, pooled, products, whitening
 from skasd.detectors._numbers import in_units, lengths, rounding, typical_where_constant
 
 
@@ -40,8 +41,7 @@ class MahalanobisDetector(BaseDetector):
     ----------
     models_ : dict of str to dict of str to dict of str to Gaussian
         For each section, domain (``''`` where domains are pooled) and group its ``location_``, ``covariance_``,
-        ``shrinkage_`` and ``whitening_`` (the inverse of the covariance's lower Cholesky factor), and
-        ``get_precision()``.
+        ``shrinkage_`` and ``factor_`` (the covariance's lower Cholesky factor), and ``get_precision()``.
 
     {fitted}
 
@@ -141,20 +141,26 @@ class MahalanobisDetector(BaseDetector):
 
 
 class Gaussian(NamedTuple):
-    """Mean and covariance of rows, the shrinkage in it, and the inverse of its lower Cholesky factor."""
+    """Mean and covariance of rows, the shrinkage in it, and its lower Cholesky factor."""
 
     location_: np.ndarray
     covariance_: np.ndarray
     shrinkage_: float
-    whitening_: np.ndarray
+    factor_: np.ndarray
 
     def get_precision(self):
         """Inverse of the covariance."""
-        return self.whitening_.T @ self.whitening_
+        inverse = self.get_whitening()
+        return inverse.T @ inverse
+
+    def get_whitening(self):
+        """Inverse of the lower Cholesky factor: the matrix that makes the covariance one."""
+        return whitening(self.factor_)
 
     def distance(self, X):
         """Mahalanobis distance of each row, which cannot be the root of a negative number."""
-        return lengths((X - self.location_) @ self.whitening_.T)[:, 0]
+        centered = (X - self.location_).T
+        return lengths(solve_triangular(self.factor_, centered, lower=True, check_finite=False).T)[:, 0]
 
 
 class _Sums:
@@ -165,25 +171,18 @@ class _Sums:
         self.rows, self.units = in_units(X)
         self.rounding = rounding(X, resolution)
         parts = [self.rows[part == number] for number in range(n_parts)]
-        self.n, self.means, self.scatters = map(np.stack, zip(*(_moments(rows) for rows in parts), strict=True))
+        self.parts = [moments(rows, np.ones(len(rows)), products) for rows in parts]
 
     def without(self, out):
-        """Moments of the rows of all parts but one, or of all, about their common mean: nothing cancels."""
-        kept = np.arange(len(self.n)) != out
-        n = self.n * kept
-        mean = n @ self.means / max(n.sum(), 1)
-        scatter = (kept.astype(float) @ self.scatters.reshape(len(n), -1)).reshape(len(mean), -1)
-        return n.sum(), mean, scatter + products(self.means - mean, n)
+        """Moments of the rows of all parts but one, or of all, about their common mean."""
+        kept = [part._replace(n=0.0, scatter=0.0) if number == out else part for number, part in enumerate(self.parts)]
+        return pooled(kept, products)
 
     def fourth_power(self, out, mean, deviations):
         """Mean fourth power of the lengths of these rows, about their mean and in units of these deviations."""
         centered = self.rows - mean
         centered *= centered
         return np.mean((centered @ deviations**-2.0)[self.part != out] ** 2)
-
-
-def _moments(rows):
-    return moments(rows, np.ones(len(rows)), products)
 
 
 def _gaussian(sums, out, covariance, place):
@@ -200,8 +199,8 @@ def _gaussian(sums, out, covariance, place):
     shrunk *= 1 - shrinkage
     shrunk.flat[:: len(mean) + 1] += level
     units = sums.units * deviations
-    location, factor = sums.anchor + sums.units * mean, whitening(shrunk) / units
-    if not np.isfinite(factor.sum()):
+    location, factor = sums.anchor + sums.units * mean, units[:, np.newaxis] * cholesky_factor(shrunk)
+    if not 1 / np.diag(factor).min() < np.inf:
         raise ValueError(f"The training rows{place} differ by {units.min():.0e} in a feature, the inverse of which "
                          "float64 cannot hold. Scale embeddings up.")  # fmt: skip
     return Gaussian(location, shrunk * np.outer(units, units), shrinkage, factor)

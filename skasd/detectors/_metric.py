@@ -84,9 +84,9 @@ class Space:
         return coordinates
 
     def distances(self, X, rows):
-        """Distances (n, n_rows) of coordinates, all of them finite."""
+        """Distances (n, n_rows) of coordinates, all of them finite and none below 0."""
         distances = pairwise_distances(X, rows, metric=self.kind.metric, **self.options)
-        wrong = ~np.isfinite(distances)
+        wrong = ~(np.isfinite(distances) & (distances >= 0))
         if wrong.any():
             row, column = np.argwhere(wrong)[0]
             raise RowError(row, f"the metric {self.kind.metric!r} gives {distances[row, column]} for the embedding and "

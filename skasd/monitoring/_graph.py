@@ -159,7 +159,7 @@ class _Gaussians(nn.Module):
             for group, gaussian in by_group.items():
                 columns = np.arange(detector.n_features_in_)[names[group]]
                 for name, values in {"columns": columns, "location": gaussian.location_,
-                                     "whitening": gaussian.whitening_.T}.items():  # fmt: skip
+                                     "whitening": gaussian.get_whitening().T}.items():  # fmt: skip
                     self.register_buffer(f"{name}{place}", torch.as_tensor(np.ascontiguousarray(values)))
                 place += 1
 

@@ -30,7 +30,7 @@ def groups_of(X, by, owner):
     """The field of the clips by which they are grouped, one value per clip; None without one."""
     if by is None:
         return None
-    if not isinstance(X, Clips) or by not in X:
+    if not isinstance(X, Clips) or not isinstance(by, str) or by not in X:
         known = ", ".join(X) if isinstance(X, Clips) else "none, since they are a plain array"
         raise ValueError(f"{owner}: by={by!r} must be a field of the clips; they have {known}.")
     if X[by].ndim != 1:
