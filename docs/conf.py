@@ -70,6 +70,10 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
     "ignore_pattern": r"(quickstart|dcase)\.py",
+    "subsection_order": [
+        f"../examples/{name}"
+        for name in ("first_steps", "alarms", "tuning", "networks")
+    ],
     "within_subsection_order": "FileNameSortKey",
     "backreferences_dir": "api/backreferences",
     "doc_module": ("skasd",),

@@ -4,7 +4,7 @@ Three machines, each a stereo recording at 48 kHz of 3 to 40 s. Level, distance,
 from recording to recording; how strong a fault is does too, so that some are found and some are not.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -151,11 +151,15 @@ def record(rng, sound):
     return (0.08 * rng.lognormal(0, 0.25) * (heard + around + hiss + steps)).T.astype(np.float32)
 
 
-def make_recording(machine, fault="", amount=1.0, seed=0, duration=None):
-    """One recording (n_samples, 2) at `RATE`; `fault` is one of `FAULTS` or empty, `amount` how bad it is."""
+def make_recording(machine, fault="", amount=1.0, seed=0, duration=None, speed=1.0):
+    """One recording (n_samples, 2) at `RATE`; `fault` is one of `FAULTS` or empty, `amount` how bad it is.
+
+    `speed` is that of the machine in units of its usual one.
+    """
     rng = np.random.default_rng([MACHINES.index(machine), FAULTS.index(fault) + 1 if fault else 0, seed])
     seconds = duration or np.clip(rng.lognormal(np.log(7), 0.6), 3, 40)
-    return record(rng, machine_sound(rng, KINDS[machine], int(seconds * RATE), fault, amount))
+    kind = replace(KINDS[machine], speed=speed * KINDS[machine].speed)
+    return record(rng, machine_sound(rng, kind, int(seconds * RATE), fault, amount))
 
 
 def spoil(samples, how, seed=0):

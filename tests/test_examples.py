@@ -19,7 +19,7 @@ from skasd.evaluation import read_submission
 from skasd.systems import cnn_oe, mobilefacenet_arcface, rank_pooled_gmm
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-GALLERY = sorted(EXAMPLES.glob("plot_*.py"))
+GALLERY = sorted(EXAMPLES.glob("*/plot_*.py"))
 
 
 def run(name, *arguments):
@@ -201,11 +201,14 @@ def has_ticks(axis):
     return any(label.get_visible() and label.get_text() for label in axis.get_ticklabels())
 
 
-def test_gallery_has_a_header_titles_and_links_to_its_own_pages():
-    assert (EXAMPLES / "GALLERY_HEADER.rst").exists()
-    assert len(GALLERY) >= 9
+def test_gallery_has_headers_titles_captions_and_links_to_its_own_pages():
+    names = {f"/gallery/{script.relative_to(EXAMPLES).with_suffix('')}" for script in GALLERY}
+    assert len(names) >= 9
+    for folder in (EXAMPLES, *{script.parent for script in GALLERY}):
+        assert (folder / "GALLERY_HEADER.rst").exists()
     for script in GALLERY:
         text = script.read_text(encoding="utf-8")
-        rule, title, other = text.splitlines()[1:4]
+        rule, title, other, blank, caption, after = text.splitlines()[1:7]
         assert rule == other == "=" * len(title), script.name
-        assert {f"{name}.py" for name in re.findall(r":doc:`(\w+)`", text)} <= {other.name for other in GALLERY}
+        assert (blank, caption[-1], after in ("", '"""')) == ("", ".", True), script.name
+        assert set(re.findall(r":doc:`([^`]+)`", text)) <= names

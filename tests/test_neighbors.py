@@ -7,6 +7,8 @@ from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
 from sklearn.preprocessing import normalize
 
 from skasd.detectors import LocalOutlierFactorDetector, NearestNeighborsDetector
+from skasd.detectors._metric import Space
+from skasd.detectors._neighbors import LeftOut, Neighbors
 
 rng = np.random.default_rng(0)
 ROWS = {
@@ -26,6 +28,24 @@ def test_nearest_distances_are_those_of_all_distances(rows, n_neighbors):
     detector = NearestNeighborsDetector(n_neighbors, metric="euclidean").fit(rows)
     oracle = np.sort(cdist(new, np.unique(rows, axis=0)), axis=1)[:, :n_neighbors].mean(axis=1)
     np.testing.assert_allclose(-detector.score_samples(new), oracle, rtol=1e-6)
+
+
+@pytest.mark.parametrize("n_rows", [3, 70, 1201])
+@pytest.mark.parametrize("n_nearest", [1, 3])
+@pytest.mark.parametrize("with_offset", [False, True])
+@pytest.mark.parametrize("leave_out", [False, True])
+def test_the_nearest_rows_are_found_in_groups_of_any_size(n_rows, n_nearest, with_offset, leave_out):
+    rows, X = rng.normal(size=(n_rows, 5)), rng.normal(size=(n_rows, 5))
+    scale, offset = rng.lognormal(size=(2, n_rows))
+    space = Space("euclidean", rows, np.finfo(np.float64).eps)
+    own = np.arange(n_rows)[:, np.newaxis] // 7
+    neighbors = Neighbors(space, space(rows), scale, offset if with_offset else None)
+    expected = cdist(space(X), space(rows)) / scale - (offset if with_offset else 0)
+    if leave_out:
+        expected[own == own.T] = np.inf
+    distances, found = neighbors.nearest(space(X), n_nearest, LeftOut(own, own) if leave_out else None)
+    np.testing.assert_allclose(distances, np.sort(expected, axis=1)[:, :n_nearest], rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(np.take_along_axis(expected, found, axis=1), distances, rtol=1e-9, atol=1e-9)
 
 
 def test_near_rows_are_found_however_far_others_are():

@@ -359,3 +359,20 @@ def test_all_names_are_there():
     assert functions == {"learn_standardization"}
     with pytest.raises(AttributeError, match=r"'skasd\.networks'.*'ResNet'"):
         _ = networks.ResNet
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("make", [MobileFaceNet, MobileNetV2, EfficientNet, SpectrogramResNet])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_maps_have_their_channels_last_in_memory_on_a_cpu(make, channels, monkeypatch):
+    network, maps = make(in_channels=channels).eval(), []
+    x = batch(2, channels, 64, 64)
+    before = network(x)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            module.register_forward_hook(lambda module, args, out: maps.append(out))
+    assert torch.equal(network(x), before)
+    wide = [one for one in maps if one.shape[1] > 1 < one.shape[2] * one.shape[3]]
+    assert wide and all(one.is_contiguous(memory_format=torch.channels_last) for one in wide)
+    monkeypatch.setattr("skasd.networks.inputs.channels_last", lambda x: x)
+    assert_allclose(network(x), before, rtol=1e-3, atol=1e-5)

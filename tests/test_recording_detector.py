@@ -250,6 +250,15 @@ def test_update_is_a_fit_on_all_without_the_old_files(tmp_path):
     assert later.log_[0]["offsets"] == before
 
 
+def test_the_log_counts_copies_once(detector):
+    old, new = sounds(0, 1), sounds(10, 2)
+    before = detector.log_[-1]
+    changed = pickle.loads(pickle.dumps(detector)).update([*new, *old, *new])
+    assert [changed.log_[-1][name] for name in ("n_recordings", "n_new")] == [before["n_recordings"] + 2, 2]
+    alone = pickle.loads(pickle.dumps(detector)).update(new)
+    assert changed.log_[-1]["seconds"] == alone.log_[-1]["seconds"]
+
+
 def test_an_update_that_fails_changes_nothing(folder):
     clips = Clips.from_folder(folder, section="parent")
     detector = RecordingDetector(false_alarm_rate=0.2).fit(clips)

@@ -135,15 +135,14 @@ class NearestNeighborsDetector(BaseDetector):
     def _memories(self, rows, group):
         """Memory of each domain, for one group of features."""
         space = Space(self.metric, rows.X, self._resolution)
-        space(rows.X)  # which names a row that the metric cannot measure
         kept, owner = _owners(rows)
         n_local = self.n_local_neighbors if self.normalization else 0
         check_enough_neighbors(max(self.n_neighbors, n_local), len(kept), group)
         X, domain, parents = oversample_target(
             rows.X[kept], rows.domain[kept], ratio=self.target_ratio, random_state=self._seed
         )
-        coordinates = space(X)
         with numbered(kept[parents[:, 0]]):
+            coordinates = space(X)
             divisor, offset = self._normalizers(space, coordinates, owner[parents])
         memories = {}
         for name in np.unique(domain):

@@ -123,6 +123,11 @@ def select_systems(systems, clips, *, scorer, cv, labels="label", n_jobs=None):
     --------
     ScoreEnsemble : Combines systems instead, and needs no labels.
 
+    Notes
+    -----
+    Put a system without training among the candidates, such as `skasd.systems.statistics_ensemble`: a network pays
+    where a machine has several sections or attributes that sound different, and hardly elsewhere.
+
     Examples
     --------
     >>> import numpy as np

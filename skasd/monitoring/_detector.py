@@ -86,7 +86,7 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
 
     log_ : list of dict
         What `fit` and each `update` have changed: ``time``, ``action``, ``n_recordings`` in all, ``n_new``,
-        ``seconds`` of sound in the new ones, and ``offsets``.
+        ``seconds`` of sound in the new ones, and ``offsets``. Copies count once.
 
     See Also
     --------
@@ -464,8 +464,8 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
         entry = {
             "time": datetime.now(UTC).isoformat(timespec="seconds"),
             "action": action,
-            "n_recordings": len(learned.parts),
-            "n_new": len(learned.new),
+            "n_recordings": learned.n_recordings,
+            "n_new": int(learned.is_new.sum()),
             "seconds": learned.seconds(),
             "offsets": dict(learned.offsets),
         }

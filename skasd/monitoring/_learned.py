@@ -18,9 +18,10 @@ class Learned:
         known = before.parts if before else []
         own = recordings.fields(len(known))
         self.fields = before.fields + own if before else own
-        self.new = self.hear(recordings, detector.n_jobs)
-        self.parts = known + self.new
+        self.parts = known + self.hear(recordings, detector.n_jobs)
         heard = Heard(self.parts, self.fields)
+        self.is_new = heard.once & (np.arange(len(self.parts)) >= len(known))
+        self.n_recordings = int(heard.once.sum())
         scores = heard.held_out_scores(listener.rest, detector.cv, detector.n_jobs)
         self.held_out = calibrated(heard, scores, self.summary)
         self.calibration = Calibration(self.held_out)
@@ -56,5 +57,6 @@ class Learned:
         return summary_of(np.concatenate([self.score(part, fields) for part in parts]), self.summary)
 
     def seconds(self):
-        """Length of the recordings that were learned last, as far as they were heard."""
-        return float(sum(self.listener.start_of(len(part) - 1) + self.listener.duration for part in self.new))
+        """Length of the recordings that were new when they were learned last, as far as they were heard."""
+        new = [self.parts[row] for row in np.flatnonzero(self.is_new)]
+        return float(sum(self.listener.start_of(len(part) - 1) + self.listener.duration for part in new))

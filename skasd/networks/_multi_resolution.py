@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from skasd.networks._residual import ResidualTrunk, SqueezeExcitation, batch_norm, flat_head, pad_to
-from skasd.networks.inputs import as_waveforms
+from skasd.networks.inputs import as_waveforms, channels_last
 
 _KERNELS = ((256, 64), (64, 32), (16, 4))  # kernel and stride of the convolutions along the spectrum
 _N_DENSE = 5
@@ -186,7 +186,7 @@ class _SpectrogramBranch(nn.Module):
         self.head = flat_head(branch_size)
 
     def forward(self, x):
-        return self.head(self.trunk(self.norm(self.magnitudes(x))[:, None]).amax(3))
+        return self.head(self.trunk(channels_last(self.norm(self.magnitudes(x))[:, None])).amax(3))
 
 
 class _SpectrumBranch(nn.Module):

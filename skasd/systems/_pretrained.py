@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import numpy as np
 from sklearn.pipeline import Pipeline
 
 from skasd._docstrings import fill
@@ -30,16 +31,15 @@ random_state : int, RandomState instance or None, default=None
     Draws random weights.
 """,
 }
-_SIZES = {"features.10": (8, 32), "features.11": (8, 48), "features.14": (4, 64)}  # rows and channels of mn04_as
+_SIZES = {f"features.{block}": 8 * (32 if block < 11 else 48) for block in range(4, 13)}  # of mn04_as: rows, channels
 
 
 @fill(**_TEXTS)
 def audioset_mobilenet(weights, *, sha256=None, device="auto", random_state=None):
-    """A small network trained on AudioSet, frozen, and three detectors on layers in its middle.
+    """A small network trained on AudioSet, frozen, and nearest neighbours in nine layers in its middle.
 
-    The maps of three blocks keep their frequency rows. The means over time of two of them have a Gaussian for each row;
-    the maxima of the third are compared with those of the nearest normal clips, by the local density. The score is
-    the mean of the three, each in units of its scores of training clips that it has not learned from.
+    The maps of nine blocks keep their frequency rows. The maxima over time of each are compared with those of the
+    nearest normal clips, by the local density; the score is the mean over the blocks.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def audioset_mobilenet(weights, *, sha256=None, device="auto", random_state=None
 
     Notes
     -----
-    Layers, pooling and detectors were chosen on two of the four slide rails of MIMII and on the motors that come with
+    Layers, pooling and detector were chosen on two of the four slide rails of MIMII and on the motors that come with
     the package. Clips are resampled to 32 kHz.
 
     References
@@ -71,12 +71,12 @@ def audioset_mobilenet(weights, *, sha256=None, device="auto", random_state=None
     ['embedder', 'detector']
     """
     embedder = _audioset_embedder(weights, sha256, device, random_state)
-    return Pipeline([("embedder", embedder), ("detector", ScoreEnsemble(_network_members(), cv=20))])
+    return Pipeline([("embedder", embedder), ("detector", _neighbors())])
 
 
 @fill(**_TEXTS)
 def audioset_statistics_ensemble(weights, *, sha256=None, device="auto", random_state=None):
-    """The frozen network of `audioset_mobilenet` and the statistics of `bandwise_ensemble`, five detectors in all.
+    """The frozen network of `audioset_mobilenet` beside the statistics of `bandwise_ensemble`.
 
     Parameters
     ----------
@@ -92,22 +92,23 @@ def audioset_statistics_ensemble(weights, *, sha256=None, device="auto", random_
 
     Notes
     -----
-    All five scores count alike, each in units of its scores of training clips that it has not learned from.
+    The network counts as much as the two detectors of the statistics together, each score in units of the scores of
+    training clips that its detector has not learned from.
 
     Examples
     --------
     >>> from skasd.systems import audioset_statistics_ensemble
     >>> system = audioset_statistics_ensemble(None)
     >>> [name for name, member in system["detector"].estimators]
-    ['gaussian_11', 'gaussian_14', 'neighbors_10', 'density', 'bands']
+    ['network', 'density', 'bands']
     """
     embedder = _audioset_embedder(weights, sha256, device, random_state)
-    members = [*_network_members(), *bandwise_members(random_state)]
+    members = [("network", _neighbors()), *bandwise_members(random_state)]
     return Pipeline(
         [
             ("log_mel", LogMelSpectrogram(n_mels=64, keep=("waveform",))),
             ("embedder", embedder),
-            ("detector", ScoreEnsemble(members, cv=20)),
+            ("detector", ScoreEnsemble(members, weights=(2, 1, 1), cv=20)),
         ]
     )
 
@@ -169,35 +170,15 @@ def _audioset_embedder(weights, sha256, device, random_state):
         sha256=sha256,
         random_weights=weights is None,
         front_end=AudioSetSpectrogram,
-        statistics=("mean", "max"),
+        statistics=("max",),
         device=device,
         random_state=random_state,
     )
 
 
-def _network_members():
-    rows = _columns("features.10", "max")
-    neighbors = NearestNeighborsDetector(
-        metric="euclidean",
-        normalization="local_density",
-        n_local_neighbors=8,
-        feature_groups={"features.10_max": slice(rows[0].start, rows[-1].stop)},
+def _neighbors():
+    ends = np.cumsum(list(_SIZES.values())).tolist()
+    groups = {layer: slice(end - size, end) for (layer, size), end in zip(_SIZES.items(), ends, strict=True)}
+    return NearestNeighborsDetector(
+        metric="euclidean", normalization="local_density", n_local_neighbors=8, feature_groups=groups
     )
-    return [
-        ("gaussian_11", MahalanobisDetector(feature_groups=_groups("features.11", "mean"))),
-        ("gaussian_14", MahalanobisDetector(feature_groups=_groups("features.14", "mean"))),
-        ("neighbors_10", neighbors),
-    ]
-
-
-def _groups(layer, statistic):
-    return {f"{layer}_{statistic}_row{row}": part for row, part in enumerate(_columns(layer, statistic))}
-
-
-def _columns(layer, statistic):
-    """Columns of each row of a layer, in the order in which the embedder has layers, statistics and rows."""
-    layers = list(_SIZES)
-    start = sum(2 * rows * channels for rows, channels in map(_SIZES.get, layers[: layers.index(layer)]))
-    n_rows, n_channels = _SIZES[layer]
-    start += n_rows * n_channels * (statistic == "max")
-    return [slice(start + row * n_channels, start + (row + 1) * n_channels) for row in range(n_rows)]

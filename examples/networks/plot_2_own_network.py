@@ -3,6 +3,8 @@
 Your own network
 ================
 
+Any module of torch can be an embedder: a small one is written and tried.
+
 Any ``torch.nn.Module`` that makes vectors of spectrograms can be trained by
 :class:`~skasd.embedders.ClassificationEmbedder`; loss, augmentation, training and
 saving are there already. This example writes a small one, trains it on valves, and asks
@@ -143,7 +145,7 @@ plt.show()
 
 # %%
 # The control before the Mahalanobis detector is ahead of all: so small a network, trained
-# on so few clips, seldom does better (see :doc:`plot_6_train_embedder`). The idea helps
+# on so few clips, seldom does better (see :doc:`/gallery/networks/plot_1_train_embedder`). The idea helps
 # before one of the detectors and harms before the other.
 #
 # To go on: a network with the method ``forward_stages`` offers all its stages to a

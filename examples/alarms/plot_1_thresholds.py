@@ -3,10 +3,11 @@
 Thresholds and false alarms
 ===========================
 
-A detector ranks clips; a threshold makes alarms of the ranking. Only healthy clips are
-there to set it by, so what can be promised is a rate of false alarms. This example asks
-how well such promises are kept: on clips like those of training, and after a domain
-shift.
+A threshold makes alarms of scores: how well the promised rate is kept.
+
+Only healthy clips are there to set it by, so what can be promised is a rate of false
+alarms. This example asks how well such promises are kept: on clips like those of
+training, and after a domain shift.
 """
 
 # %%
@@ -154,7 +155,7 @@ for name, offset in offsets.items():
 # nearly twice as many; that of the target clips keeps the promise there, and misses more
 # faults in the source domain. Where the domain is not known while the machine runs, one
 # has to choose between false alarms in the one and missed faults in the other, or to
-# bring the domains closer together (:doc:`plot_4_domain_shift`).
+# bring the domains closer together (:doc:`/gallery/alarms/plot_3_domain_shift`).
 
 figure, axes = plt.subplots(
     2,

@@ -3,10 +3,11 @@
 A first detector
 ================
 
-A pipeline that learns from healthy recordings alone how a motor sounds, and then says
-of every new clip how normal it is. Four steps suffice: bring the clips to one level,
-make log-mel spectrograms, sum each one up as a vector, and measure how far that lies
-from the healthy ones. What loudness alone would have reached stands beside it.
+A pipeline of four steps learns how a healthy motor sounds, and scores new clips.
+
+Four steps suffice: bring the clips to one level, make log-mel spectrograms, sum each
+one up as a vector, and measure how far that lies from the healthy ones. What loudness
+alone would have reached stands beside it.
 """
 
 # %%
@@ -60,7 +61,7 @@ plt.show()
 # own, and to a model that has heard three of them the fourth sounds strange. So the
 # threshold is low: no healthy clip raises an alarm, and a third of the damaged ones slip
 # through. Ranking and threshold are two questions, and the second one is that of
-# :doc:`plot_8_thresholds`.
+# :doc:`/gallery/alarms/plot_1_thresholds`.
 
 alarms = system.predict(test) == -1
 print(f"damaged clips that raise an alarm: {alarms[test['label'] == -1].mean():.0%}")

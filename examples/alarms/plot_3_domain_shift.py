@@ -3,10 +3,11 @@
 Domain shift, seen and handled
 ==============================
 
-A machine that runs at another speed sounds different, and a detector cannot know that
-this is no fault. This example shows what such a *domain shift* does to scores, and what
-three remedies bring and cost: a few healthy clips from the new conditions, a model for
-each domain, and features that depend less on the speed.
+Another speed sounds different, and a detector cannot know that it is no fault.
+
+This example shows what such a *domain shift* does to scores, and what three remedies
+bring and cost: a few healthy clips from the new conditions, a model for each domain,
+and features that depend less on the speed.
 """
 
 # %%
@@ -142,5 +143,5 @@ plt.show()
 # Each remedy helps in the target domain, and each has its price in the source domain. A
 # second Gaussian needs enough clips to be estimated from; a few target clips help all
 # three. What is best depends on the machine, the kind of shift and the number of clips:
-# tune it on development machines (:doc:`plot_5_tuning`) rather than read it off a test,
+# tune it on development machines (:doc:`/gallery/tuning/plot_2_tuning`) rather than read it off a test,
 # as this picture does.

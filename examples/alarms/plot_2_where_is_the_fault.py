@@ -3,7 +3,8 @@
 Where in the spectrogram is the fault
 =====================================
 
-A score says that a clip is unusual, not what is unusual in it.
+A score says that a clip is unusual; a map shows what is unusual in it.
+
 :class:`~skasd.plotting.AnomalyMapDisplay` draws where in time and frequency a pipeline
 finds it so. Of synthetic machines it is known what a fault has changed, so that the
 maps can be checked: of three faults, two are shown where they are, and one is not.
@@ -34,7 +35,7 @@ tested = (clips["split"] == "test") & (clips["domain"] == "source")
 test, twins = clips[tested], twins[tested]
 
 # %%
-# A pipeline like that of :doc:`plot_2_first_detector`. With faults as plain as these it
+# A pipeline like that of :doc:`/gallery/first_steps/plot_3_first_detector`. With faults as plain as these it
 # ranks the clips well; what counts here is whether it can say why.
 
 from sklearn.pipeline import make_pipeline

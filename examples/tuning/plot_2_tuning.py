@@ -3,10 +3,11 @@
 Tuning with GridSearchCV and the partial AUC
 ============================================
 
-``GridSearchCV`` tunes any part of a pipeline. It has to know on which clips to train,
-on which to validate, and how to count; skasd has a splitter and scorers for that. As in
-the DCASE Challenge, some machines are for development, and others are kept to see what
-the choice is worth.
+``GridSearchCV`` tunes any part of a pipeline, by the partial AUC.
+
+It has to know on which clips to train, on which to validate, and how to count; skasd
+has a splitter and scorers for that. As in the DCASE Challenge, some machines are for
+development, and others are kept to see what the choice is worth.
 """
 
 # %%

@@ -3,10 +3,12 @@
 Training an embedder
 ====================
 
-A network that learns to tell healthy sounds apart, here motors and their speeds, has to
-listen to how they sound. Its output can then stand in the place of simple statistics
-before any detector. This example trains one, watches it learn, and compares it with the
-control that needs no training. Training does not always pay.
+A network is trained to tell healthy sounds apart, and compared with the control.
+
+To tell motors and their speeds apart it has to listen to how they sound. Its output can
+then stand in the place of simple statistics before any detector. This example trains
+one, watches it learn, and compares it with the control that needs no training. Training
+does not always pay.
 """
 
 # %%

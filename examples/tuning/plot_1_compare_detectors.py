@@ -3,10 +3,12 @@
 Comparing detectors
 ===================
 
-What do the detectors call normal? Each row of the picture is a set of embeddings with
-two features, so that it can be drawn, and each column a detector. None is best
-everywhere: each draws the border that its own idea of normal gives it. Four rows are
-made up to show these ideas, the last one comes from recordings of a motor.
+What do the detectors call normal? Borders drawn on data with two features.
+
+Each row of the picture is a set of embeddings with two features, so that it can be
+drawn, and each column a detector. None is best everywhere: each draws the border that
+its own idea of normal gives it. Four rows are made up to show these ideas, the last one
+comes from recordings of a motor.
 """
 
 # %%

@@ -3,10 +3,12 @@
 A first look at machine sounds
 ==============================
 
-Before anything is detected, listen and look. This example loads recordings of small
-motors, draws them as waveforms and as log-mel spectrograms, and shows what makes the
-task hard: a damaged propeller changes the sound, and so does the speed. At the end come
-synthetic machines, of which there can be as many clips as wanted.
+Before anything is detected, listen and look: waveforms and spectrograms of motors.
+
+This example loads recordings of small motors, draws them as waveforms and as log-mel
+spectrograms, and shows what makes the task hard: a damaged propeller changes the sound,
+and so does the speed. At the end come synthetic machines, of which there can be as many
+clips as wanted.
 """
 
 # %%
