@@ -42,8 +42,8 @@ class AutoencoderDetector(NetworkDetector):
     {training}
 
     contamination : float, default=0.1
-        Share of normal clips that may raise an alarm, in (0, 0.5): the false-alarm rate on new clips, on average. (In
-        scikit-learn, the parameter of this name is the share of outliers in the training data.)
+        Share of normal clips that may raise an alarm, in (0, 0.5): the false-alarm rate on new clips, on average.
+        scikit-learn's parameter of this name is something else: the share of outliers in the training data.
 
     threshold : {'quantile', 'gamma'}, default='gamma'
         How `offset_` is set from the training scores: by their quantile, or by that of a gamma distribution fitted to

@@ -26,8 +26,8 @@ from skasd.detectors._threshold import Threshold, ThresholdMixin
 DETECTOR_TEXTS = {
     "threshold": """
 contamination : float, default=0.1
-    Share of normal clips that may raise an alarm, in (0, 0.5): the false-alarm rate on new clips, on average. (In
-    scikit-learn, the parameter of this name is the share of outliers in the training data.)
+    Share of normal clips that may raise an alarm, in (0, 0.5): the false-alarm rate on new clips, on average.
+    scikit-learn's parameter of this name is something else: the share of outliers in the training data.
 
 threshold : {'quantile', 'gamma'}, default='quantile'
     How `offset_` is set from the training scores: by their quantile or, if there are too few clips or recordings for

@@ -108,8 +108,8 @@ class NetworkDetector(OwnScoresMixin, TrainingMixin, BaseDetector):
         Returns
         -------
         scores : ndarray of shape (n_clips, n_windows)
-            The scores, whose mean over the windows is `score_samples`. (If a section has one model per domain, the
-            better one is taken for each window here, and for each clip in `score_samples`.)
+            The scores, whose mean over the windows is `score_samples`. If a section has one model per domain, the
+            better one is taken for each window here, and for each clip in `score_samples`.
         """
         return self._score_sections(X, lambda scores: scores.max(axis=2))
 

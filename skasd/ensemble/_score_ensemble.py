@@ -49,8 +49,9 @@ class ScoreEnsemble(VersionsMixin, ThresholdMixin, BaseComposition):
         more times. Clips of one recording (the field ``recording``) are in one part, and so are duplicates.
 
     contamination : float, default=0.1
-        Share of normal clips that may raise an alarm, in (0, 0.5): the false-alarm rate on new clips, on average. (In
-        scikit-learn, the parameter of this name is the share of outliers in the training data.) Duplicates count once.
+        Share of normal clips that may raise an alarm, in (0, 0.5): the false-alarm rate on new clips, on average.
+        scikit-learn's parameter of this name is something else: the share of outliers in the training data. Duplicates
+        count once.
 
     n_jobs : int, default=None
         Number of members that are fitted, or score, in parallel; see joblib.
