@@ -1,7 +1,7 @@
 """
-=====================================
-A damaged propeller, found and marked
-=====================================
+==========================
+A damaged propeller, found
+==========================
 
 Four steps hear the damage of a real motor, raise the alarm and show where it is.
 """
