@@ -169,11 +169,12 @@ class FlowDetector(NetworkDetector):
     def _measure(self, network):
         return network
 
-    def _own_callbacks(self):
-        given = [one[1] if isinstance(one, tuple) else one for one in self._net_params.get("callbacks") or []]
-        if any(isinstance(one, GradientNormClipping) for one in given):
-            return super()._own_callbacks()
-        return [*super()._own_callbacks(), ("gradient_norm_clipping", GradientNormClipping(_MAX_NORM))]
+    def _further_callbacks(self, given):
+        callbacks = [one[1] if isinstance(one, tuple) else one for one in given]
+        kinds = [one if isinstance(one, type) else type(one) for one in callbacks]
+        if any(issubclass(kind, GradientNormClipping) for kind in kinds):
+            return []
+        return [("gradient_norm_clipping", GradientNormClipping(_MAX_NORM))]
 
 
 _ROWS_AT_ONCE = 4096

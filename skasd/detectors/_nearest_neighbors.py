@@ -10,7 +10,6 @@ from skasd._groups import first_copies, first_in_domain
 from skasd._sklearn import Interval, StrOptions
 from skasd.detectors._base import DETECTOR_TEXTS, BaseDetector
 from skasd.detectors._feature_groups import split_features
-from skasd.detectors._held_out import TrainingRows
 from skasd.detectors._metric import METRICS, Space, check_enough_neighbors
 from skasd.detectors._neighbors import LeftOut, Neighbors
 from skasd.detectors._numbers import numbered
@@ -125,8 +124,7 @@ class NearestNeighborsDetector(BaseDetector):
     def _fit_shared(self, X, windows, clips):
         self._seed = as_seed(self.random_state)
 
-    def _fit(self, X, domain, section):
-        return self._fit_rows(TrainingRows(section, X, domain, np.arange(len(X))))
+    _fit = None  # a memory is made of rows with their groups
 
     def _fit_rows(self, rows):
         return {
@@ -136,15 +134,14 @@ class NearestNeighborsDetector(BaseDetector):
     def _memories(self, rows, group):
         """Memory of each domain, for one group of features."""
         space = Space(self.metric, rows.X, self._resolution)
-        space(rows.X)  # which names a row that the metric cannot measure
         kept, owner = _owners(rows)
         n_local = self.n_local_neighbors if self.normalization else 0
         check_enough_neighbors(max(self.n_neighbors, n_local), len(kept), group)
         X, domain, parents = oversample_target(
             rows.X[kept], rows.domain[kept], ratio=self.target_ratio, random_state=self._seed
         )
-        coordinates = space(X)
         with numbered(kept[parents[:, 0]]):
+            coordinates = space(X)
             divisor, offset = self._normalizers(space, coordinates, owner[parents])
         memories = {}
         for name in np.unique(domain):

@@ -161,7 +161,7 @@ class NetworkDetector(OwnScoresMixin, TrainingMixin, BaseDetector):
             return aside
         warnings.warn("There are too few clips to set any aside from training. The threshold comes from clips that the "
                       "network has learned: do not trust it, it will be an alarm for too many others. Train with more "
-                      "clips, or set offset_ by clips that did not train.", stacklevel=5)  # fmt: skip
+                      "clips, or set offset_ by clips that did not train.", stacklevel=7)  # fmt: skip
         return aside
 
     def _n_aside(self, n_groups):

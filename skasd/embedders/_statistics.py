@@ -4,13 +4,12 @@ from numbers import Real
 
 import numpy as np
 from scipy.special import logsumexp
-from sklearn.utils import gen_batches
 
 from skasd._docstrings import documented
 from skasd._sklearn import Interval
 from skasd._transformer import SpectrogramTransformer
 
-_BATCH_SIZE = 64
+_BATCH_SIZE = 4  # clips whose float64 steps stay in the cache
 
 
 def _diff(log_mel, embedder):
@@ -134,7 +133,8 @@ default=("mean", "max", "diff")
     def _transform(self, log_mel, X):
         n_clips, n_mels, _ = log_mel.shape
         embedding = np.empty((n_clips, len(self.statistics), n_mels), dtype=np.float32)
-        for batch in gen_batches(n_clips, _BATCH_SIZE):
+        for start in range(0, n_clips, _BATCH_SIZE):
+            batch = slice(start, start + _BATCH_SIZE)
             for position, name in enumerate(self.statistics):
                 embedding[batch, position] = _STATISTICS[name](log_mel[batch], self)
         return embedding.reshape(n_clips, -1)
