@@ -1,7 +1,7 @@
 """
-=====================================
-Where in the spectrogram is the fault
-=====================================
+==================
+Where is the fault
+==================
 
 A score says that a clip is unusual; a map shows what is unusual in it.
 

@@ -1,7 +1,7 @@
 """
-=====================================
-A damaged propeller, found and marked
-=====================================
+==========================
+A damaged propeller, found
+==========================
 
 Four steps detect the damage of a real motor, raise an alarm and show where it is.
 """

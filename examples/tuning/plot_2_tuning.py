@@ -1,7 +1,7 @@
 """
-============================================
-Tuning with GridSearchCV and the partial AUC
-============================================
+=========================
+Tuning by the partial AUC
+=========================
 
 ``GridSearchCV`` tunes any part of a pipeline, by the partial AUC.
 
