@@ -9,17 +9,15 @@ Conventions
 - Estimators that are given `Clips` return `Clips`; given a plain array, they return a plain array.
 """
 
-from html import escape
 from types import MappingProxyType
 
 import numpy as np
 
 from skasd._fields import as_attrs, as_field, contents
 from skasd._folders import audio_files, labels_of, sections_of
+from skasd._html import table_of
 
 __all__ = ["Clips", "as_clips"]
-
-_LEFT = ' style="text-align: left; vertical-align: top; overflow-wrap: anywhere; padding: .15em .8em .15em 0"'
 
 
 class Clips:
@@ -247,12 +245,7 @@ class Clips:
     def _repr_html_(self):
         rows = [("field", "shape", "dtype", "what it holds")]
         rows += [(name, values.shape, values.dtype, contents(name, values)) for name, values in self._fields.items()]
-        lines = [
-            "".join(f"<{tag}{_LEFT}>{escape(str(cell))}</{tag}>" for cell in row)
-            for tag, row in zip(["th", *["td"] * len(self._fields)], rows, strict=True)
-        ]
-        table = "".join(f"<tr>{line}</tr>" for line in lines)
-        return f"<div><p><b>Clips</b> of {len(self)}</p><table>{table}</table></div>"
+        return table_of("Clips", f"of {len(self)}", rows)
 
     def with_fields(self, fields=(), /, **more):
         """These clips with fields added or replaced.

@@ -9,6 +9,7 @@ from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.model_selection import cross_val_score
 
+from skasd._html import table_of
 from skasd._problems import named_errors
 from skasd._sklearn import check_params
 from skasd.clips import Clips
@@ -71,6 +72,14 @@ class SystemSelection:
         width = max(map(len, self.best), default=0)
         lines = [f"  {machine:<{width}}  {self._describe(machine)}" for machine in self.best]
         return "\n".join(["Best system of each machine", *lines])
+
+    def _repr_html_(self):
+        names = list(self.systems)
+        rows = [("machine", "best", *names)]
+        for machine, reached in self.scores.items():
+            scores = [f"{reached[name]:.4f}" if name in reached else "" for name in names]
+            rows.append((machine, self.best[machine], *scores))
+        return table_of("Best system", "of each machine", rows)
 
     def _describe(self, machine):
         reached = [f"{name} {score:.4f}" for name, score in sorted(self.scores[machine].items(), key=lambda s: -s[1])]
