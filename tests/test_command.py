@@ -156,6 +156,9 @@ REFUSED = {
     "another source": ["listen", "{model}", "{home}/useless/silent.wav"],
     "no audio to listen to": ["listen", "{model}", "--file", "{home}/useless/notes.wav"],
     "an unknown section": ["listen", "{model}", "--file", "{home}/useless/silent.wav", "--section", "x"],
+    "a rate of 0": ["train", "{home}/healthy", "-o", "{home}/a.skasd", "--sample-rate", "0"],
+    "a rate of a file": ["listen", "{model}", "--file", "{home}/useless/silent.wav", "--rate", "8000"],
+    "channels of a header": ["listen", "{model}", "-", "--channels", "2"],
     "a log that is a folder": ["watch", "{model}", "{home}", "--log", "{home}", "--once"],
 }
 
@@ -287,6 +290,14 @@ def test_help_is_light(arguments):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "skasd" in done.stdout
     assert done.stdout.splitlines()[-1] == "loaded set()"
+
+
+def test_a_model_without_a_network_needs_no_torch(model, healthy):
+    code = f"import sys, atexit; from skasd.command import program; sys.argv[1:] = ['score', {os.fspath(model)!r}, "
+    code += f"{os.fspath(healthy)!r}]; atexit.register(lambda: print('torch' in sys.modules)); program()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode in (0, 1), done.stderr
+    assert done.stdout.splitlines()[-1] == "False"
 
 
 def test_every_command_shows_an_example():

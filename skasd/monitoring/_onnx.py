@@ -48,8 +48,10 @@ def export_onnx(detector, path):
     ``clip_duration`` and ``hop_duration`` (seconds), ``summary``, ``false_alarm_rate``, and as JSON ``sections``, the
     names of the columns, and ``offsets``, the thresholds on ``score``.
 
-    Scores are those of the detector within 1e-4 of their size. The Fourier transform is a matrix product in double
-    precision, which costs more than an FFT. All clips of a recording are in memory at once: cut what lasts for hours.
+    Scores are those of the detector within 1e-4 of their size, on recordings of microphones; of samples without any
+    noise, such as a constant, the quiet bands are what rounding leaves, which differs. The Fourier transform is a
+    matrix product in double precision, which costs more than an FFT. All clips of a recording are in memory at once:
+    cut what lasts for hours.
 
     Examples
     --------
