@@ -33,8 +33,8 @@ scored:
 
 scored_by_section:
     X : Clips or array-like of shape (n_clips, ...)
-        Clips to score. Where they have the fields ``section`` or ``machine``, the result is the harmonic mean over
-        the sections of each machine.
+        Clips to score. If they have the fields ``section`` or ``machine``, the result is the harmonic mean over the
+        sections of each machine.
 
 verdicts:
     y : array-like of shape (n_clips,), default=None
@@ -52,7 +52,7 @@ sections:
         Section of each clip. If given, the result is the harmonic mean of the sections' values.
 
     machine : array-like of shape (n_clips,), default=None
-        Machine of each clip. If given, sections of one name of several machines are several sections.
+        Machine of each clip. If given, sections with the same name on different machines are different sections.
 
 protocol:
     protocol : {"official", "domain-only"}, default="official"
@@ -67,7 +67,7 @@ resamples:
         Number of resamples for the 95 % intervals; 0 for none.
 
     random_state : int, RandomState instance or None, default=None
-        Draws the resamples.
+        Seed of the resamples.
 
 mel:
     sample_rate : int, default=16000
@@ -95,11 +95,11 @@ bar_style:
 
 by:
     by : str, default=None
-        Field of `Clips` whose values are groups that are drawn by themselves, such as ``"section"`` or ``"domain"``.
+        Field of `Clips` whose values are groups that are drawn separately, such as ``"section"`` or ``"domain"``.
 
 group:
     group : array-like of shape (n_clips,), default=None
-        Group of each clip; each group is drawn by itself.
+        Group of each clip; each group is drawn separately.
 
     by : str, default=None
         What the groups are, such as ``"section"``.

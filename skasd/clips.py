@@ -1,4 +1,4 @@
-"""The data that flows through a pipeline: clips, one row each, with all that is known of them.
+"""The data that flows through a pipeline: clips, one row each, with everything that is known about them.
 
 Conventions
 -----------
@@ -6,38 +6,36 @@ Conventions
 - Labels follow scikit-learn's outlier convention: +1 normal, -1 anomalous, 0 unknown.
 - Waveforms are (n_clips, n_samples), those of two microphones (n_clips, 2, n_samples) with the near one first, log-mel
   spectrograms (n_clips, n_mels, n_frames) in dB, embeddings (n_clips, n_features) or (n_clips, n_windows, n_features).
-- An estimator that is given `Clips` gives `Clips` back; one that is given a plain array gives a plain array back.
+- Estimators that are given `Clips` return `Clips`; given a plain array, they return a plain array.
 """
 
-from html import escape
 from types import MappingProxyType
 
 import numpy as np
 
 from skasd._fields import as_attrs, as_field, contents
 from skasd._folders import audio_files, labels_of, sections_of
+from skasd._html import table_of
 
 __all__ = ["Clips", "as_clips"]
-
-_LEFT = ' style="text-align: left; vertical-align: top; overflow-wrap: anywhere; padding: .15em .8em .15em 0"'
 
 
 class Clips:
     """A mapping from field names to arrays of equal length, one row per clip.
 
-    What is known of a clip (its audio, its section, its label) travels in one object, so that a scikit-learn `Pipeline`
-    whose ``score_samples(X)`` takes nothing but ``X`` still knows to which section each clip belongs. It can be
-    sliced, joined and pickled, and goes wherever scikit-learn slices an ``X``.
+    Everything that is known about a clip (its audio, its section, its label) travels in one object, so that a
+    scikit-learn `Pipeline`, whose ``score_samples(X)`` takes nothing but ``X``, still knows which section each clip
+    belongs to. Clips can be sliced, joined and pickled, and work wherever scikit-learn slices an ``X``.
 
     Parameters
     ----------
     fields : mapping of str to array-like, default=()
         The fields. Text (``path``, ``machine``, ``section``, ``domain``, ``attribute``, ``recording``, ``split``)
-        becomes an array of str; whole numbers among it are written out. Where ``domain``, ``attribute`` or
-        ``recording`` have no value (None, NaN or pandas' NA), they become ``""``, which means unknown. ``recording``
-        names the recording that a clip was cut from: clips of one recording are never on both sides of a split.
-        ``label`` holds +1 (normal), -1 (anomalous) or 0 (unknown). ``path`` may be one folder, as in `from_folder`.
-        Further fields may have any name. An array is not copied.
+        becomes an array of str, and whole numbers are converted to text. Missing values (None, NaN or pandas' NA) in
+        ``domain``, ``attribute`` or ``recording`` become ``""``, which means unknown. ``recording`` names the recording
+        that a clip was cut from: clips of one recording are never on both sides of a split. ``label`` holds +1
+        (normal), -1 (anomalous) or 0 (unknown). ``path`` may be one folder, as in `from_folder`. Further fields may
+        have any name. An array is not copied.
 
     **more : array-like
         Further fields, by keyword.
@@ -48,14 +46,14 @@ class Clips:
         ``(n_clips,)``.
 
     attrs : mapping of str to object
-        What holds for all clips, see `with_attrs`.
+        What holds for all clips; see `with_attrs`.
 
     Raises
     ------
     ValueError
         If the fields have unequal lengths, if one is a scalar or a single text, if a field of the package has the wrong
-        number of dimensions, if waveforms have several lengths, if a label is none of the numbers -1, 0, +1, if a text
-        is none, or if ``section``, ``path``, ``machine`` or ``split`` lack a value.
+        number of dimensions, if waveforms have different lengths, if a label is not -1, 0 or +1, if a text field holds
+        anything but text, or if ``section``, ``path``, ``machine`` or ``split`` lack a value.
 
     See Also
     --------
@@ -94,8 +92,8 @@ class Clips:
     def from_folder(cls, folder, *, section=None, label=None):
         """The audio files of a folder and of its subfolders, sorted by their paths.
 
-        Audio files are known by their suffix, such as ``.wav`` or ``.FLAC``. Other files are left out with a warning,
-        and hidden ones, whose names begin with a dot, without. Links to folders are followed.
+        Audio files are recognised by their suffix, such as ``.wav`` or ``.FLAC``. Other files are left out with a
+        warning; hidden files, whose names begin with a dot, without one. Links to folders are followed.
 
         Parameters
         ----------
@@ -103,9 +101,9 @@ class Clips:
             The folder.
 
         section : "parent", str or callable, default=None
-            The field ``section``: "parent" is the name of the folder that a file is in; a regular expression is looked
-            for in the path within `folder` (with ``/`` between names), and its first group counts, or all of it; a
-            function is given the path. None makes no such field.
+            The field ``section``: "parent" is the name of the folder that a file is in; a regular expression is
+            searched for in the path within `folder` (with ``/`` between names), and its first group counts, or the
+            whole match; a function is given the path. None makes no such field.
 
         label : mapping of str to int or callable, default=None
             The field ``label``, by the names of subfolders at any depth: ``{"healthy": 1, "faulty": -1}``; files in
@@ -114,18 +112,18 @@ class Clips:
         Returns
         -------
         clips : Clips
-            With the field ``path``, and those that were asked for.
+            With the field ``path``, and the others that were asked for.
 
         Raises
         ------
         ValueError
-            If there is no such folder, if there is no audio file in it, if it cannot be looked into, or if the section
-            or label of a file cannot be told.
+            If there is no such folder, if it contains no audio file or cannot be read, or if the section or label of a
+            file cannot be determined.
 
         Warns
         -----
         UserWarning
-            If there are files that are left out.
+            If files are left out.
 
         Examples
         --------
@@ -247,12 +245,7 @@ class Clips:
     def _repr_html_(self):
         rows = [("field", "shape", "dtype", "what it holds")]
         rows += [(name, values.shape, values.dtype, contents(name, values)) for name, values in self._fields.items()]
-        lines = [
-            "".join(f"<{tag}{_LEFT}>{escape(str(cell))}</{tag}>" for cell in row)
-            for tag, row in zip(["th", *["td"] * len(self._fields)], rows, strict=True)
-        ]
-        table = "".join(f"<tr>{line}</tr>" for line in lines)
-        return f"<div><p><b>Clips</b> of {len(self)}</p><table>{table}</table></div>"
+        return table_of("Clips", f"of {len(self)}", rows)
 
     def with_fields(self, fields=(), /, **more):
         """These clips with fields added or replaced.
@@ -282,14 +275,15 @@ class Clips:
         return Clips._of(self._fields | new._fields, self._attrs | new._attrs)
 
     def with_attrs(self, **attrs):
-        """These clips with something said that holds for all of them.
+        """These clips with attributes that hold for all of them.
 
         Parameters
         ----------
         **attrs : object
-            ``sample_rate`` is that of the field ``waveform``, in Hz: every step that takes waveforms checks it.
+            ``sample_rate`` is that of the field ``waveform``, in Hz; every step that takes waveforms checks it.
             ``classes`` are the names of the columns of the field ``logits``, and ``target`` is the field whose values
-            they are. They go when their field goes. Further attributes may have any name. None takes one away.
+            they are. They are removed together with their field. Further attributes may have any name. None removes an
+            attribute.
 
         Returns
         -------
@@ -341,7 +335,7 @@ class Clips:
         return Clips._of(fields, as_attrs(self._attrs, fields))
 
     def to_frame(self):
-        """The fields with one value per clip as a pandas DataFrame; waveforms, spectrograms and vectors stay behind.
+        """The fields with one value per clip as a pandas DataFrame, without waveforms, spectrograms and vectors.
 
         Returns
         -------
@@ -368,7 +362,7 @@ class Clips:
 
 
 def as_clips(X, field):
-    """Clips from what an estimator was given.
+    """Clips made from the input of an estimator.
 
     Parameters
     ----------
@@ -376,7 +370,7 @@ def as_clips(X, field):
         Clips are returned as they are; anything else becomes the one field of new clips.
 
     field : str
-        Name of the field that a plain array is taken for.
+        Name of the field that a plain array becomes.
 
     Returns
     -------

@@ -1,9 +1,9 @@
-"""Splits for searches and cross-validation where training knows normal clips only.
+"""Splits for searches and cross-validation that train on normal clips only.
 
 Conventions
 -----------
-- A splitter goes where scikit-learn takes ``cv=``. Each split is a pair of integer arrays: rows that train and rows
-  that validate. Rows may be in neither.
+- Use a splitter wherever scikit-learn takes ``cv=``. Each split is a pair of integer arrays: rows for training and rows
+  for validation. Rows may be in neither.
 - Labels are +1 normal and -1 anomalous, from ``y`` or else from the field ``label`` of `Clips`.
 """
 
@@ -41,7 +41,7 @@ class _Splitter(BaseCrossValidator):
 
 
 class DevelopmentSplit(_Splitter):
-    """The one split of a DCASE development set: its training clips train, its test clips validate.
+    """The one split of a DCASE development set: train on its training clips, validate on its test clips.
 
     See Also
     --------
@@ -74,7 +74,7 @@ class DevelopmentSplit(_Splitter):
         Yields
         ------
         train, test : ndarray of int of shape (n_train,) and (n_test,)
-            Rows that train and rows that validate.
+            Rows for training and rows for validation.
 
         Raises
         ------
@@ -93,12 +93,12 @@ class DevelopmentSplit(_Splitter):
 
 
 class NormalOnlyKFold(_Splitter):
-    """K folds in which normal clips train, and normal and anomalous clips validate.
+    """K folds: train on normal clips, validate on normal and anomalous clips.
 
-    All clips are dealt out to the folds by group, so that each fold has its share of the normal and of the anomalous
-    clips (for `Clips` with the fields ``section`` and ``domain``: of each section and domain). Clips of one recording
-    stay in one fold. A split validates on one fold and trains on the normal clips of all others. Every clip validates
-    once.
+    All clips are distributed over the folds by group, so that each fold has its share of the normal and of the
+    anomalous clips (for `Clips` with the fields ``section`` and ``domain``: of each section and domain). Clips of one
+    recording stay in one fold. A split validates on one fold and trains on the normal clips of all others. Every clip
+    is used for validation once.
 
     Parameters
     ----------
@@ -106,15 +106,15 @@ class NormalOnlyKFold(_Splitter):
         Number of folds, at least 2.
 
     shuffle : bool, default=False
-        Whether clips are dealt out in random order.
+        Whether clips are distributed in random order.
 
     random_state : int, RandomState instance or None, default=None
-        Draws that order, if ``shuffle``. Pass an int for repeatable folds.
+        Seed of that order, if ``shuffle``. Pass an int for repeatable folds.
 
     See Also
     --------
     DevelopmentSplit : The split that a data set comes with.
-    sklearn.model_selection.StratifiedGroupKFold : What deals out the clips.
+    sklearn.model_selection.StratifiedGroupKFold : Distributes the clips.
 
     Examples
     --------
@@ -136,7 +136,7 @@ class NormalOnlyKFold(_Splitter):
         self.random_state = random_state
 
     def split(self, X, y=None, groups=None):
-        """Rows that train and rows that validate, fold by fold.
+        """Rows for training and rows for validation, fold by fold.
 
         Parameters
         ----------
@@ -147,20 +147,20 @@ class NormalOnlyKFold(_Splitter):
             +1 for normal, -1 for anomalous clips. By default the field ``label`` of ``X``.
 
         groups : array-like of shape (n_clips,), default=None
-            Which clips belong together, such as those cut from one recording, and so stay in one fold. By default
-            the field ``recording`` of ``X`` says so. A clip whose group is not known (``""`` or None) is by itself, as
-            is each where there are no groups.
+            Which clips belong together, such as those cut from one recording, and so stay in one fold. By default the
+            field ``recording`` of ``X`` says so. A clip whose group is not known (``""`` or None) is a group of its
+            own, as are all clips if there are no groups.
 
         Yields
         ------
         train, test : ndarray of int of shape (n_train,) and (n_test,)
-            Rows that train, normal clips only, and rows that validate.
+            Rows for training, normal clips only, and rows for validation.
 
         Raises
         ------
         ValueError
-            If there are no labels or others than +1 and -1, or if the clips or groups do not suffice for a fold to have
-            normal and anomalous clips of every section.
+            If there are no labels or others than +1 and -1, or if there are too few clips or groups for every fold to
+            have normal and anomalous clips of every section.
         """
         normal = read_verdicts(X, y) == 1
         if groups is not None:

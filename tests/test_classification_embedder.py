@@ -383,6 +383,15 @@ def test_two_steps_start_from_the_weights_of_the_first():
         torch.testing.assert_close(mine, its, rtol=0, atol=1e-6)
 
 
+def test_both_steps_have_a_checkpoint_unless_the_first_has_one_of_its_own(tmp_path):
+    clips = make_clips()
+    make_embedder(pretrain=make_embedder(), checkpoint=tmp_path / "both").fit(clips)
+    own = make_embedder(checkpoint=tmp_path / "own")
+    make_embedder(pretrain=own, checkpoint=tmp_path / "second").fit(clips)
+    found = {path.parent.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("training.pt")}
+    assert found == {"both", "both/pretrain", "own", "second"}
+
+
 @pytest.mark.parametrize(
     "params", [{}, {"augmentations": (Mixup(), SpecAugment(freq_mask=4, time_mask=4))}, {"mixed_precision": True}]
 )
@@ -406,6 +415,8 @@ def test_batch_norms_end_with_the_statistics_of_all_batches():
     norm = network.first[1]
     assert norm.num_batches_tracked == 6
     torch.testing.assert_close(norm.running_mean, maps.mean(dim=(0, 2, 3)), rtol=1e-4, atol=1e-4)
+    # in mixed batches of 8 there are 7/8 of the variance; clips in their order, which go up by 1, would have a fiftieth
+    assert ((norm.running_var / maps.var(dim=(0, 2, 3)) > 0.5) & (norm.running_var < maps.var(dim=(0, 2, 3)))).all()
 
 
 def test_after_one_step_the_network_embeds_as_it_did_in_training():
@@ -565,6 +576,22 @@ def test_a_class_with_one_clip_trains_even_with_validation():
 
 def test_arcface_is_the_default_loss():
     assert isinstance(make_embedder().fit(make_clips()).loss_, ArcFaceLoss)
+
+
+@pytest.mark.parametrize(
+    ("params", "n_columns"), [({}, 8), ({"output": "stages"}, 4 + 6 + 8), ({"output": "logits"}, 4)]
+)
+def test_columns_have_names_and_windows_have_none(params, n_columns):
+    clips = make_clips()
+    embedder = make_embedder(max_epochs=1, **params).fit(clips["log_mel"], clips["attribute"])
+    assert len(embedder.get_feature_names_out()) == n_columns == embedder.transform(clips["log_mel"]).shape[1]
+    assert not hasattr(embedder.set_params(window_frames=12), "get_feature_names_out")
+
+
+def test_every_target_has_the_loss_that_was_asked_for():
+    targets = {"targets": ("section", "attribute"), "loss": FocalLoss, "loss__gamma": 3.0}
+    losses = make_embedder(max_epochs=1, **targets).fit(make_clips()).loss_.losses
+    assert [(type(one), one.gamma) for one in losses] == [(FocalLoss, 3.0)] * 2
 
 
 @pytest.mark.parametrize("window", [None, 16])

@@ -13,6 +13,8 @@ from skasd._reading import recording_numbers
 from skasd.clips import Clips, as_clips
 from skasd.detectors import MahalanobisDetector
 from skasd.embedders import StatisticsEmbedder
+from skasd.metrics import auc_scorer
+from skasd.model_selection import NormalOnlyKFold
 
 
 @pytest.fixture
@@ -281,6 +283,31 @@ def test_a_pipeline_with_memory_makes_the_features_of_the_same_clips_once(tmp_pa
             without_counting.setattr(StatisticsEmbedder, "_transform", transform)
             expected = fitted(given, None).score_samples(given)
             np.testing.assert_array_equal(cached.score_samples(given), expected)
+
+
+def test_a_search_finds_the_same_over_pipelines_with_memory_and_as_the_last_step(tmp_path, clips):
+    clips = clips.without("embedding").with_fields(log_mel=np.random.default_rng(0).normal(size=(40, 4, 9)))
+    y, grid = clips["label"], {"covariance": ["oas", "ledoit_wolf"]}
+
+    def search(estimator, prefix="", **more):
+        grid_of = {prefix + name: values for name, values in grid.items()} | more
+        return GridSearchCV(estimator, grid_of, scoring=auc_scorer, cv=NormalOnlyKFold(2))
+
+    def pipelines(memory, **more):
+        steps = StatisticsEmbedder(statistics=["mean"]), MahalanobisDetector()
+        return search(make_pipeline(*steps, memory=memory), "mahalanobisdetector__", **more).fit(clips, y)
+
+    statistics = {"statisticsembedder__statistics": [["mean"], ["max", "diff"]]}
+    plain = pipelines(None, **statistics)
+    for _ in range(2):  # first without, then with what is known
+        cached = pipelines(str(tmp_path), **statistics)
+        np.testing.assert_array_equal(cached.cv_results_["mean_test_score"], plain.cv_results_["mean_test_score"])
+        np.testing.assert_array_equal(cached.score_samples(clips), plain.score_samples(clips))
+    whole = make_pipeline(StatisticsEmbedder(statistics=["mean"]), search(MahalanobisDetector())).fit(clips, y)
+    expected = pipelines(None)
+    results = (one.cv_results_["mean_test_score"] for one in (whole[-1], expected))
+    np.testing.assert_array_equal(*results)
+    np.testing.assert_array_equal(whole.score_samples(clips), expected.score_samples(clips))
 
 
 def test_what_clips_hold_decides_their_hash(clips):

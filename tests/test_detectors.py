@@ -7,6 +7,7 @@ from scipy.stats import gamma, multivariate_normal
 from sklearn.base import clone
 from sklearn.covariance import OAS, EmpiricalCovariance, LedoitWolf
 from sklearn.metrics import pairwise_distances, roc_auc_score
+from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import LocalOutlierFactor
 from sklearn.preprocessing import StandardScaler
@@ -173,12 +174,15 @@ EXACT = [
     NearestNeighborsDetector(),
     NearestNeighborsDetector(3, metric="euclidean"),
 ]
+OF_VARIANCES = [GaussianMixtureDetector(covariance_type=one, random_state=0) for one in ("diag", "spherical")]
+CORRELATED = np.array([[1.0, 0.8, 0.0, 0.0], [0.0, 1.0, 0.8, 0.0], [0.0, 0.0, 1.0, 0.8], [0.0, 0.0, 0.0, 1.0]])
 
 
 @pytest.mark.parametrize("n_windows", [1, 3])
-@pytest.mark.parametrize("detector", EXACT, ids=repr)
+@pytest.mark.parametrize("detector", EXACT + OF_VARIANCES, ids=repr)
 def test_threshold_is_the_quantile_of_scores_by_fits_without_the_recording(detector, n_windows):
     clips = recordings(10, 6, n_windows=n_windows)
+    clips = clips.with_fields(embedding=clips["embedding"] @ CORRELATED)  # so that something is left to shrink
     scores = np.empty(60)
     for name in np.unique(clips["recording"]):
         own = clips["recording"] == name
@@ -187,14 +191,38 @@ def test_threshold_is_the_quantile_of_scores_by_fits_without_the_recording(detec
     assert clone(detector).fit(clips).offset_ == pytest.approx(wanted, rel=1e-2)  # ranks of ties may differ
 
 
-@pytest.mark.parametrize("detector", EXACT, ids=repr)
+@pytest.mark.parametrize("detector", EXACT + OF_VARIANCES, ids=repr)
 def test_threshold_leaves_out_clip_by_clip_where_no_recording_is_known(detector):
-    clips = np.random.default_rng(0).normal(size=(10, 2)) + 3.0
+    clips = np.random.default_rng(0).normal(size=(10, 2)) @ CORRELATED[:2, :2] + 3.0
     detector = clone(detector).set_params(**({"n_neighbors": 2} if "n_neighbors" in detector.get_params() else {}))
     detector.set_params(**({"feature_groups": None} if "feature_groups" in detector.get_params() else {}))
     scores = [clone(detector).fit(np.delete(clips, row, axis=0)).score_samples(clips[[row]])[0] for row in range(10)]
     wanted = np.quantile(scores, 0.1, method="weibull")  # right on average
     assert clone(detector).fit(clips).offset_ == pytest.approx(wanted, rel=1e-6)
+
+
+@pytest.mark.parametrize("density", ["mixture", "component"])
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+def test_threshold_of_a_mixture_is_that_of_fits_without_the_clip_where_components_lie_apart(covariance_type, density):
+    X = np.random.default_rng(0).normal(size=(10, 2))
+    X[6:] += 100
+    detector = GaussianMixtureDetector(
+        2, covariance_type=covariance_type, density=density, reg_covar=0.5, random_state=0
+    )
+    scores = [clone(detector).fit(np.delete(X, row, axis=0)).score_samples(X[[row]])[0] for row in range(10)]
+    assert detector.fit(X).offset_ == pytest.approx(np.quantile(scores, 0.1, method="weibull"))
+
+
+@pytest.mark.parametrize("covariance_type", ["full", "diag"])
+def test_threshold_leaves_out_what_was_made_up_of_a_clip_with_the_clip(covariance_type):
+    X, domain = np.random.default_rng(0).normal(size=(10, 2)), np.repeat(["source", "target"], [7, 3])
+    params = {"covariance_type": covariance_type, "reg_covar": 0.1, "random_state": 0}
+    more, _, parents = oversample_target(X, domain, ratio=1.0, random_state=0)
+    assert len(more) == 14
+    models = [GaussianMixture(**params).fit(more[(parents != row).all(axis=1)]) for row in range(10)]
+    scores = [model.score_samples(one[np.newaxis])[0] for model, one in zip(models, X, strict=True)]
+    detector = GaussianMixtureDetector(target_ratio=1.0, **params).fit(Clips(embedding=X, domain=domain))
+    assert detector.offset_ == pytest.approx(np.quantile(scores, 0.1, method="weibull"))
 
 
 def test_gamma_threshold_is_that_of_the_challenge_baselines():
@@ -231,6 +259,12 @@ def test_gamma_threshold_is_replaced_where_the_distribution_does_not_fit():
     scores = LocalOutlierFactor(20).fit(clips).negative_outlier_factor_
     with pytest.warns(UserWarning, match=r"gamma .* 20.0%"):
         assert gamma_point(scores, 0.2, -1.25) == -1.25
+
+
+def test_scores_that_are_all_the_same_have_no_gamma_distribution():
+    detector = NearestNeighborsDetector(metric="euclidean", threshold="gamma").fit(np.arange(16.0)[:, np.newaxis])
+    with pytest.raises(ValueError, match="threshold='gamma'"):
+        detector.predict([[0.5]])
 
 
 @pytest.mark.parametrize("threshold", ["quantile", "gamma"])
@@ -297,6 +331,21 @@ def test_one_recording_gives_a_threshold_with_a_warning():
     assert np.isfinite(detector.offset_)
 
 
+def test_clips_are_left_out_one_by_one_with_a_warning_where_too_few_recordings_are_left():
+    clips = Clips(embedding=np.random.default_rng(0).normal(size=(10, 3)), recording=["a"] * 7 + ["b"] * 3)
+    detector = MahalanobisDetector(covariance="sample", contamination=0.4)
+    scores = [clone(detector).fit(np.delete(clips["embedding"], row, axis=0)).score_samples(clips["embedding"][[row]])
+              for row in range(10)]  # fmt: skip
+    wanted = score_held_out(np.ravel(scores), np.repeat([0, 1], [7, 3]), np.zeros(10, dtype=int), 0.4, "quantile")
+    with pytest.warns(UserWarning, match="whole recordings"):
+        assert detector.fit(clips).offset_ == pytest.approx(wanted)
+
+
+def test_two_clips_have_a_threshold():
+    detector = NearestNeighborsDetector(metric="euclidean", contamination=0.4).fit([[0.0], [2.0]])
+    assert detector.offset_ == -2.0
+
+
 def test_a_search_scored_by_auc_makes_no_thresholds(monkeypatch):
     made = []
     monkeypatch.setattr(Threshold, "value", lambda self: made.append(self))
@@ -354,6 +403,28 @@ def test_single_precision_embeddings_are_scored_in_double_precision(detector):
     assert len(np.unique(scores)) == 50
 
 
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+def test_a_density_does_not_depend_on_where_the_features_lie(covariance_type):
+    X, place = np.random.default_rng(0).normal(size=(80, 2)), [1e7, -1e7]
+    detector = GaussianMixtureDetector(2, covariance_type=covariance_type, random_state=0).fit(X)
+    moved = clone(detector).fit(X + place)
+    np.testing.assert_allclose(moved.score_samples(X + place), detector.score_samples(X), rtol=1e-6)
+
+
+@pytest.mark.parametrize("detector", [NearestNeighborsDetector(metric="euclidean"), NearestNeighborsDetector(),
+                                      LocalOutlierFactorDetector(5)], ids=repr)  # fmt: skip
+def test_distances_do_not_depend_on_where_the_features_lie(detector):
+    X, place = np.random.default_rng(0).integers(100, size=(60, 3)).astype(float), [2.0**50, -(2.0**50), 0.0]
+    detector, moved = clone(detector).fit(X[:40]), clone(detector).fit(X[:40] + place)
+    np.testing.assert_allclose(moved.score_samples(X[40:] + place), detector.score_samples(X[40:]))
+
+
+def test_the_threshold_of_a_density_moves_by_the_logarithm_of_the_unit():
+    X = np.random.default_rng(0).normal(size=(80, 2)) @ CORRELATED[:2, :2]
+    offsets = [GaussianMixtureDetector(reg_covar=0.0, random_state=0).fit(X * unit).offset_ for unit in (1, 1e-6, 1e6)]
+    np.testing.assert_allclose(np.diff(offsets), np.array([1, -2]) * 2 * np.log(1e6))
+
+
 @pytest.mark.parametrize("metric", ["cosine", "correlation", "euclidean"])
 def test_distances_of_vectors_that_hardly_differ_are_exact(metric):
     exact = pairwise_distances_exactly(FLAT[150:], FLAT[:150], metric).min(axis=1)
@@ -382,7 +453,7 @@ def test_a_clip_alone_scores_as_among_others(detector):
 # Numbers that overflow
 
 
-@pytest.mark.parametrize("scale", [1e-200, 1e-30, 1e30, 1e200])
+@pytest.mark.parametrize("scale", [1e-200, 1e-30, 1e30, 1e200, 1e308])
 def test_a_cosine_does_not_depend_on_the_length(scale):
     train = np.array([[1.0, 1, 0], [1, 0.5, 0.2], [0.5, 1, -0.2], [1, 1, 0.1]])
     detector = CosineCenterDetector().fit(train)
@@ -401,12 +472,25 @@ def test_a_mahalanobis_distance_does_not_depend_on_the_unit(detector, scale):
     assert scaled.offset_ == pytest.approx(wanted.offset_)
 
 
+@pytest.mark.parametrize("scale", [2.0**-600, 2.0**600])
+@pytest.mark.parametrize("metric", ["euclidean", "manhattan", "chebyshev"])
+def test_distances_to_neighbors_grow_with_the_unit_where_their_squares_cannot_be_held(metric, scale):
+    X, test = np.split(np.random.default_rng(0).normal(size=(60, 3)), [40])
+    nearest, factor = NearestNeighborsDetector(metric=metric), LocalOutlierFactorDetector(5, metric=metric)
+    wanted, wanted_factor = clone(nearest).fit(X), clone(factor).fit(X)
+    scaled, scaled_factor = nearest.fit(scale * X), factor.fit(scale * X)
+    np.testing.assert_allclose(scaled.score_samples(scale * test), scale * wanted.score_samples(test))
+    assert scaled.offset_ == pytest.approx(scale * wanted.offset_)
+    np.testing.assert_allclose(scaled_factor.score_samples(scale * test), wanted_factor.score_samples(test))
+
+
+@pytest.mark.parametrize("place", [5, -5])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("detector", [MahalanobisDetector(), NearestNeighborsDetector(),
                                       LocalOutlierFactorDetector(metric="seuclidean")], ids=repr)  # fmt: skip
-def test_a_feature_that_is_constant_up_to_rounding_scores_as_a_constant_one(detector, dtype):
+def test_a_feature_that_is_constant_up_to_rounding_scores_as_a_constant_one(detector, dtype, place):
     X, test = np.split(np.random.default_rng(0).normal(size=(130, 4)).astype(dtype), [100])
-    X[:, 2], test[:, 2] = 5, 6
+    X[:, 2], test[:, 2] = place, place + 1
     wanted = clone(detector).fit(X)
     X[:, 2] *= 1 + 4 * np.finfo(dtype).eps * np.random.default_rng(1).choice([-1, 0, 1], size=100)
     found = clone(detector).fit(X)
@@ -465,6 +549,20 @@ def test_a_clip_that_a_metric_cannot_measure_is_named_in_later_blocks_and_held_o
         LocalOutlierFactorDetector(5, metric=undefined_from_nine).fit(X)
 
 
+FAR_FROM_THOSE_LEFT = {  # median distances are large with all clips, and then 1e-60
+    "2": Clips(embedding=[[0.0], [1e-60], [1e60]]),
+    "5": Clips(embedding=[[1e60], [2e60], [0.0], [1e-60], [2e-60], [3e60]], recording=list("aabcde")),
+}
+
+
+@pytest.mark.parametrize(("number", "clips"), FAR_FROM_THOSE_LEFT.items(), ids=["scored", "fitted"])
+@pytest.mark.parametrize("detector", [NearestNeighborsDetector(), LocalOutlierFactorDetector(1)], ids=repr)
+def test_a_clip_too_far_from_those_that_are_left_is_named(detector, number, clips):
+    detector = clone(detector).fit(clips)
+    with pytest.raises(ValueError, match=f"clip {number}: "):
+        detector.predict([[0.0]])
+
+
 @every_own_model
 def test_a_clip_too_far_away_is_named(detector):
     detector = clone(detector).fit(make_clips().without("section", "domain", "machine"))
@@ -504,6 +602,27 @@ def test_mixture_of_one_gaussian_is_its_log_density():
     np.testing.assert_allclose(detector.score_samples(X), oracle.logpdf(X), rtol=1e-8)
 
 
+@pytest.mark.parametrize("covariance_type", ["full", "tied", "diag", "spherical"])
+def test_mixture_is_that_of_sklearn(covariance_type):
+    X, test = np.split(np.random.default_rng(0).normal(size=(100, 3)) * [1.0, 3.0, 0.2], [80])
+    X[::4] += 5.0
+    params = {"covariance_type": covariance_type, "reg_covar": 0.1, "random_state": 0}
+    oracle = GaussianMixture(2, **params).fit(X)
+    detector = GaussianMixtureDetector(2, **params).fit(X)
+    np.testing.assert_allclose(detector.score_samples(test), oracle.score_samples(test))
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_steps_and_starts_of_a_mixture_are_those_that_were_asked_for():
+    X, test = np.split(np.random.default_rng(0).normal(size=(120, 3)), [100])
+    params = {"n_components": 4, "reg_covar": 0.1, "max_iter": 3, "n_init": 3, "random_state": 0}
+    detector, oracle = GaussianMixtureDetector(**params).fit(X), GaussianMixture(**params).fit(X)
+    assert detector.n_iter_ == 3
+    np.testing.assert_allclose(detector.score_samples(test), oracle.score_samples(test))
+    for other in ({"n_init": 1}, {"max_iter": 100}):
+        assert not np.allclose(GaussianMixture(**params | other).fit(X).score_samples(test), oracle.score_samples(test))
+
+
 def test_density_of_the_likeliest_component_leaves_the_weight_out():
     X = np.concatenate(
         [np.random.default_rng(0).normal(size=(90, 1)), 100 + np.random.default_rng(1).normal(size=(10, 1))]
@@ -517,12 +636,14 @@ def test_density_of_the_likeliest_component_leaves_the_weight_out():
 @pytest.mark.parametrize(
     ("covariance", "oracle"), [("ledoit_wolf", LedoitWolf()), ("oas", OAS()), ("sample", EmpiricalCovariance())]
 )
-def test_mahalanobis_is_the_root_of_sklearns_squared_distance(covariance, oracle):
-    X = np.random.default_rng(0).normal(size=(50, 6)) * np.arange(1, 7)
+@pytest.mark.parametrize("n_features", [2, 4])
+def test_mahalanobis_is_the_root_of_sklearns_squared_distance(covariance, oracle, n_features):
+    X = (np.random.default_rng(0).normal(size=(50, 4)) @ CORRELATED * np.arange(1, 5))[:, :n_features]
     Z = StandardScaler().fit_transform(X)
     detector = MahalanobisDetector(covariance=covariance).fit(X)
     assert_units_do_not_matter(detector, X)
     np.testing.assert_allclose(detector.score_samples(X), -np.sqrt(oracle.fit(Z).mahalanobis(Z)))
+    assert 0 < getattr(oracle, "shrinkage_", 0.5) < 1
 
 
 def assert_units_do_not_matter(detector, X):
@@ -536,6 +657,10 @@ def test_mahalanobis_of_a_unit_square_by_hand():
     square = np.array([[1.0, 1], [1, -1], [-1, 1], [-1, -1]])
     detector = MahalanobisDetector(covariance="sample").fit(square)
     np.testing.assert_allclose(detector.score_samples([[3.0, 4.0], [0, 0]]), [-5, 0], atol=1e-12)
+
+
+def test_two_clips_of_one_feature_have_a_mahalanobis_distance():
+    np.testing.assert_allclose(MahalanobisDetector().fit([[0.0], [2.0]]).score_samples([[1.0], [3.0]]), [0.0, -2.0])
 
 
 def test_mahalanobis_takes_the_nearer_domain():
@@ -560,6 +685,25 @@ def test_nearest_neighbors_by_hand():
     np.testing.assert_allclose(detector.score_samples([[1.0], [10.0]]), [-0.5, -8.0])
     # no clip is its own neighbour: mean distances 2, 1.5, 2.5
     assert detector.offset_ == -2.5  # one in four lies below the lowest of three
+
+
+def test_a_window_that_is_in_two_clips_is_left_out_with_neither():
+    windows = np.random.default_rng(0).normal(size=(10, 2, 3))
+    windows[5, 1] = windows[0, 0]
+    windows[8] = windows[0, 0] + 0.1  # which has it for its neighbour
+    detector = NearestNeighborsDetector(metric="euclidean", contamination=0.49)
+    scores = [
+        clone(detector).fit(np.delete(windows, clip, axis=0)).score_samples(windows[[clip]])[0] for clip in range(10)
+    ]
+    for contamination in (0.1, 0.3, 0.49):
+        wanted = np.quantile(scores, contamination, method="weibull")
+        assert detector.set_params(contamination=contamination).fit(windows).offset_ == pytest.approx(wanted)
+
+
+def test_a_clip_on_the_threshold_is_normal():
+    detector = NearestNeighborsDetector(metric="euclidean").fit([[0.0], [1.0], [3.0]])
+    detector.offset_ = -4.0
+    assert detector.predict([[7.0], [7.5]]).tolist() == [1, -1]
 
 
 def test_nearest_neighbors_take_the_nearer_memory():
@@ -692,6 +836,12 @@ def test_smote_is_that_of_imbalanced_learn():
     assert ((low - 1e-12 <= made) & (made <= high + 1e-12)).all()
 
 
+@pytest.mark.parametrize(("ratio", "n_made"), [(0.4, 0), (0.5, 1), (0.6, 2)])
+def test_smote_makes_as_many_as_the_ratio_says(ratio, n_made):
+    X, domain = np.random.default_rng(0).normal(size=(14, 2)), np.repeat(["source", "target"], [10, 4])
+    assert len(oversample_target(X, domain, ratio=ratio, random_state=0)[0]) == 14 + n_made
+
+
 @pytest.mark.parametrize("n_target", [0, 1, 30])
 def test_smote_adds_nothing_where_it_cannot_or_need_not(n_target):
     X = np.random.default_rng(0).normal(size=(50 + n_target, 2))
@@ -740,8 +890,34 @@ def test_numbers_that_are_not_finite_are_refused(detector, bad):
     clips = make_clips()
     embedding = clips["embedding"].copy()
     embedding[3, 2] = bad
-    with pytest.raises(ValueError, match=r"NaN|infinity"):
+    with pytest.raises(ValueError, match=f"{'NaN' if np.isnan(bad) else 'infinity'} in clip 3 "):
         detector.fit(clips.with_fields(embedding=embedding))
+
+
+def test_masked_values_are_missing_values():
+    embedding = np.ma.masked_array(make_clips()["embedding"])
+    wanted = MahalanobisDetector().fit(embedding.data).score_samples(embedding.data)
+    np.testing.assert_array_equal(MahalanobisDetector().fit(embedding).score_samples(embedding), wanted)
+    embedding[3, [1, 2]] = np.ma.masked
+    with pytest.raises(ValueError, match="2 masked"):
+        MahalanobisDetector().fit(embedding)
+
+
+@pytest.mark.parametrize(("n_bad", "said"), [(1, "clip 0"), (5, "clips 0, 1, 2, 3, 4"),
+                                             (7, "clips 0, 1, 2, 3, 4 and 2 more")])  # fmt: skip
+def test_many_clips_that_are_not_finite_are_counted(n_bad, said):
+    embedding = make_clips()["embedding"].copy()
+    embedding[:n_bad, 2] = np.nan
+    with pytest.raises(ValueError, match=rf"NaN in {said} \("):
+        MahalanobisDetector().fit(embedding)
+
+
+def test_a_clip_is_named_by_its_own_number_where_windows_are_alike():
+    windows = np.random.default_rng(0).normal(size=(20, 2, 4))
+    windows[:5, 1] = windows[:5, 0]
+    windows[7, 0] = 0.0
+    with pytest.raises(ValueError, match=r"clip 7: .*zeros"):
+        NearestNeighborsDetector(metric="cosine").fit(windows)
 
 
 @pytest.mark.parametrize(

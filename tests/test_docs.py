@@ -82,6 +82,22 @@ def test_programs_of_the_cluster_guide(number, scheduler, dev_data, tmp_path, ca
         assert "'embedder__decay': " in capsys.readouterr().out
 
 
+@pytest.mark.filterwarnings("ignore")  # those of mlflow
+def test_code_of_the_logging_guide_with_mlflow(tmp_path, monkeypatch):
+    mlflow = pytest.importorskip("mlflow")
+    monkeypatch.chdir(tmp_path)
+    module = types.ModuleType("page_of_the_docs")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    for block in BLOCK.finditer(TEXTS["docs/howto/logging.md"]):
+        if block[2] in ("python", "py"):
+            run(block[3], vars(module))
+    evaluated, trained = mlflow.search_runs(
+        experiment_names=["fan"], order_by=["start_time DESC"], output_format="list"
+    )
+    assert {"train_loss", "valid_loss"} <= trained.data.metrics.keys() and trained.data.params["lr"] == "0.001"
+    assert 0 < evaluated.data.metrics["official_score"] < 1 and evaluated.info.status == "FINISHED"
+
+
 def anchors(page):
     headings = re.findall(r"^#+ (.*)$", BLOCK.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings} | {""}

@@ -30,6 +30,36 @@ def test_vectors_and_windows_come_back(stored, shape):
     assert "path" in clips
 
 
+@pytest.mark.parametrize(("pattern", "folder"), [("{parent}/{stem}.npy", "."), ("{parent}/emb/{name}.npy", "emb")])
+def test_embeddings_lie_beside_the_clips_or_where_the_pattern_says(tmp_path, pattern, folder):
+    (tmp_path / folder).mkdir(exist_ok=True)
+    values = np.random.default_rng(0).normal(size=(2, 3))
+    for number, one in enumerate(values):
+        np.save(tmp_path / folder / (f"{number}.npy" if folder == "." else f"{number}.wav.npy"), one)
+    paths = [tmp_path / f"{number}.wav" for number in range(2)]
+    loader = EmbeddingLoader() if folder == "." else EmbeddingLoader(pattern)
+    assert_array_equal(loader.fit_transform(paths), values)
+
+
+def test_clips_may_have_more_windows_than_in_fit_but_no_other_features(stored):
+    paths, values, loader = stored((4, 3), (2, 3), (4, 5))
+    assert_array_equal(loader.fit(paths[:1]).transform(paths[1:2]), values[1:2])
+    with pytest.raises(ValueError, match=r"\(4, 5\) and had \(4, 3\)"):
+        loader.transform(paths[2:])
+
+
+def test_windows_that_are_given_are_pooled_too():
+    windows = np.random.default_rng(0).normal(size=(3, 4, 2))
+    assert_array_equal(EmbeddingLoader(pool="max").fit_transform(windows), windows.max(axis=1))
+    assert_array_equal(EmbeddingLoader().fit_transform(windows), windows)
+
+
+def test_features_have_names_and_windows_have_none(stored):
+    paths, _, loader = stored((5,), (4, 3))
+    assert len(loader.fit(paths[:1]).get_feature_names_out()) == 5
+    assert not hasattr(loader.fit(paths[1:]), "get_feature_names_out")
+
+
 def test_windows_of_other_numbers_are_named_or_pooled(stored):
     paths, values, loader = stored((4, 3), (4, 3), (2, 3))
     with pytest.raises(ValueError, match=r"clip0\.npy.*\(4, 3\).*clip2\.npy.*\(2, 3\).*pool='mean'"):

@@ -52,6 +52,7 @@ def librosa_log_mel(waveforms, *, power=2.0, ref=1.0, amin=EPSILON, top_db=None,
         {"norm": 1.0, "n_mels": 64},
         {"window": "hamming"},
         {"window": ("kaiser", 8.0)},
+        {"window": ("general_cosine", [0.5, 0.4, 0.1])},  # whose parameters are a list
         {"pad_mode": "reflect"},
         {"pad_mode": "edge", "n_fft": 601},
         {"ref": 0.01, "amin": 1e-5, "top_db": 7.0},

@@ -100,6 +100,30 @@ def test_every_feature_sees_all_its_parents_and_no_other(hidden_features, revers
     assert torch.equal((jacobian != 0).any(dim=0), allowed)
 
 
+@pytest.mark.parametrize("hidden_features", [(8,), (8, 6), (8, 6, 4)])
+def test_a_flow_that_is_not_trained_is_a_gaussian(hidden_features):
+    mean, scale = np.array([1.0, -2.0, 0.0]), np.array([0.5, 2.0, 3.0])
+    flow = SectionFlow(mean, scale, np.ones(3, dtype=bool), 2, 3, hidden_features).double()
+    x = np.random.default_rng(0).normal(size=(7, 3))
+    found = flow.log_prob(torch.from_numpy(x), torch.tensor([0, 1, 1, 0, 0, 1, 0])).detach()
+    np.testing.assert_allclose(found, norm(mean, scale).logpdf(x).sum(axis=1))
+    assert flow.gaussian_entropy() == pytest.approx(norm(mean, scale).entropy().sum())
+
+
+@pytest.mark.parametrize(("transforms", "sees"), [(1, np.tri(4)), (2, np.ones((4, 4)))])
+def test_features_come_in_their_order_and_then_in_the_opposite_order(transforms, sees):
+    flow, context = make_flow(4, transforms=transforms), torch.eye(2, dtype=torch.float64)[0]
+    jacobian = torch.func.jacrev(flow.transform(context))(torch.randn(4, dtype=torch.float64)).detach()
+    np.testing.assert_array_equal(jacobian != 0, sees.astype(bool))
+
+
+def test_the_section_may_be_left_out_where_there_is_one():
+    x, flow = torch.randn(7, 4, dtype=torch.float64), make_flow(n_sections=1)
+    torch.testing.assert_close(flow(x), -flow.log_prob(x, torch.zeros(7, dtype=torch.int64)))
+    with pytest.raises(ValueError, match="2 sections"):
+        make_flow(n_sections=2)(x)
+
+
 def seen_through(layers):
     """Number of inputs that each output sees through these layers."""
     seen = torch.eye(640)

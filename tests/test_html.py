@@ -14,7 +14,7 @@ from skasd import systems
 from skasd.clips import Clips
 from skasd.detectors import GaussianMixtureDetector, MahalanobisDetector
 from skasd.embedders import StatisticsEmbedder
-from skasd.ensemble import ScoreEnsemble
+from skasd.ensemble import ScoreEnsemble, SystemSelection
 from skasd.evaluation import evaluate
 from skasd.features import LogMelSpectrogram
 
@@ -197,6 +197,18 @@ def test_an_evaluation_shows_what_failed(clips):
     assert "<i>" not in html and "<b>bearing" not in html
 
 
+def test_a_selection_is_a_table_of_what_each_system_reached():
+    candidates = {"<b>mean": MahalanobisDetector(), "density": GaussianMixtureDetector()}
+    html = SystemSelection(
+        candidates, {"fan": {"<b>mean": 0.5, "density": 0.75}, "pump": {"<b>mean": 1.0}}
+    )._repr_html_()
+    assert Page(html).cells == [
+        ["machine", "best", "<b>mean", "density"],
+        ["fan", "density", "0.5000", "0.7500"],
+        ["pump", "<b>mean", "1.0000", ""],
+    ]
+
+
 def test_frames_need_pandas(clips, monkeypatch):
     evaluation = evaluate(MahalanobisDetector(), {"fan": clips}, year=2020, n_resamples=0, verbose=0)
     monkeypatch.setitem(sys.modules, "pandas", None)
@@ -209,7 +221,8 @@ def test_frames_need_pandas(clips, monkeypatch):
 @pytest.mark.parametrize("show", [
     lambda clips: clips._repr_html_(),
     lambda clips: evaluate(MahalanobisDetector(), {"fan": clips}, year=2020, n_resamples=0, verbose=0)._repr_html_(),
-], ids=["Clips", "Evaluation"])  # fmt: skip
+    lambda clips: SystemSelection({"a": None}, {"fan": {"a": 0.5}})._repr_html_(),
+], ids=["Clips", "Evaluation", "SystemSelection"])  # fmt: skip
 def test_colours_are_those_of_the_page(show, clips):
     html = show(clips)
     assert not re.search(r"(?<![-\w])(color|background)|#[0-9a-f]{3}", html)

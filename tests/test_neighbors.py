@@ -7,6 +7,8 @@ from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
 from sklearn.preprocessing import normalize
 
 from skasd.detectors import LocalOutlierFactorDetector, NearestNeighborsDetector
+from skasd.detectors._metric import Space
+from skasd.detectors._neighbors import LeftOut, Neighbors
 
 rng = np.random.default_rng(0)
 ROWS = {
@@ -28,6 +30,24 @@ def test_nearest_distances_are_those_of_all_distances(rows, n_neighbors):
     np.testing.assert_allclose(-detector.score_samples(new), oracle, rtol=1e-6)
 
 
+@pytest.mark.parametrize("n_rows", [3, 70, 1201])
+@pytest.mark.parametrize("n_nearest", [1, 3])
+@pytest.mark.parametrize("with_offset", [False, True])
+@pytest.mark.parametrize("leave_out", [False, True])
+def test_the_nearest_rows_are_found_in_groups_of_any_size(n_rows, n_nearest, with_offset, leave_out):
+    rows, X = rng.normal(size=(n_rows, 5)), rng.normal(size=(n_rows, 5))
+    scale, offset = rng.lognormal(size=(2, n_rows))
+    space = Space("euclidean", rows, np.finfo(np.float64).eps)
+    own = np.arange(n_rows)[:, np.newaxis] // 7
+    neighbors = Neighbors(space, space(rows), scale, offset if with_offset else None)
+    expected = cdist(space(X), space(rows)) / scale - (offset if with_offset else 0)
+    if leave_out:
+        expected[own == own.T] = np.inf
+    distances, found = neighbors.nearest(space(X), n_nearest, LeftOut(own, own) if leave_out else None)
+    np.testing.assert_allclose(distances, np.sort(expected, axis=1)[:, :n_nearest], rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(np.take_along_axis(expected, found, axis=1), distances, rtol=1e-9, atol=1e-9)
+
+
 def test_near_rows_are_found_however_far_others_are():
     rows = np.repeat([0.0, 1e9], 250)[:, np.newaxis] + 1e-3 * rng.normal(size=(500, 20))
     new = rows + 1e-4 * rng.normal(size=rows.shape)
@@ -36,6 +56,19 @@ def test_near_rows_are_found_however_far_others_are():
     factors = LocalOutlierFactorDetector(n_neighbors=5)
     alone = [factors.fit(rows).score_samples(one) for one in new[::50, np.newaxis]]
     np.testing.assert_allclose(np.ravel(alone), factors.score_samples(new)[::50], rtol=1e-9)
+
+
+def test_normalized_distances_are_found_however_far_other_rows_are():
+    places = np.repeat([0.0, 1e9], 250)[:, np.newaxis]
+    rows = places + 1e-3 * rng.normal(size=(500, 5)) * rng.lognormal(size=(500, 1))
+    new = rows + 1e-4 * rng.normal(size=rows.shape)
+    distances, far = cdist(rows, rows) + np.diag(np.full(500, np.inf)), cdist(new, rows)
+    local = np.sort(distances, axis=1)[:, :4].mean(axis=1)
+    nearest, of_nearest = distances.min(axis=1), local[distances.argmin(axis=1)]
+    alpha = np.cov(nearest, of_nearest)[0, 1] / np.var(of_nearest, ddof=1)
+    for normalization, oracle in (("local_density", far / local), ("variance_minimizing", far - alpha * local)):
+        scores = NearestNeighborsDetector(metric="euclidean", normalization=normalization).fit(rows).score_samples(new)
+        np.testing.assert_allclose(-scores, oracle.min(axis=1), rtol=0.01, err_msg=normalization)
 
 
 def test_cosine_neighbors_are_those_of_sklearn():

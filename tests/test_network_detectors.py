@@ -7,7 +7,7 @@ import joblib
 import numpy as np
 import pytest
 import torch
-from scipy.stats import spearmanr
+from scipy.stats import f_oneway, rankdata, spearmanr
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.covariance import OAS, EmpiricalCovariance
 from sklearn.decomposition import PCA
@@ -19,7 +19,7 @@ from torch import nn
 from skasd.augmentation import Mixup
 from skasd.clips import Clips
 from skasd.detectors import AutoencoderDetector, FlowDetector
-from skasd.detectors._level import score_held_out
+from skasd.detectors._level import n_independent, score_held_out
 from skasd.features import FrameStacker
 from skasd.metrics import auc_scorer
 from skasd.model_selection import DevelopmentSplit
@@ -233,8 +233,9 @@ def test_how_many_clips_are_set_aside():
 @pytest.mark.parametrize("make", [autoencoder, flow], ids=["autoencoder", "flow"])
 def test_too_few_clips_to_set_any_aside_are_told(make):
     X = np.random.default_rng(0).normal(size=(2, 5, 3))
-    with pytest.warns(UserWarning, match="threshold"):
+    with pytest.warns(UserWarning, match="threshold") as caught:
         detector = make(threshold="quantile").fit(X)
+        assert caught[0].filename == __file__
         assert np.isfinite(detector.decision_function(X)).all()
 
 
@@ -295,6 +296,17 @@ def test_clips_of_few_recordings_count_as_few():
     assert np.mean(rates["own"]) == pytest.approx(0.1, abs=0.02)
 
 
+def test_how_many_independent_clips_is_told_by_the_analysis_of_variance():
+    rng, recording = np.random.default_rng(0), np.repeat(np.arange(8), 5)
+    scores = rng.normal(size=8)[recording] + rng.normal(size=40)
+    ranks = rankdata(scores)
+    statistic = f_oneway(*(ranks[recording == one] for one in range(8))).statistic
+    correlation = (statistic - 1) / (statistic + 4)
+    assert 0.1 < correlation < 0.9
+    found = n_independent(scores, recording, np.zeros(40, dtype=int))
+    assert found == pytest.approx(40 / (1 + 4 * correlation))
+
+
 @pytest.mark.parametrize(
     "draw", [np.random.Generator.exponential, np.random.Generator.chisquare], ids=lambda one: one.__name__
 )
@@ -306,6 +318,17 @@ def test_alarms_rarer_than_one_in_all_scores_follow_their_tail(draw, n_scores, s
     offsets = [score_held_out(own, number, section, share, "quantile") for own in scores]
     rate = np.mean(fresh[:, np.newaxis] < offsets)
     assert share / 1.5 < rate < 1.5 * share
+
+
+@pytest.mark.parametrize(("n_scores", "share_of_lowest"), [(8, 1 / 9), (9, 1 / 10), (19, 1 / 20)])
+def test_the_lowest_score_is_the_threshold_of_its_own_share(n_scores, share_of_lowest):
+    scores, zeros = np.random.default_rng(0).normal(size=n_scores), np.zeros(n_scores, dtype=int)
+    lowest, above = (
+        score_held_out(scores, np.arange(n_scores), zeros, share, "quantile")
+        for share in (share_of_lowest, 1.05 * share_of_lowest)
+    )
+    assert lowest == pytest.approx(scores.min())
+    assert above > scores.min()
 
 
 @pytest.mark.parametrize("threshold", ["quantile", "gamma"])
@@ -329,6 +352,23 @@ def test_early_stopping_keeps_the_best_weights():
     losses = [epoch["valid_loss"] for epoch in detector.history_]
     assert len(losses) < 60
     assert len(losses) - 1 - int(np.argmin(losses)) == 2
+
+
+@pytest.mark.parametrize(
+    ("params", "limit"),
+    [
+        ({}, 10.0),
+        ({"callbacks": [EpochScoring(lambda net, X, y: 0.0, name="other", use_caching=False)]}, 10.0),
+        ({"callbacks": [GradientNormClipping(0.5)]}, 0.5),
+        ({"callbacks": [("mine", GradientNormClipping(0.5))]}, 0.5),
+        ({"callbacks": [("mine", GradientNormClipping)], "callbacks__mine__gradient_clip_value": 0.5}, 0.5),
+    ],
+    ids=["own", "beside another", "given", "given by name", "given as a class"],
+)
+def test_the_gradient_of_a_flow_is_clipped_once(params, limit):
+    net = flow(max_epochs=1, **params).fit(make_clips(8)).net_
+    clippings = [one.gradient_clip_value for _, one in net.callbacks_ if isinstance(one, GradientNormClipping)]
+    assert clippings == [limit]
 
 
 @pytest.mark.parametrize("make", [autoencoder, flow], ids=["autoencoder", "flow"])

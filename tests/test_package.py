@@ -11,7 +11,7 @@ import skasd
 
 PACKAGE = Path(skasd.__file__).parent
 ROOMS = [
-    ("_docstrings", "_folders", "_labels"),
+    ("_docstrings", "_folders", "_html", "_labels"),
     ("_fields",),
     ("clips",),
     ("_groups", "_sklearn", "_progress", "_problems", "_drafts", "_versions"),

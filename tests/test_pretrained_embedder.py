@@ -45,6 +45,14 @@ class Drawn(nn.Module):
         return self.map(x[:, None])
 
 
+class NormedThenDrawn(Drawn):
+    """Its first weights are ones, as in every batch norm, and those of the layer that follows are random."""
+
+    def __init__(self):
+        super().__init__()
+        self.map = nn.Sequential(nn.BatchNorm2d(1), nn.Conv2d(1, 2, 1))
+
+
 def embedder(network=Scaled, **params):
     return PretrainedEmbedder(network, **{"layers": ["map"], "device": "cpu", "batch_size": 4, **params})
 
@@ -101,6 +109,7 @@ def test_axes_of_tokens_are_told():
         ({"axes": "ff"}, "axes must have 'c'"),
         ({"front_end": nn.Identity}, "sample_rate"),
         ({"network": Drawn}, "random weights.*weights="),
+        ({"network": NormedThenDrawn}, "random weights.*weights="),
         ({"network": dict}, "torch.nn.Module.*dict"),
     ],
 )
@@ -108,6 +117,14 @@ def test_what_cannot_be_is_refused(params, said):
     values = LOG_MEL[:, 0] if "front_end" in params else LOG_MEL
     with pytest.raises(ValueError, match=said):
         embedder(**params).fit(values)
+
+
+def test_spectrograms_that_are_not_finite_are_named():
+    clips = Clips(log_mel=LOG_MEL.copy(), path=[f"{row}.wav" for row in range(6)])
+    clips["log_mel"][[2, 5], 1, 1] = np.nan, np.inf
+    for call in (embedder().fit, embedder().fit(LOG_MEL).transform):
+        with pytest.raises(ValueError, match=r"'log_mel'.*2 of 6.*2\.wav, 5\.wav"):
+            call(clips)
 
 
 @pytest.fixture
@@ -184,6 +201,12 @@ def test_waveforms_come_to_the_rate_of_the_front_end():
     assert_allclose(front.transform(clips)["embedding"], embedder(front_end=Front).fit_transform(halved), atol=1e-3)
     assert "waveform" not in front.transform(clips)
     assert "waveform" in clone(front).set_params(keep=("waveform",)).fit_transform(clips)
+
+
+def test_what_the_network_has_heard_is_used_up():
+    clips = Clips(log_mel=LOG_MEL, waveform=np.random.default_rng(0).normal(size=(6, 64)))
+    assert list(embedder().fit_transform(clips)) == ["embedding"]
+    assert set(embedder(front_end=Front).fit_transform(clips)) == {"log_mel", "embedding"}
 
 
 def test_files_are_read_at_the_rate_of_the_front_end(tmp_path):

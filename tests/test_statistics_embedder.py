@@ -26,6 +26,7 @@ def test_relative_deviation_pooling_by_hand():
     log_mel = np.array([[[0.0, 0.0, 30.0], [0.0, 0.0, 40.0]]])
     embedder = StatisticsEmbedder(statistics=["relative_deviation"], gamma=1, power=0)
     np.testing.assert_allclose(embedder.fit_transform(log_mel), [[12, 16]], rtol=1e-6)
+    np.testing.assert_allclose(embedder.transform(log_mel / 1000), [[0.012, 0.016]], rtol=1e-6)
     embedder.set_params(gamma=2)  # weights 2.25, 2.25, 4
     np.testing.assert_allclose(embedder.transform(log_mel), [[120 / 8.5, 160 / 8.5]], rtol=1e-6)
     embedder.set_params(gamma=1, power=1)
@@ -99,6 +100,13 @@ def test_clips_and_arrays():
         "section",
         "embedding",
     ]
+
+
+@pytest.mark.parametrize("statistic", ["mean", "std", "max", "diff", "rank", "relative_deviation"])
+def test_a_clip_alone_is_as_among_others(statistic):
+    embedder = StatisticsEmbedder(statistics=[statistic]).fit(SOME_LOG_MEL)
+    alone = [embedder.transform(one[np.newaxis])[0] for one in SOME_LOG_MEL[60:70]]
+    np.testing.assert_allclose(embedder.transform(SOME_LOG_MEL)[60:70], alone, rtol=1e-5)
 
 
 def test_two_dimensions_are_clips_of_one_frame():

@@ -3,19 +3,17 @@
 Thresholds and false alarms
 ===========================
 
-A threshold makes alarms of scores: how well the promised rate is kept.
+A threshold turns scores into alarms: how well does it keep the promised rate?
 
-Only healthy clips are there to set it by, so what can be promised is a rate of false
-alarms. This example asks how well such promises are kept: on clips like those of
-training, and after a domain shift.
+It can only be set with healthy clips, so all it can promise is a false-alarm rate. This
+example checks that promise: on clips like those of training, and after a domain shift.
 """
 
 # %%
 # A fan in two halls
 # ------------------
-# A synthetic fan whose target domain is another factory hall. Training has heard the
-# source domain alone. There are many test clips, so that small rates of alarms can be
-# counted.
+# A synthetic fan whose target domain is another factory hall. Training uses the source
+# domain only. There are many test clips, so that low alarm rates can be measured.
 
 # sphinx_gallery_thumbnail_number = 2
 from sklearn.pipeline import make_pipeline
@@ -43,10 +41,11 @@ test = clips[clips["split"] == "test"]
 # %%
 # Two ways to set it
 # ------------------
-# ``contamination`` is the rate of false alarms that one asks for, ``threshold`` how
-# ``offset_`` is made from the scores of the training clips: as their quantile, or as that
-# of a gamma distribution fitted to them. The quantile takes nothing for granted, but at 1
-# % of 200 clips it rests on the two or three lowest scores.
+# ``contamination`` is the share of normal clips that may raise an alarm, and
+# ``threshold`` says how ``offset_`` is computed from the scores of the training clips:
+# as their quantile, or as that of a gamma distribution fitted to them. The quantile
+# makes no assumptions, but at 1 % of 200 clips it depends on the two or three lowest
+# scores.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -75,8 +74,8 @@ plt.show()
 # %%
 # Asked for and found
 # -------------------
-# Each detector is fitted for rates from 1 to 30 %, and of the healthy test clips those
-# are counted that raise an alarm. On the dashed line the promise is kept.
+# Each detector is fitted for rates from 1 to 30 %, and we count the healthy test clips
+# that raise an alarm. On the dashed line the promise is kept.
 
 
 def false_alarms(detector, rate, clips):
@@ -118,18 +117,18 @@ axes[1].legend()
 plt.show()
 
 # %%
-# In the hall that they know, the detectors raise about as many alarms as were asked for,
-# or fewer; in the new hall they raise more, some of them twice as many. The first is no
-# matter of course. A Gaussian in 192 dimensions lies
-# closer to the 200 clips that it was fitted to than to any others, and every clip is its
-# own nearest neighbour. So both score each training clip, for the threshold, without that
-# clip. If you take a quantile of ``score_samples`` on the training clips gets another
+# In the hall that they know, the detectors raise about as many alarms as were asked
+# for, or fewer; in the new hall they raise more, some of them twice as many. The first
+# result does not come for free. A Gaussian in 192 dimensions fits the 200 clips that it
+# was fitted to better than any others, and every clip is its own nearest neighbour. So,
+# for the threshold, each training clip is scored without that clip. If you take a
+# quantile of ``score_samples`` on the training clips instead, you get a different
 # threshold, as the next table shows.
 #
 # Set it for the conditions under which it will run
 # -------------------------------------------------
-# A remedy for the new hall is to record some healthy clips there. They need not train:
-# ``offset_`` is a number, and can be replaced.
+# One remedy for the new hall is to record some healthy clips there. No training is
+# needed: ``offset_`` is a number that you can replace.
 
 detector = MahalanobisDetector(contamination=0.1).fit(train)
 offsets = {
@@ -151,11 +150,12 @@ for name, offset in offsets.items():
     print()
 
 # %%
-# One in ten was asked for. In the target domain the threshold of the detector gives
-# nearly twice as many; that of the target clips keeps the promise there, and misses more
-# faults in the source domain. Where the domain is not known while the machine runs, one
-# has to choose between false alarms in the one and missed faults in the other, or to
-# bring the domains closer together (:doc:`/gallery/alarms/plot_3_domain_shift`).
+# One in ten was asked for. In the target domain, the detector's own threshold gives
+# nearly twice as many false alarms; the threshold from target clips keeps the promise
+# there, but misses more faults in the source domain. If the domain is unknown while the
+# machine runs, you have to choose between false alarms in one domain and missed faults
+# in the other, or bring the domains closer together
+# (:doc:`/gallery/alarms/plot_3_domain_shift`).
 
 figure, axes = plt.subplots(
     2,

@@ -1,21 +1,21 @@
 """
-=====================================
-Where in the spectrogram is the fault
-=====================================
+==================
+Where is the fault
+==================
 
 A score says that a clip is unusual; a map shows what is unusual in it.
 
 :class:`~skasd.plotting.AnomalyMapDisplay` draws where in time and frequency a pipeline
-finds it so. Of synthetic machines it is known what a fault has changed, so that the
-maps can be checked: of three faults, two are shown where they are, and one is not.
+finds it unusual. With synthetic machines we know what a fault has changed, so the maps
+can be checked: of three faults, two are shown where they are, and one is not.
 """
 
 # %%
 # A fan, with and without its faults
 # ----------------------------------
-# With the same ``random_state`` a clip is the same but for its fault, whose ``severity``
-# is chosen. So every faulty clip has a twin without the fault, and the difference between
-# the two is the truth that a map should show.
+# With the same ``random_state``, clips are identical except for the fault, whose
+# ``severity`` we choose. So every faulty clip has a twin without the fault, and the
+# difference between the two is what a map should show.
 
 from skasd.datasets import make_machine_sounds
 
@@ -35,8 +35,9 @@ tested = (clips["split"] == "test") & (clips["domain"] == "source")
 test, twins = clips[tested], twins[tested]
 
 # %%
-# A pipeline like that of :doc:`/gallery/first_steps/plot_3_first_detector`. With faults as plain as these it
-# ranks the clips well; what counts here is whether it can say why.
+# A pipeline like that of :doc:`/gallery/first_steps/plot_3_first_detector`. With faults
+# as obvious as these it ranks the clips well; the question here is whether it can say
+# why.
 
 from sklearn.pipeline import make_pipeline
 
@@ -52,10 +53,10 @@ print(f"AUC {auc_scorer(system, test):.3f}")
 # %%
 # The truth and the map
 # ---------------------
-# On the left, what the fault has changed. On the right, by how much the score rises, that
-# is, how much more normal the clip becomes, when a patch of its spectrogram is replaced
-# by the usual level of the training clips. All maps have one scale: on a scale of its
-# own, a healthy clip would have its darkest place, too.
+# On the left is what the fault has changed. On the right is how much the score rises,
+# that is, how much more normal the clip becomes, when a patch of its spectrogram is
+# replaced by the usual level of the training clips. All maps have the same scale: on
+# its own scale, even a healthy clip would have a darkest place.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -110,10 +111,11 @@ for column, display, label in [
 plt.show()
 
 # %%
-# The damaged bearing sounds all the time in a narrow band, the loose part for a while and
-# again: the maps show both, as finely as their patches allow, and darkest where the fault
-# is loudest, since the pipeline goes by the maximum of a band as well. Imbalance changes a little
-# everywhere. The score notices, but there is no place to show, and where the map is
-# darkest means nothing. A pipeline that ends in :class:`~skasd.features.FrameStacker` and
-# :class:`~skasd.detectors.AutoencoderDetector` gets another map, of what it fails to
-# reconstruct.
+# The damaged bearing sounds all the time in a narrow band, the loose part on and off.
+# The maps show both, as finely as their patches allow, and darkest where the fault is
+# loudest, since the pipeline also uses the maximum of each band. Imbalance changes a
+# little everywhere. The score notices, but there is no single place to show, and the
+# darkest place on the map means nothing. A pipeline that ends in
+# :class:`~skasd.features.FrameStacker` and
+# :class:`~skasd.detectors.AutoencoderDetector` gets a different map, of what it fails
+# to reconstruct.

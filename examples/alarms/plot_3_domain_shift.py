@@ -3,20 +3,20 @@
 Domain shift, seen and handled
 ==============================
 
-Another speed sounds different, and a detector cannot know that it is no fault.
+A new speed sounds different, and a detector cannot know that it is not a fault.
 
 This example shows what such a *domain shift* does to scores, and what three remedies
-bring and cost: a few healthy clips from the new conditions, a model for each domain,
-and features that depend less on the speed.
+gain and cost: a few healthy clips from the new conditions, a model for each domain, and
+features that depend less on the speed.
 """
 
 # %%
 # Gearboxes at new speeds
 # -----------------------
-# Four synthetic gearboxes, each a section of its own. In the *source* domain they run at
-# three speeds, in the *target* domain at two others. Of the source domain there are 95
-# clips a gearbox to train on; of the target domain there are as many as 40, to see what
-# they are worth.
+# Four synthetic gearboxes, each a section of its own. In the *source* domain they run
+# at three speeds, in the *target* domain at two others. For each gearbox there are 95
+# training clips from the source domain, and up to 40 from the target domain, to see
+# what these are worth.
 
 # sphinx_gallery_thumbnail_number = 2
 import numpy as np
@@ -42,9 +42,8 @@ test = clips[clips["split"] == "test"]
 # %%
 # Seen
 # ----
-# This detector has heard the source domain alone. In the target domain healthy clips
-# score lower than most faulty clips of the source domain do: whatever the threshold, it
-# cannot suit both.
+# This detector has only heard the source domain. In the target domain, healthy clips
+# score lower than most faulty clips of the source domain: no threshold can suit both.
 
 import matplotlib.pyplot as plt
 
@@ -75,9 +74,9 @@ for ax, domain in zip(axes, ("source", "target"), strict=True):
 plt.show()
 
 # %%
-# :func:`~skasd.metrics.domain_scores` counts as the challenge does: each domain's healthy
-# clips against the faulty clips of both. An AUC below 0.5 means that a healthy clip of
-# that domain usually looks *worse* than a faulty one.
+# :func:`~skasd.metrics.domain_scores` follows the challenge's rules: each domain's
+# healthy clips against the faulty clips of both. An AUC below 0.5 means that a healthy
+# clip of that domain usually looks *worse* than a faulty one.
 
 from skasd.metrics import anomaly_predictions, domain_scores
 
@@ -95,9 +94,9 @@ print("AUC: {:.2f} in the source domain, {:.2f} in the target domain".format(*au
 # Handled
 # -------
 # Three pipelines, each with 0 to 40 healthy clips of the target domain in training. The
-# second one gives each domain its own Gaussian; the smaller distance counts, so that the
-# domain need not be known to score. The third one leaves out the mean level of the bands
-# and goes by how much they vary over time.
+# second one gives each domain its own Gaussian; the smaller distance counts, so the
+# domain need not be known for scoring. The third one leaves out the mean level of the
+# bands and uses how much they vary over time.
 
 systems = {
     "one Gaussian": system,
@@ -140,8 +139,8 @@ axes[0].legend()
 plt.show()
 
 # %%
-# Each remedy helps in the target domain, and each has its price in the source domain. A
-# second Gaussian needs enough clips to be estimated from; a few target clips help all
-# three. What is best depends on the machine, the kind of shift and the number of clips:
-# tune it on development machines (:doc:`/gallery/tuning/plot_2_tuning`) rather than read it off a test,
-# as this picture does.
+# Each remedy helps in the target domain, and each has a price in the source domain. A
+# second Gaussian needs enough clips to be estimated; a few target clips help all three.
+# What is best depends on the machine, the kind of shift and the number of clips: tune
+# it on development machines (:doc:`/gallery/tuning/plot_2_tuning`) rather than read it
+# off a test, as this picture does.

@@ -1,18 +1,19 @@
 """
-=====================================
-A damaged propeller, found and marked
-=====================================
+==========================
+A damaged propeller, found
+==========================
 
-Four steps hear the damage of a real motor, raise the alarm and show where it is.
+Four steps detect the damage of a real motor, raise an alarm and show where it is.
 """
 
 # %%
 # Two small motors
 # ----------------
 # Their recordings come with the package: one for each motor, speed and state, of ten
-# seconds. The first six seconds of the healthy ones train. The last two are tested,
-# together with those of a damaged propeller. This is the easiest case there is, since
-# training has heard the same recordings; the examples that follow make it harder.
+# seconds. The first six seconds of the healthy ones are for training. The last two are
+# for testing, together with those of a damaged propeller. This is the easiest case
+# there is, since training and test clips come from the same recordings; the examples
+# that follow make it harder.
 
 from skasd.datasets import load_motors
 
@@ -24,7 +25,7 @@ print(f"{len(train)} clips train, {len(test)} are tested")
 # %%
 # Four steps
 # ----------
-# Bring all clips to one level, so that loudness gives nothing away; make log-mel
+# Bring all clips to the same level, so that loudness is no clue; make log-mel
 # spectrograms; summarise each band by statistics; and measure how far these are from
 # those of healthy clips. ``contamination`` is the share of healthy clips that may raise
 # a false alarm.

@@ -7,17 +7,17 @@ Before anything is detected, listen and look: waveforms and spectrograms of moto
 
 This example loads recordings of small motors, draws them as waveforms and as log-mel
 spectrograms, and shows what makes the task hard: a damaged propeller changes the sound,
-and so does the speed. At the end come synthetic machines, of which there can be as many
-clips as wanted.
+and so does the speed. At the end come synthetic machines, which can make as many clips
+as you like.
 """
 
 # %%
 # Clips
 # -----
 # Recordings of four small motors come with the package.
-# :func:`~skasd.datasets.load_motors` cuts them into clips of equal length and gives them
-# as :class:`~skasd.clips.Clips`: fields of equal length, row *i* of each belongs to clip
-# *i*. A string gives a field; a mask, a slice or an array of row numbers gives fewer
+# :func:`~skasd.datasets.load_motors` cuts them into clips of equal length and returns
+# :class:`~skasd.clips.Clips`: fields of equal length, where row *i* of each belongs to
+# clip *i*. A string selects a field; a mask, a slice or an array of row numbers selects
 # clips.
 
 # sphinx_gallery_thumbnail_number = 3
@@ -27,9 +27,9 @@ clips = load_motors(fault="propeller", motor="M2", duration=4.0)
 print(clips)
 
 # %%
-# Anomalies are labelled -1, as scikit-learn labels outliers. They are in the test alone:
-# what is to be learnt is how the motor sounds when it runs well, and training has heard
-# it at other speeds than the test.
+# Anomalies are labelled -1, as scikit-learn labels outliers. They are only in the test:
+# the detector is to learn how the motor sounds when it runs well, and training and test
+# have different speeds.
 
 import numpy as np
 
@@ -42,10 +42,11 @@ for split in ("train", "test"):
 # %%
 # A healthy and a damaged motor
 # -----------------------------
-# Two clips at the same speed: above as waveforms, about four turns of the propeller long,
-# below as log-mel spectrograms, which say how much level there is in which band of
-# frequencies at which time. The bands are narrow below and wide above, much as in
-# hearing. Both spectrograms have the same colours, so that their levels can be compared.
+# Two clips at the same speed: above as waveforms, about four turns of the propeller
+# long, below as log-mel spectrograms, which show the level in each frequency band at
+# each time. The bands are narrow at low frequencies and wide at high ones, much as in
+# human hearing. Both spectrograms have the same colour scale, so that their levels can
+# be compared.
 
 import matplotlib.pyplot as plt
 
@@ -79,8 +80,8 @@ for column, (label, name, color) in zip(axes.reshape(2, 2).T, states, strict=Tru
 plt.show()
 
 # %%
-# How loud are the two? Worth knowing before any detector is praised: where faults are
-# simply louder, a sound level meter finds them as well.
+# How loud are the two? This is worth knowing before you praise a detector: if faults
+# are simply louder, a sound level meter finds them too.
 
 for label, name in [(1, "healthy"), (-1, "damaged")]:
     waveform = at_one_speed["waveform"][at_one_speed["label"] == label]
@@ -89,9 +90,9 @@ for label, name in [(1, "healthy"), (-1, "damaged")]:
 # %%
 # Speed changes the sound as well
 # -------------------------------
-# The mean over time of each band, one line a recording. From one speed to the next the
-# healthy motor changes as well: peaks move, and what is above 3 kHz gets louder. A
-# detector has to tell such changes from those that a fault brings.
+# The mean of each band over time, one line per recording. The healthy motor also
+# changes from one speed to the next: peaks move, and everything above 3 kHz gets
+# louder. A detector has to distinguish such changes from those caused by a fault.
 
 from skasd.features import LogMelSpectrogram
 
@@ -121,9 +122,9 @@ plt.show()
 # Synthetic machines
 # ------------------
 # :func:`~skasd.datasets.make_machine_sounds` makes seven kinds of machines in factory
-# noise, with faults that are known. Here are four of them, healthy on the left and with
-# a fault on the right. The noise is turned down and the faults are made worse than by
-# default, so that one can see them.
+# noise, with known faults. Here are four of them, healthy on the left and with a fault
+# on the right. The noise is lower and the faults are worse than by default, so that you
+# can see them.
 
 from skasd.datasets import make_machine_sounds
 

@@ -5,9 +5,9 @@ A first detector
 
 A pipeline of four steps learns how a healthy motor sounds, and scores new clips.
 
-Four steps suffice: bring the clips to one level, make log-mel spectrograms, sum each
-one up as a vector, and measure how far that lies from the healthy ones. What loudness
-alone would have reached stands beside it.
+Four steps are enough: bring the clips to the same level, compute log-mel spectrograms,
+summarise each as a vector, and measure how far it is from the healthy ones. The result
+of loudness alone is shown for comparison.
 """
 
 # %%
@@ -38,14 +38,14 @@ system.fit(train)
 system.score_samples(test)[:5]
 
 # %%
-# A **higher score is more normal**, as everywhere in scikit-learn. Here a score is minus
-# a distance.
+# A **higher score is more normal**, as everywhere in scikit-learn. Here the score is a
+# negative distance.
 #
 # What the scores look like
 # -------------------------
-# Damaged clips score lower than healthy ones, nearly all of them. The dashed line is the
-# threshold that ``predict`` goes by, ``offset_`` of the detector. It is set so that one
-# clip in ten would raise an alarm, if all were like those of training.
+# Nearly all damaged clips score lower than the healthy ones. The dashed line is the
+# threshold that ``predict`` uses, ``offset_`` of the detector. It is set so that one
+# clip in ten would raise an alarm if all were like those of training.
 
 import matplotlib.pyplot as plt
 
@@ -57,11 +57,11 @@ ax.set_title("Motor M2, speeds not heard in training")
 plt.show()
 
 # %%
-# Here it is a careful one. There are four recordings to train on, each at a speed of its
-# own, and to a model that has heard three of them the fourth sounds strange. So the
-# threshold is low: no healthy clip raises an alarm, and a third of the damaged ones slip
-# through. Ranking and threshold are two questions, and the second one is that of
-# :doc:`/gallery/alarms/plot_1_thresholds`.
+# Here it is a cautious one. There are four training recordings, each at a different
+# speed, and to a model that has heard three of them the fourth sounds strange. So the
+# threshold is low: no healthy clip raises an alarm, and a third of the damaged ones
+# slip through. Ranking and threshold are two different questions; the second is the
+# subject of :doc:`/gallery/alarms/plot_1_thresholds`.
 
 alarms = system.predict(test) == -1
 print(f"damaged clips that raise an alarm: {alarms[test['label'] == -1].mean():.0%}")
@@ -71,10 +71,10 @@ print(f"healthy clips that raise an alarm: {alarms[test['label'] == 1].mean():.0
 # How well do they rank?
 # ----------------------
 # The ROC curve shows all thresholds at once. Its area, the AUC, is the chance that a
-# damaged clip has a lower score than a healthy one. Who is called for nothing too often
-# stops coming, so the part with few false alarms matters most: the partial AUC, shaded,
-# goes up to one false alarm in ten healthy clips. Beside it stands what loudness alone
-# reaches.
+# damaged clip has a lower score than a healthy one. People who are called for nothing
+# too often stop coming, so the part with few false alarms matters most: the partial
+# AUC, shaded, goes up to one false alarm in ten healthy clips. The other curve is what
+# loudness alone reaches.
 
 import numpy as np
 
@@ -98,8 +98,8 @@ plt.show()
 
 # %%
 # The clips come from few recordings, and clips of one recording are alike. An interval
-# that draws whole recordings says how little the number is known; one that draws clips
-# would promise too much.
+# from resampling whole recordings shows how uncertain the number is; one from
+# resampling clips would promise too much.
 
 for name, groups in [("recordings", test["recording"]), ("clips (too narrow)", None)]:
     auc = bootstrap_interval(auc_score, y_true, y_score, groups=groups, random_state=0)
@@ -108,9 +108,9 @@ for name, groups in [("recordings", test["recording"]), ("clips (too narrow)", N
 # %%
 # Which recordings are hard?
 # --------------------------
-# One mark per clip. At 1450 rpm the healthy clips score nearly as low as damaged ones do
-# at other speeds, although 1400 rpm is among the speeds of training: at each speed by
-# itself, a detector would have an easier task.
+# One mark per clip. At 1450 rpm the healthy clips score nearly as low as damaged ones
+# do at other speeds, although 1400 rpm is among the training speeds: at any single
+# speed, a detector would have an easier task.
 
 figure, ax = plt.subplots(figsize=(5.5, 4.5), layout="constrained")
 scores = system.score_samples(test)

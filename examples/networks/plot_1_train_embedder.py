@@ -16,7 +16,7 @@ does not always pay.
 # -----
 # Healthy clips of two motors at four speeds each.
 # :class:`~skasd.embedders.ClassificationEmbedder` trains any network; by default a
-# MobileFaceNet. It learns both targets at once, with mixed clips, and a fifth of the
+# MobileFaceNet. It learns both targets at once, with mixup, and a fifth of the
 # recordings is set aside to watch the loss.
 
 # sphinx_gallery_thumbnail_number = 2
@@ -47,9 +47,9 @@ network = ClassificationEmbedder(
 network.fit(train)
 
 # %%
-# The validation loss should fall as the training loss does. Here it does not: the clips
-# that were set aside come from recordings of their own, a motor at a speed at which the
-# network has heard the other motor alone. It has learned its few recordings by heart.
+# The validation loss should fall with the training loss. Here it does not: the clips
+# that were set aside come from whole recordings, of a motor at a speed at which the
+# network has only heard the other motor. It has learned its few recordings by heart.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -62,11 +62,11 @@ ax.set_title("MobileFaceNet tells two motors and four speeds apart")
 plt.show()
 
 # %%
-# What it makes of clips
+# The embeddings
 # ----------------------
-# The embeddings of the network and of the control, mean, maximum and roughness of each
-# band, in the two directions in which the training clips vary most. The test has other speeds than
-# training, healthy and with a damaged propeller.
+# The embeddings of the network and of the control (mean, maximum and roughness of each
+# band), in the two directions in which the training clips vary most. The test clips,
+# healthy and with a damaged propeller, have other speeds than the training clips.
 
 from sklearn.decomposition import PCA
 
@@ -101,7 +101,8 @@ plt.show()
 # %%
 # Does it pay?
 # ------------
-# Both before the same detectors. Each number is a harmonic mean over the two motors.
+# Both are followed by the same detectors. Each number is a harmonic mean over the two
+# motors.
 
 from skasd.detectors import (
     CosineCenterDetector,
@@ -137,8 +138,9 @@ axes[0].legend()
 plt.show()
 
 # %%
-# The control is ahead nearly everywhere. One run decides nothing, and the recordings are
-# few: intervals that draw whole recordings tell how wide the best of each lies open.
+# The control is ahead nearly everywhere. One run proves nothing, and the recordings are
+# few: intervals from resampling whole recordings show how uncertain the best of each
+# is.
 
 from skasd.metrics import anomaly_predictions, auc_score, bootstrap_interval
 
@@ -157,6 +159,6 @@ for name, (known, tested) in embedded.items():
     print(f"{name} with {best}: AUC {auc.value:.3f}, {auc.low:.3f} to {auc.high:.3f}")
 
 # %%
-# The intervals overlap a little, and even they flatter, since the best detector was read off the
-# same clips. Before you train anything big, compare with
+# The intervals overlap a little, and even they are optimistic, since the best detector
+# was chosen on the same clips. Before you train anything big, compare with
 # :class:`~skasd.embedders.StatisticsEmbedder` on your own machines.

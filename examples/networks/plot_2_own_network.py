@@ -3,23 +3,23 @@
 Your own network
 ================
 
-Any module of torch can be an embedder: a small one is written and tried.
+Any torch module can be an embedder: we write a small one and try it.
 
-Any ``torch.nn.Module`` that makes vectors of spectrograms can be trained by
+Any ``torch.nn.Module`` that turns spectrograms into vectors can be trained by
 :class:`~skasd.embedders.ClassificationEmbedder`; loss, augmentation, training and
-saving are there already. This example writes a small one, trains it on valves, and asks
-whether an idea that went into it is any good.
+saving come with it. This example writes a small network, trains it on valves, and asks
+whether the idea behind it is any good.
 """
 
 # %%
 # The network
 # -----------
 # It takes a batch of log-mel spectrograms, shape (n_clips, n_mels, n_frames) in dB, and
-# gives one vector per clip. The bands are the channels of two convolutions over time; what
-# comes out is summarised by its mean and standard deviation. The idea: a valve's faults are in its
-# rhythm, so take the standing spectrum away (``changes_only``), by which sections are
-# told apart too easily. Sizes that depend on the input may be lazy, such as the number of
-# bands here.
+# returns one vector per clip. The bands are the channels of two convolutions over time,
+# whose output is summarised by its mean and standard deviation. The idea: a valve's
+# faults are in its rhythm, so remove the steady spectrum (``changes_only``), which
+# makes sections too easy to tell apart. Sizes that depend on the input may be lazy,
+# such as the number of bands here.
 
 # sphinx_gallery_thumbnail_number = 2
 import torch
@@ -50,9 +50,9 @@ class RhythmNetwork(nn.Module):
 # %%
 # Train it
 # --------
-# Give the class, and its arguments by their names, such as ``network__changes_only``: the
-# network is made in ``fit``, so that ``clone`` and ``GridSearchCV`` work as with any
-# estimator, also over these arguments.
+# Pass the class, and its arguments by name, such as ``network__changes_only``. The
+# network is made in ``fit``, so ``clone`` and ``GridSearchCV`` work as with any
+# estimator, also for these arguments.
 
 from skasd.augmentation import Mixup
 from skasd.datasets import make_machine_sounds
@@ -99,9 +99,9 @@ plt.show()
 # %%
 # Is the idea any good?
 # ---------------------
-# One run cannot tell: the start of a network and the order of its clips are drawn. So it
-# is trained with and without the idea, with three random states each, on all training
-# clips, and the control without training stands beside it.
+# One run cannot tell: the initial weights and the order of the clips are random. So we
+# train it with and without the idea, with three random states each, on all training
+# clips, and compare it with the control, which needs no training.
 
 from sklearn.base import clone
 
@@ -144,11 +144,13 @@ axes[0].legend()
 plt.show()
 
 # %%
-# The control before the Mahalanobis detector is ahead of all: so small a network, trained
-# on so few clips, seldom does better (see :doc:`/gallery/networks/plot_1_train_embedder`). The idea helps
-# before one of the detectors and harms before the other.
+# The control with the Mahalanobis detector is ahead of everything: such a small
+# network, trained on so few clips, seldom does better (see
+# :doc:`/gallery/networks/plot_1_train_embedder`). The idea helps with one of the
+# detectors and hurts with the other.
 #
 # To go on: a network with the method ``forward_stages`` offers all its stages to a
-# detector (``output="stages"``); :class:`~skasd.networks.WithFrontEnd` puts a spectrogram
-# before it, so that it trains on waveforms. To save a fitted embedder with ``joblib``,
-# keep the class in a module that can be imported where it is loaded.
+# detector (``output="stages"``); :class:`~skasd.networks.WithFrontEnd` puts a
+# spectrogram layer in front of it, so that it trains on waveforms. To save a fitted
+# embedder with ``joblib``, keep the class in a module that can be imported wherever it
+# is loaded.

@@ -7,15 +7,15 @@ What do the detectors call normal? Borders drawn on data with two features.
 
 Each row of the picture is a set of embeddings with two features, so that it can be
 drawn, and each column a detector. None is best everywhere: each draws the border that
-its own idea of normal gives it. Four rows are made up to show these ideas, the last one
-comes from recordings of a motor.
+follows from its own idea of normal. Four rows are made up to show these ideas; the last
+one comes from recordings of a motor.
 """
 
 # %%
 # Embeddings with two features
 # ----------------------------
-# Each of the made-up sets has 200 clips to train on, which are all normal, and 200 normal
-# and 200 anomalous ones to test. The anomalies lie anywhere in a square.
+# Each of the made-up sets has 200 training clips, all normal, and 200 normal and 200
+# anomalous test clips. The anomalies are spread over a square.
 
 import numpy as np
 from sklearn.datasets import make_blobs, make_moons
@@ -41,10 +41,10 @@ for name, embedding in normal.items():
     sets[name] = embedding[:200], embedding[200:], rng.uniform(-4, 4, (200, 2))
 
 # %%
-# The last row is real: clips of motor M2, healthy and with a damaged propeller, at speeds
-# that training has not heard. Their spectra are summed up by mean, maximum and roughness
-# of each band, and of these 192 features the two directions are kept in which the
-# training clips vary most.
+# The last row is real: clips of motor M2, healthy and with a damaged propeller, at
+# speeds that are not in training. Their spectra are summarised by mean, maximum and
+# roughness of each band, and only the two directions of these 192 features in which the
+# training clips vary most are kept.
 
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
@@ -75,7 +75,7 @@ sets["motor M2"] = (
 # --------------
 # These need no network. (:class:`~skasd.detectors.AutoencoderDetector` and
 # :class:`~skasd.detectors.FlowDetector` train one;
-# :class:`~skasd.detectors.OutlierExposureDetector` reads what a classifier says.)
+# :class:`~skasd.detectors.OutlierExposureDetector` reads the output of a classifier.)
 
 from skasd.detectors import (
     CosineCenterDetector,
@@ -96,9 +96,9 @@ detectors = {
 # %%
 # What they call normal
 # ---------------------
-# The darker the blue, the more normal. The black line is the threshold, set for one false
-# alarm in ten clips like those of training. Grey dots are training clips, orange triangles
-# anomalies of the test. In the corner stands the AUC on the test.
+# The darker the blue, the more normal. The black line is the threshold, set for one
+# false alarm in ten clips like those of training. Grey dots are training clips, orange
+# triangles anomalies of the test. The number in the corner is the AUC on the test.
 
 import matplotlib.pyplot as plt
 
@@ -148,9 +148,9 @@ plt.show()
 # %%
 # Two features are not enough
 # ---------------------------
-# On the motor no detector does well: the two directions in which healthy clips vary most
-# tell the speeds apart, not the fault. With all 192 features it is another matter, and so
-# is the choice of the detector:
+# On the motor, no detector does well: the two directions in which healthy clips vary
+# most show the speed, not the fault. With all 192 features, results and the choice of
+# the detector are different:
 
 from skasd.metrics import auc_scorer, pauc_scorer
 

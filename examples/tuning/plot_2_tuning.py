@@ -1,21 +1,21 @@
 """
-============================================
-Tuning with GridSearchCV and the partial AUC
-============================================
+=========================
+Tuning by the partial AUC
+=========================
 
 ``GridSearchCV`` tunes any part of a pipeline, by the partial AUC.
 
-It has to know on which clips to train, on which to validate, and how to count; skasd
+It needs to know which clips to train on, which to validate on, and how to score; skasd
 has a splitter and scorers for that. As in the DCASE Challenge, some machines are for
-development, and others are kept to see what the choice is worth.
+development, and others are kept back to see what the choice is worth.
 """
 
 # %%
 # Some machines to tune on, others to report
 # ------------------------------------------
-# Six synthetic gearboxes. Each has healthy clips to train on and test clips, healthy and
-# faulty, and is a section: it gets a model of its own. The first three are for
-# development, the others are not looked at before the end.
+# Six synthetic gearboxes. Each has healthy training clips, and healthy and faulty test
+# clips. Each is a section with its own model. The first three are for development; the
+# others are not used before the end.
 
 import numpy as np
 
@@ -35,16 +35,17 @@ development = clips[np.isin(clips["section"], ["00", "01", "02"])]
 evaluation = clips[np.isin(clips["section"], ["03", "04", "05"])]
 
 # %%
-# The spectrograms are made once, before the search: nothing in the grid changes them, and
-# nothing is learnt in making them. Whatever *learns* from clips belongs into the
-# pipeline, so that it learns from the training clips of a split alone.
+# The spectrograms are computed once, before the search: nothing in the grid changes
+# them, and nothing is learned in computing them. Whatever *learns* from clips belongs
+# in the pipeline, so that it learns only from the training clips of a split.
 #
 # Search
 # ------
 # :class:`~skasd.model_selection.DevelopmentSplit` trains on the clips called ``train``
-# and validates on those called ``test``. :func:`~skasd.metrics.pauc_scorer` takes the
-# partial AUC of each section by itself and their harmonic mean. Clips labelled -1 never
-# train, not even when the best setting is fitted anew on all clips of development.
+# and validates on those called ``test``. :func:`~skasd.metrics.pauc_scorer` computes
+# the partial AUC of each section and their harmonic mean. Clips labelled -1 are never
+# used for training, not even when the best setting is refitted on all development
+# clips.
 
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
@@ -93,9 +94,9 @@ for name, value in search.best_params_.items():
 # %%
 # What is the best score worth?
 # -----------------------------
-# ``best_score_`` is the highest of many, counted on the very clips that chose it. For an
-# honest figure, the chosen setting learns the evaluation machines from their training
-# clips, and is scored on their test clips.
+# ``best_score_`` is the highest of many, on the very clips that chose it. For an honest
+# result, the chosen setting learns the evaluation machines from their training clips,
+# and is scored on their test clips.
 
 from sklearn.base import clone
 
@@ -113,12 +114,12 @@ print(f"evaluation:  partial AUC {reached:.3f}")
 # %%
 # All settings at once
 # --------------------
-# Scored on both sets of machines, to see what development tells of evaluation. (This is
-# for the picture: whoever chooses by the vertical axis has tuned on the evaluation.) By
-# and large, settings that do well on the one do well on the other, but the order among
-# the best is another one. Machines differ in how hard they are: here those of the
-# evaluation are easier, so that most marks lie above the diagonal, and the chosen one has
-# lost its lead.
+# All settings, scored on both sets of machines, to see what development says about
+# evaluation. (This is only for the picture: if you chose by the vertical axis, you
+# would be tuning on the evaluation machines.) By and large, settings that do well on
+# one do well on the other, but the order of the best ones differs. Some machines are
+# harder than others: here the evaluation machines are easier, so most marks are above
+# the diagonal, and the chosen setting has lost its lead.
 
 import matplotlib.pyplot as plt
 
@@ -163,7 +164,7 @@ ax.legend()
 plt.show()
 
 # %%
-# Without a split of its own, a data set is dealt out in folds by
-# :class:`~skasd.model_selection.NormalOnlyKFold`: normal clips train, normal and
-# anomalous ones validate. Give it the recordings as ``groups`` where several clips come
-# from one.
+# A data set that comes without a split is divided into folds by
+# :class:`~skasd.model_selection.NormalOnlyKFold`: it trains on normal clips and
+# validates on normal and anomalous ones. Pass the recordings as ``groups`` if several
+# clips come from one.

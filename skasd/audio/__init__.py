@@ -3,10 +3,10 @@
 Conventions
 -----------
 - A waveform is mono: (n_clips, n_samples), float32 with full scale at -1 and +1, or int16 with full scale at 32768.
-  That of a microphone near the machine and one far from it is (n_clips, 2, n_samples).
-  Given arrays may have other types that tell their full scale: floats, and integers of 8, 16 or 32 bits.
+  That of a microphone near the machine and one far from it is (n_clips, 2, n_samples). Input arrays may have other
+  types whose full scale is known: floats, and integers of 8, 16 or 32 bits.
 - Sample rates are in Hz, durations and offsets in seconds, levels in dB relative to full scale (dBFS).
-- What is wrong with one file never hides what is wrong with the others: the error counts them and shows the first ten.
+- One bad file never hides the others: an error counts them all and shows the first ten.
 """
 
 from skasd.audio._check import check_recordings

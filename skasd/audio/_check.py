@@ -25,24 +25,23 @@ def check_recordings(recordings, reference=None, *, min_duration=0.5, n_jobs=Non
     Parameters
     ----------
     recordings : path, sequence of paths, or Clips
-        A folder, whose audio files are taken with those of its subfolders; one file, or several; `Clips` with the field
-        ``waveform`` and a known sample rate, or else with the field ``path``. Files keep their sample rate and their
-        channels.
+        A folder, with the audio files in it and in its subfolders; one file, or several; `Clips` with the field
+        ``waveform`` and a known sample rate, or else with the field ``path``. Files are checked at their own sample
+        rate, with all channels.
 
     reference : like recordings, default=None
-        Healthy recordings, made with the same recorder at the same place. Those that are spoiled themselves do not
-        count.
+        Healthy recordings, made with the same recorder in the same place. Spoiled ones among them are ignored.
 
     min_duration : float, default=0.5
         Shortest duration in seconds that can be judged.
 
     n_jobs : int or None, default=None
-        Number of threads that read. None means 1 unless in a `joblib.parallel_config` context, -1 all processors.
+        Number of threads that read files. None means 1 unless in a `joblib.parallel_config` context, -1 all processors.
 
     Returns
     -------
     findings : pandas.DataFrame
-        A row for everything that is wrong, in the order of the recordings; a good recording has none. Its columns:
+        One row for each problem, in the order of the recordings; a good recording has none. Its columns:
 
         - ``file``: the path, or ``row 3`` where clips have no paths;
         - ``finding``: what is wrong, one of "unreadable", "too short", "silent", "dead channel", "inverted channel",
@@ -50,26 +49,26 @@ def check_recordings(recordings, reference=None, *, min_duration=0.5, n_jobs=Non
         - ``detail``: what was measured, and on which channel, counted from 0;
         - ``sure``: "possible", "likely" or "certain";
         - ``advice``: what to do;
-        - ``usable``: False where it spoils the recording for certain, so that no score of it means anything.
+        - ``usable``: False if the recording is certainly spoiled, so that its score would mean nothing.
 
     Raises
     ------
     ValueError
         If there are no recordings, if the sample rate of waveforms is not known, or if a recording of the reference
-        cannot be read or none of them is usable. A recording that cannot be read is no error, but a row.
+        cannot be read or none of them is usable. A recording that cannot be read is not an error, but a row.
 
     See Also
     --------
-    load_audio : Reads one file, and raises an error for what cannot be read.
+    load_audio : Reads one file, and raises an error if that fails.
 
     Notes
     -----
-    Files are read once, in blocks, so that memory does not grow with their length.
+    Files are read once, in blocks, so memory does not grow with their length.
 
-    A sound that is added to that of the reference is never a finding: it may be the fault. "other level" means that all
-    frequencies are louder or fainter alike, "other spectrum" that an octave is fainter than in every recording of the
-    reference; a reference of several days, speeds and loads knows what is normal. What nobody can tell: samples that
-    were left out without a trace, and clipping that was compressed or filtered later.
+    Sound in addition to that of the reference is never a finding: it may be the fault. "other level" means that all
+    frequencies are equally louder or fainter, "other spectrum" that an octave is fainter than in every recording of the
+    reference, which should cover several days, speeds and loads. Two things cannot be detected: samples that were
+    dropped without a trace, and clipping that was compressed or filtered later.
 
     Examples
     --------

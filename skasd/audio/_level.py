@@ -15,14 +15,14 @@ from skasd.audio.samples import as_dtype, read_waveforms
 class LevelNormalizer(ClipTransformer):
     """Bring every clip to the same level.
 
-    Some faults are simply louder, and some recordings too. After this step the loudness of a clip cannot be what a
-    detector goes by; with and without it, the scores tell how much of the result was loudness.
+    Some faults are simply louder, and so are some recordings. After this step a detector can no longer go by the
+    loudness of a clip; comparing results with and without it shows how much of them is loudness.
 
     Parameters
     ----------
     level : float, default=-20.0
-        Root mean square of every clip in dBFS, from -200 to 100: 0 is that of a square wave at full scale. Peaks may go
-        past full scale; they are not clipped.
+        Root mean square of every clip in dBFS, from -200 to 100: 0 is that of a square wave at full scale. Peaks may
+        exceed full scale; they are not clipped.
 
     Attributes
     ----------

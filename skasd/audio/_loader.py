@@ -79,7 +79,7 @@ def load_audio(
         The file, or a link to it.
 
     sample_rate : int or None, default=16000
-        Sample rate of the waveform in Hz. None keeps that of the file. Files are resampled by a factor of up to 128.
+        Sample rate of the waveform in Hz. None keeps that of the file. Files are resampled by a factor of at most 128.
 
     duration : float or None, default=None
         Length in seconds to which the waveform is cropped or padded. None reads to the end of the file.
@@ -93,9 +93,9 @@ def load_audio(
     Raises
     ------
     ValueError
-        If there is no such file or it is no regular one (a folder, a pipe, a device), if it is not audio, is empty or
-        cut off, has samples that are NaN, infinite or beyond 2**32 times full scale, is over before `offset`, or breaks
-        a promise that the parameters make. The message begins with the path.
+        If the file does not exist or is not a regular file (but a folder, a pipe, a device), if it is not audio, is
+        empty or cut off, has samples that are NaN, infinite or beyond 2**32 times full scale, ends before `offset`, or
+        does not match the other parameters. The message begins with the path.
 
     Warns
     -----
@@ -110,16 +110,16 @@ def load_audio(
     Notes
     -----
     A file that was cut off is an error, and one that was written into a pipe, whose header has no length, is read to
-    its end. Nobody can tell that a file was cut off
+    its end. It cannot be detected that a file was cut off
 
     - whose format has no length: PAF, PVF, IRCAM, XI and SD2;
-    - which does not tell its length, and was cut where one part of it ends: FLAC and MP3 out of a stream, and WAV, AU,
-      AIFF, CAF, W64 and RF64 out of a pipe;
-    - which declares about 2 or 4 GiB, as programs do that write into a pipe.
+    - which does not give its length, and was cut exactly where a part of it ends: FLAC and MP3 from a stream, and WAV,
+      AU, AIFF, CAF, W64 and RF64 from a pipe;
+    - which declares about 2 or 4 GiB, like those of programs that write into a pipe.
 
-    Samples without a header (RAW, VOX) are refused. XI does not tell its sample rate; libsndfile takes it for 44100 Hz.
+    Samples without a header (RAW, VOX) are refused. XI does not give its sample rate; libsndfile assumes 44100 Hz.
 
-    An excerpt of a file is the same part of the whole file. Where decoders have a memory, as for MP3, OGG and ADPCM,
+    An excerpt of a file equals the same part of the whole file. If the decoder has a memory, as for MP3, OGG and ADPCM,
     what comes before `offset` is decoded too. A resampled excerpt differs at its very ends from an excerpt of the
     resampled file, since the filter does not see what lies outside.
 
@@ -145,24 +145,24 @@ class AudioLoader(ClipTransformer):
     """Read audio files as waveforms of one length, in parallel.
 
     It goes from paths (the field ``path`` of `Clips`, or a list of paths) to waveforms (the field ``waveform``). The
-    field ``path`` stays: it says which clip it is, as ``section`` does, and later steps prefer the waveform. Given
-    waveforms (`Clips` without ``path``, or a 2-D array), it crops or pads them and converts their type. `Clips` know
-    the sample rate of their waveforms from then on, as the attribute ``sample_rate``.
+    field ``path`` stays, because it identifies the clip; later steps prefer the waveform. Given waveforms (`Clips`
+    without ``path``, or a 2-D array), it crops or pads them and converts their type. From then on, `Clips` know the
+    sample rate of their waveforms, as the attribute ``sample_rate``.
 
     Parameters
     ----------
     sample_rate : int, default=16000
-        Sample rate of the waveforms in Hz. Waveforms that are given are not resampled: `Clips` that know another sample
-        rate are an error, and plain arrays, which cannot tell, are taken to have this one.
+        Sample rate of the waveforms in Hz. Given waveforms are not resampled: `Clips` with another sample rate are an
+        error, and plain arrays are assumed to have this one.
 
     duration : float or None, default=None
-        Length in seconds to which the clips are cropped or padded. None keeps their length, and then all must have the
-        same.
+        Length in seconds to which the clips are cropped or padded. None keeps their length, which must then be the same
+        for all.
 
     {reading}
 
     n_jobs : int or None, default=None
-        Number of threads that read. None means 1 unless in a `joblib.parallel_config` context, -1 all processors.
+        Number of threads that read files. None means 1 unless in a `joblib.parallel_config` context, -1 all processors.
 
     Attributes
     ----------
@@ -177,13 +177,13 @@ class AudioLoader(ClipTransformer):
     See Also
     --------
     load_audio : The same for one file, as a function.
-    skasd.features.LogMelSpectrogram : Goes from paths to spectrograms without ever holding all waveforms.
+    skasd.features.LogMelSpectrogram : Goes from paths to spectrograms without holding all waveforms in memory.
 
     Notes
     -----
-    Resampling is librosa's default, soxr's "HQ". Of a 9 kHz tone at 44.1 kHz it leaves -133 dB as an alias at 16 kHz,
-    where `scipy.signal.resample_poly` leaves -31 dB and takes three times as long: clips of another recorder should not
-    be told apart by the aliases of a resampler.
+    Resampling is librosa's default, soxr's "HQ". From a 9 kHz tone at 44.1 kHz it leaves an alias of -133 dB at 16 kHz,
+    while `scipy.signal.resample_poly` leaves -31 dB and takes three times as long. Clips of another recorder should not
+    stand out because of a resampler's aliases.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The machine alone, of a microphone near it and one far from it."""
+"""The sound of the machine alone, from a microphone near it and one far from it."""
 
 from numbers import Integral
 
@@ -17,15 +17,15 @@ _LEAST = 1e-12
 class NoiseReference(ClipTransformer):
     r"""Remove from the near microphone what the far one explains.
 
-    A microphone that is far from the machine hears the noise of the hall, and little of the machine. What it hears is
-    filtered, in each frequency by the one number that explains most of the near microphone, and taken away from that.
-    Nothing is trained: every clip has filters of its own, from all of its length.
+    A microphone that is far from the machine picks up the noise of the hall, and little of the machine. Its signal is
+    multiplied, at each frequency, by the one number that explains most of the near microphone's signal, and subtracted
+    from that. Nothing is trained: every clip has its own filter, computed over its whole length.
 
     Parameters
     ----------
     n_fft : int, default=1024
-        Samples in a frame of the short-time Fourier transform, with a Hann window; 64 ms at 16 kHz. A noise that comes
-        later to one microphone than to the other by a good part of a frame is not explained.
+        Samples in a frame of the short-time Fourier transform, with a Hann window; 64 ms at 16 kHz. Noise that arrives
+        at one microphone later than at the other by a large part of a frame is not removed.
 
     hop_length : int, default=512
         Samples from one frame to the next, at most half of `n_fft`.
@@ -46,11 +46,11 @@ class NoiseReference(ClipTransformer):
 
     .. math:: H_f = \frac{\sum_t C_{tf} F_{tf}^*}{\sum_t |F_{tf}|^2 + 10^{-12}}, \qquad Y_{tf} = C_{tf} - H_f F_{tf}
 
-    and the inverse transform of :math:`Y`, at the level that the near channel had. Before a frozen BEATs network it has
-    been reported to raise the official score on the development set of 2026 from 61.3 to 67.5 percent.
+    and the output is the inverse transform of :math:`Y`, at the level of the near channel. Before a frozen BEATs
+    network it has been reported to raise the official score on the development set of 2026 from 61.3 to 67.5 percent.
 
-    What the far microphone hears of the machine is taken away too: if both hear the machine alone and alike, nothing
-    is left.
+    Whatever the far microphone hears of the machine is removed too: if both hear nothing but the machine, and equally,
+    nothing is left.
 
     References
     ----------

@@ -27,15 +27,15 @@ class Batch(NamedTuple):
         Waveforms in [-1, 1] or log-mel spectrograms in dB, floating.
 
     targets : tuple of Tensor of shape (n, n_classes)
-        What the network learns to tell apart, one soft target a field.
+        What the network learns to tell apart, one soft target per field.
 
     domain : Tensor of shape (n,), default=None
-        1 for clips of the target domain, 0 for the source domain, -1 for unknown. None: nobody knows.
+        1 for clips of the target domain, 0 for the source domain, -1 for unknown. None: unknown for all.
 
     See Also
     --------
     Augmentation : Changes it.
-    skasd.clips.Clips : What estimators take, of which batches are made.
+    skasd.clips.Clips : The input of estimators, from which batches are made.
 
     Examples
     --------
@@ -62,7 +62,7 @@ class Batch(NamedTuple):
             Waveforms or spectrograms.
 
         labels : sequence of Tensor of shape (n,)
-            Class numbers in ``[0, n_classes)``, one tensor a target.
+            Class numbers in ``[0, n_classes)``, one tensor per target.
 
         n_classes : sequence of int
             Number of classes of each target.
@@ -112,7 +112,7 @@ class Augmentation(VersionsMixin, BaseEstimator):
     works_on = "any"
 
     def draw(self, batch, generator):
-        """Draw all that is random.
+        """Draw all random parameters.
 
         Parameters
         ----------
@@ -133,13 +133,12 @@ class Augmentation(VersionsMixin, BaseEstimator):
             If the clips are not floating numbers.
 
         ValueError
-            If the clips are not of the shape that the augmentation works on, or if it cannot work as its parameters
-            are.
+            If the clips do not have the shape that the augmentation works on, or if a parameter is invalid.
         """
         raise NotImplementedError(f"{type(self).__name__} must define draw(batch, generator).")
 
     def apply(self, batch, params):
-        """Apply what was drawn.
+        """Apply the parameters.
 
         Parameters
         ----------
@@ -147,7 +146,7 @@ class Augmentation(VersionsMixin, BaseEstimator):
             The clips. They stay as they are.
 
         params : dict of str to Tensor
-            What `draw` gave for this batch, or for one of the same shape.
+            What `draw` returned for this batch, or for one of the same shape.
 
         Returns
         -------

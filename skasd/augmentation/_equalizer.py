@@ -19,7 +19,7 @@ class SevenBandParametricEQ(NumpyAugmentation):
     Parameters
     ----------
     sample_rate : float
-        Sample rate of the waveforms in Hz. A centre above half of it is put just below.
+        Sample rate of the waveforms in Hz. A centre above half of it is moved just below.
 
     min_gain_db : float, default=-12.0
         Lowest gain of a band in dB.
@@ -32,7 +32,8 @@ class SevenBandParametricEQ(NumpyAugmentation):
 
     new_class : bool, default=False
         Whether an equalised clip counts as another class of the first target: class k of K becomes k + K, so that the
-        network learns to tell the timbre of each class from one that nobody has recorded. Other targets stay.
+        network learns to tell the timbre of each class from timbres that were never recorded. Other targets stay the
+        same.
 
     See Also
     --------
@@ -40,8 +41,8 @@ class SevenBandParametricEQ(NumpyAugmentation):
 
     Notes
     -----
-    The filters run on the CPU, clip by clip, in float32; from another device the chosen clips travel there and back.
-    Loud clips may leave [-1, 1].
+    The filters run on the CPU, clip by clip, in float32; clips on another device are copied there and back. Loud clips
+    may exceed [-1, 1].
 
     audiomentations comes with the extra ``augment``: ``pip install 'skasd[augment]'``.
 

@@ -26,11 +26,11 @@ class _Exchange(NumpyAugmentation):
 
 
 class FeatureExchange(_Exchange):
-    """Put embeddings together from the branches of several clips, and have the network tell which part is whose.
+    """Combine branches of several clips into embeddings, and make the network tell which part is from which clip.
 
-    Of an embedding with M parts, those after the first are permuted over the batch, each with a permutation of its own.
-    The network then has to keep in each branch what tells clips apart, instead of leaving it to the easiest one. This
-    belongs behind the network, which is where `skasd.losses.FeatureExchangeLoss` puts it.
+    In embeddings with M parts, all parts but the first are permuted over the batch, each with its own permutation. The
+    network then has to keep in every branch what distinguishes clips, instead of relying on the easiest one. This
+    happens after the network, in `skasd.losses.FeatureExchangeLoss`.
 
     Parameters
     ----------
@@ -47,8 +47,8 @@ class FeatureExchange(_Exchange):
 
     Notes
     -----
-    C classes become C (M + 1): a clip that stays as it is keeps its class k, and a clip of parts has the share 1 / M in
-    each of the classes k + C m, with k the class of the clip that part m = 1, ..., M is from.
+    C classes become C (M + 1): an unchanged clip keeps its class k, and a combined clip has the share 1 / M in each of
+    the classes k + C m, with k the class of the clip that part m = 1, ..., M is from.
 
     References
     ----------
@@ -92,11 +92,11 @@ class FeatureExchange(_Exchange):
 
 
 class StatisticsExchange(_Exchange):
-    """Give a spectrogram the level and the spread of another clip in each band, and have the network tell.
+    """Give a spectrogram the level and the spread of another clip in each band, and make the network notice.
 
-    Of each band, the mean and the standard deviation over time are exchanged for those of another clip of the batch;
-    what remains of the clip is its course in time. Such a clip is a new class, which keeps a network from telling
-    classes apart by the mean spectrum alone.
+    In each band, the mean and the standard deviation over time are replaced by those of another clip of the batch; what
+    remains of the clip is its course in time. Such a clip is a new class, which keeps a network from telling classes
+    apart by the mean spectrum alone.
 
     Parameters
     ----------
@@ -110,9 +110,9 @@ class StatisticsExchange(_Exchange):
 
     Notes
     -----
-    C classes become 3 C: a clip that stays as it is keeps its class k, and a clip of two has the share 1 / 2 in k + C,
-    with k its own class, and in j + 2 C, with j the class of the other clip. A band that is constant over time becomes
-    the other clip's mean.
+    C classes become 3 C: an unchanged clip keeps its class k, and a changed one has the share 1 / 2 in k + C, with k
+    its own class, and in j + 2 C, with j the class of the other clip. A band that is constant over time becomes the
+    other clip's mean.
 
     References
     ----------

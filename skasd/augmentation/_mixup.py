@@ -1,4 +1,4 @@
-"""Mixtures of clips."""
+"""Mixing of clips."""
 
 from numbers import Real
 
@@ -20,26 +20,27 @@ class Mixup(ClipTransformer, NumpyAugmentation):
     The first clip gets the weight w, drawn from Beta(alpha, alpha), its partner 1 - w. There are two ways to use it:
 
     - on batches, as an augmentation of a network: sounds and targets are mixed, across all classes.
-    - as a transformer of its own, before any estimator: ``fit_transform`` mixes the training clips and ``transform``
-      gives clips back as they are. There are no soft labels on this way, so partners are drawn among the clips of the
-      same machine, section, label and ``y``, and the other fields are those of the clip with the larger weight.
-      Anomalies (``y`` or field ``label`` -1) are neither mixed nor partners.
+    - as a transformer, before any estimator: ``fit_transform`` mixes the training clips, and ``transform`` returns
+      clips unchanged. There are no soft labels in this case, so partners are drawn from the clips of the same machine,
+      section, label and ``y``, and the other fields are those of the clip with the larger weight. Anomalies (``y`` or
+      field ``label`` -1) are neither mixed nor partners.
 
     Parameters
     ----------
     alpha : float, default=0.5
-        Parameter of the Beta distribution, above 0. Small: mostly one of the two clips. 1: all weights are as likely.
+        Parameter of the Beta distribution, above 0. Small values: mostly one of the two clips. 1: all weights are
+        equally likely.
 
     probability : float, default=1.0
         Probability that a clip is mixed, in [0, 1].
 
     target_share : float or None, default=None
-        Probability that a partner comes from the target domain, in [0, 1]: where few clips are known from there, as in
-        the first reference, more mixtures then have a part in it. Where only one domain is there, all its clips are
-        as likely; that is also what None means, for all domains together.
+        Probability that a partner comes from the target domain, in [0, 1]: if few clips are from there, as in the first
+        reference, more mixtures then contain one. If there is only one domain, all its clips are equally likely. None
+        makes all clips of all domains equally likely.
 
     random_state : int, RandomState instance or None, default=None
-        Randomness of ``fit_transform``. On batches the generator that `draw` is given decides.
+        Seed of ``fit_transform``. On batches, the generator that is passed to `draw` counts.
 
     Attributes
     ----------
@@ -59,9 +60,9 @@ class Mixup(ClipTransformer, NumpyAugmentation):
     As a transformer it mixes, with the same weights, each of the fields ``waveform``, ``log_mel``, ``embedding`` and
     ``logits`` that the clips have. Whole numbers, such as int16, stay whole. On batches ``domain`` stays as it is.
 
-    Before a detector it changes the threshold too: mixtures are smoother than clips, and a threshold that comes from
-    them calls clips anomalous that are not. `AutoencoderDetector` and `FlowDetector` have the parameter `augmentation`,
-    by which only their network learns from mixtures.
+    Before a detector it changes the threshold too: mixtures are smoother than clips, so the threshold would raise false
+    alarms on real clips. `AutoencoderDetector` and `FlowDetector` have a parameter `augmentation`, which applies to the
+    training of their network only.
 
     References
     ----------
@@ -128,7 +129,7 @@ class Mixup(ClipTransformer, NumpyAugmentation):
         training_rows(X, y)
 
     def fit_transform(self, X, y=None):
-        """Mix the clips that may train.
+        """Mix the training clips.
 
         Parameters
         ----------
@@ -141,13 +142,13 @@ class Mixup(ClipTransformer, NumpyAugmentation):
         Returns
         -------
         X : Clips or ndarray
-            As many clips, in the same order; clip i has still the class ``y[i]``. Integers of up to 32 bits, as samples
-            are, are rounded; longer ones become float64.
+            The same number of clips, in the same order; clip i still has the class ``y[i]``. Integers of up to 32 bits,
+            such as samples, are rounded; longer ones become float64.
 
         Raises
         ------
         ValueError
-            If ``target_share`` is set and the clips have no field ``domain``, or if they are no numbers.
+            If ``target_share`` is set and the clips have no field ``domain``, or if they are not numbers.
         """
         values = self.fit(X, y)._read(X, reset=False)
         partner, weight = self._draw_partners(X, y)
@@ -159,7 +160,7 @@ class Mixup(ClipTransformer, NumpyAugmentation):
         })  # fmt: skip
 
     def transform(self, X):
-        """Give the clips back as they are.
+        """Return the clips unchanged.
 
         Parameters
         ----------

@@ -14,34 +14,34 @@ _SIZE = Interval(Integral, 0, None, closed="left")
 class SpecAugment(NumpyAugmentation):
     """Mask stripes of a spectrogram: some bands over all frames, some frames over all bands.
 
-    Each mask has a width drawn uniformly from 0 to the widest and a place drawn uniformly, for each clip anew. By
+    The width of each mask is drawn uniformly from 0 to the widest, and so is its position, separately for each clip. By
     default about a fifth of a clip is masked on average, whatever its size.
 
     Parameters
     ----------
     time_mask : float or int, default=0.1
-        Widest time mask: as a float in [0, 1] a share of the frames, as an int a number of frames. A clip with fewer
-        frames limits it to its length.
+        Widest time mask: as a float in [0, 1] a share of the frames, as an int a number of frames. It is limited to the
+        length of the clip.
 
     n_time_masks : int, default=2
-        Number of time masks. 0 leaves the frames alone, as suits short windows.
+        Number of time masks. 0 masks no frames, which suits short windows.
 
     max_time_share : float, default=1.0
-        Widest time mask as a share of the frames, in [0, 1], where `time_mask` is a number of frames; the smaller of
-        the two limits holds.
+        Widest time mask as a share of the frames, in [0, 1], if `time_mask` is a number of frames; the smaller of the
+        two limits applies.
 
     freq_mask : float or int, default=0.125
-        Widest frequency mask: as a float in [0, 1] a share of the bands, as an int a number of bands. A spectrogram
-        with fewer bands limits it to their number.
+        Widest frequency mask: as a float in [0, 1] a share of the bands, as an int a number of bands. It is limited to
+        the number of bands.
 
     n_freq_masks : int, default=2
-        Number of frequency masks. 0 leaves the bands alone.
+        Number of frequency masks. 0 masks no bands.
 
     probability : float, default=1.0
         Probability that a clip is masked, in [0, 1].
 
     fill : "mean" or float, default="mean"
-        Value of what is masked: the mean of each band over the batch, or a level in dB.
+        Value of the masked parts: the mean of each band over the batch, or a level in dB.
 
     See Also
     --------
@@ -49,7 +49,7 @@ class SpecAugment(NumpyAugmentation):
 
     Notes
     -----
-    The paper's policies are made for long utterances and mask most of a small spectrogram: "LD" is ``freq_mask=27,
+    The paper's policies are designed for long utterances, and mask most of a small spectrogram: "LD" is ``freq_mask=27,
     time_mask=100`` without its time warping, "LB" the same with one mask of each kind, "SM" ``freq_mask=15,
     time_mask=70, max_time_share=0.2``, "SS" ``freq_mask=27, time_mask=70, max_time_share=0.2``.
 

@@ -26,7 +26,7 @@ _COLUMNS = ("path", "section", "verdict", "score", "threshold", "p_value", "star
 def score(ctx, model, files, section_from, csv_file, json_file, force):
     """Judge FILES, or the recordings in folders.
 
-    The exit status is 1 if one of them alarms; else 2 if one cannot be judged; else 0.
+    The exit status is 1 if one of them raises an alarm; else 2 if one cannot be judged; else 0.
 
     \b
     skasd score pump.skasd today.wav
@@ -77,7 +77,8 @@ def score(ctx, model, files, section_from, csv_file, json_file, force):
 def watch(ctx, model, folder, section_from, log, interval, existing, once):
     """Judge new recordings in FOLDER as they come, until Ctrl-C.
 
-    Files that are still written are left until they stop growing. With --once the exit status is that of score.
+    Files that are still being written are left alone until they stop growing. With --once the exit status is that of
+    score.
 
     \b
     skasd watch pump.skasd inbox/
@@ -120,8 +121,7 @@ def watch(ctx, model, folder, section_from, log, interval, existing, once):
 def listen(ctx, model, source, device, file, rate, channels, section, k, n, as_lines):
     """Listen to a microphone, a file, or what is piped in (-), and say when the machine becomes unusual.
 
-    A pipe brings a WAV file, or, with --rate, bare samples of 16 bits. The exit status at the end is 1 if there was an
-    alarm.
+    A pipe brings a WAV file or, with --rate, raw 16-bit samples. The exit status at the end is 1 if there was an alarm.
 
     \b
     skasd listen pump.skasd --device 2

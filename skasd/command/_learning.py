@@ -31,7 +31,7 @@ class _Summary(click.ParamType):
 @jobs
 @click.pass_context
 def check(ctx, recordings, reference, jobs):
-    """Find recordings that are useless: silent, clipped, cut off, of a telephone, in the wind.
+    """Find recordings that are useless: silent, clipped, cut off, from a telephone, in the wind.
 
     RECORDINGS are files and folders. The exit status is 2 if one of them is useless.
 
@@ -70,7 +70,7 @@ def train(
 ):
     """Learn from the healthy recordings in FOLDER and its subfolders.
 
-    Useless ones are left out, by name.
+    Useless recordings are named and left out.
 
     \b
     skasd train healthy/ -o pump.skasd
@@ -103,9 +103,9 @@ def train(
 @section_from
 @force
 def update(model, folder, output, section_from, force):
-    """Take further healthy recordings in, such as those of another season, without the old files.
+    """Learn further healthy recordings, such as those of another season, without the old files.
 
-    To write over MODEL itself, give --force.
+    To overwrite MODEL itself, give --force.
 
     \b
     skasd update pump.skasd autumn/ -o pump-2.skasd
@@ -138,7 +138,7 @@ def info(model):
 @output
 @force
 def export(model, output, force):
-    """Write MODEL as a graph that onnxruntime runs, where there is no skasd.
+    """Write MODEL as an ONNX graph, which ONNX Runtime runs without skasd.
 
     \b
     skasd export pump.skasd -o pump.onnx

@@ -85,7 +85,7 @@ def program():
     skasd watch pump.skasd inbox/                 judge files as they come
     skasd listen pump.skasd                       listen to a microphone
     skasd info pump.skasd                         what has it learned?
-    skasd update pump.skasd autumn/ -o new.skasd  take further healthy ones in
+    skasd update pump.skasd autumn/ -o new.skasd  learn further healthy recordings
 
-    The exit status is 0 where all is normal, 1 for an alarm, and 2 where something could not be judged.
+    The exit status is 0 if all is normal, 1 for an alarm, and 2 if something could not be judged.
     """

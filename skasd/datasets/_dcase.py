@@ -2,8 +2,8 @@
 
 Conventions
 -----------
-- What is known of a clip is read from its file name, once, by one grammar. Of the folders above it count only the
-  last two: the machine's folder and, within it, ``train``, ``test`` (2021: ``source_test`` and ``target_test``) or
+- What is known about a clip is read from its file name, once, by one grammar. Of the folders above it, only the last
+  two count: the machine's folder and, within it, ``train``, ``test`` (2021: ``source_test`` and ``target_test``) or
   ``supplemental``.
 - Labels are +1 normal, -1 anomalous, 0 unknown. A domain or an attribute that is unknown is ``""``.
 """
@@ -45,7 +45,7 @@ _GRAMMAR = """\
 
 
 class DcaseFilename(NamedTuple):
-    """What the file name of a clip of DCASE Task 2 tells, whatever its year.
+    """What the file name of a clip of DCASE Task 2 says, whatever its year.
 
     Parameters
     ----------
@@ -53,10 +53,10 @@ class DcaseFilename(NamedTuple):
         Two digits: the section, in 2020 the machine's id.
 
     domain : str
-        ``source``, ``target``, or ``""`` where the name does not tell.
+        ``source``, ``target``, or ``""`` if the name does not say.
 
     split : str
-        ``train``, ``test``, ``supplemental``, or ``""`` where the name does not tell.
+        ``train``, ``test``, ``supplemental``, or ``""`` if the name does not say.
 
     label : int
         +1 normal, -1 anomalous, 0 unknown.
@@ -65,11 +65,11 @@ class DcaseFilename(NamedTuple):
         The digits that count the clips.
 
     attribute : str
-        The attributes as the name has them, such as ``car_A2_spd_28V``; ``""`` where there are none.
+        The attributes as in the name, such as ``car_A2_spd_28V``; ``""`` if there are none.
 
     See Also
     --------
-    parse_dcase_filename : Makes one of a file name.
+    parse_dcase_filename : Makes one from a file name.
 
     Examples
     --------
@@ -87,12 +87,12 @@ class DcaseFilename(NamedTuple):
 
 
 def parse_dcase_filename(name):
-    """What the file name of a clip of DCASE Task 2 tells; one grammar for the years 2020 to 2026.
+    """What the file name of a clip of DCASE Task 2 says; one grammar for the years 2020 to 2026.
 
     Parameters
     ----------
     name : str or path-like
-        File name. Folders before it are not looked at.
+        File name. Folders in front of it are ignored.
 
     Returns
     -------
@@ -129,8 +129,8 @@ def parse_dcase_filename(name):
 def load_dcase(folder, *, split=("train", "test"), section=None, domain=None, ground_truth=None):
     """The clips of one machine's folder as the zips of DCASE Task 2 unpack it, 2020 to 2026.
 
-    No audio is opened and nothing is renamed, linked or copied: the clips carry the paths, and what is known of them.
-    The files may be compressed, with the suffix ``.flac`` in place of ``.wav``.
+    No audio is opened and nothing is renamed, linked or copied: the clips hold the paths, and what is known about them.
+    The files may be compressed, with the suffix ``.flac`` instead of ``.wav``.
 
     Parameters
     ----------
@@ -139,19 +139,19 @@ def load_dcase(folder, *, split=("train", "test"), section=None, domain=None, gr
 
     split : {"train", "test", "supplemental"} or sequence of these, default=("train", "test")
         Clips to load; of several splits, some may be missing. The ``supplemental`` clips of 2025 (the machine alone,
-        labelled +1, or the noise alone, labelled 0) come only when they are asked for.
+        labelled +1, or the noise alone, labelled 0) are only loaded if you ask for them.
 
     section : str or sequence of str, default=None
         Sections to load, such as ``"00"``. Default: all.
 
     domain : str or sequence of str, default=None
-        Domains to load: ``"source"``, ``"target"``. Default: all, those that are unknown too.
+        Domains to load: ``"source"``, ``"target"``. Default: all, including unknown ones.
 
     ground_truth : path-like, default=None
-        Where the names of an evaluation set's test clips do not tell their labels: the folder of the organisers'
+        If the names of an evaluation set's test clips do not contain their labels: the folder of the organisers'
         evaluator of that year (2021 to 2024), with ``ground_truth_<machine>_section_<NN>_test.csv`` in it or in its
-        ``ground_truth_data``, and the domains in its ``ground_truth_domain``; or the CSV file
-        ``eval_data_list*.csv`` (2020 and 2025), which gives each clip its full name.
+        ``ground_truth_data``, and the domains in its ``ground_truth_domain``; or the CSV file ``eval_data_list*.csv``
+        (2020 and 2025), which gives each clip its full name.
 
     Returns
     -------
@@ -162,7 +162,7 @@ def load_dcase(folder, *, split=("train", "test"), section=None, domain=None, gr
     Raises
     ------
     FileNotFoundError
-        If there is no such folder.
+        If the folder does not exist.
 
     ValueError
         If the folder is not that of one machine, if a file name does not fit, if a clip is there as ``.wav`` and as
@@ -172,7 +172,7 @@ def load_dcase(folder, *, split=("train", "test"), section=None, domain=None, gr
     Warns
     -----
     UserWarning
-        If something with the name of a clip is no file, such as a folder or a link that leads nowhere: it is left out.
+        If something with the name of a clip is not a file, such as a folder or a broken link: it is left out.
 
     See Also
     --------
@@ -182,8 +182,8 @@ def load_dcase(folder, *, split=("train", "test"), section=None, domain=None, gr
     Notes
     -----
     The attribute of a clip is that of its file name. A clip without one takes it from ``attributes_<NN>.csv`` in the
-    folder, if there is a row for it: parameters and values joined by ``_``, as the file names have them. Rows of clips
-    that are not there are passed over, since the CSV comes with the first of several zips.
+    folder, if there is a row for it: parameters and values joined by ``_``, as the file names have them. Rows of
+    missing clips are skipped, since the CSV comes with the first of several zips.
 
     Labels come from ``ground_truth_data`` alone. The evaluator of 2022 also holds full names for ToyCar and ToyTrain,
     in ``ground_truth_attributes``, and the baseline of 2023 repeats them in its ``eval_data_list_2022.csv``; both

@@ -46,13 +46,13 @@ _CUT = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedE
 def fetch_dcase(
     year, machine=None, *, part="development", data_home=None, progress=True, api_url="https://zenodo.org/api/records"
 ):
-    """Download one machine's folder of DCASE Task 2 from Zenodo, or use the one that is there.
+    """Download one machine's folder of DCASE Task 2 from Zenodo, unless it is already there.
 
-    A download that was cut is continued where it stopped, by the next attempt or the next call. The zip is checked
-    against the MD5 sum that Zenodo lists, unpacked beside its destination and moved there in one step, so that a folder
-    that exists is whole; the zip is then removed. A folder that exists is used without a request. Of several processes
-    that want one machine, one downloads it and the others wait. The licence of each data set is named on its Zenodo
-    page, ``https://zenodo.org/records/<number>``.
+    An interrupted download resumes where it stopped, at the next attempt or the next call. The zip is checked against
+    the MD5 sum that Zenodo lists, unpacked next to its destination and moved there in one step, so that an existing
+    folder is always complete; the zip is then removed. An existing folder is used without a request. If several
+    processes want the same machine, one downloads it and the others wait. The licence of each data set is named on its
+    Zenodo page, ``https://zenodo.org/records/<number>``.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def fetch_dcase(
 
     part : {"development", "additional", "evaluation"}, default="development"
         ``development`` has normal training clips and labelled test clips, ``additional`` the training clips that belong
-        to ``evaluation``, which has test clips without labels. From 2023, the machines of the last two are others than
+        to ``evaluation``, which has test clips without labels. From 2023 on, the machines of the last two differ from
         those of the first.
 
     data_home : path-like, default=None
@@ -72,7 +72,7 @@ def fetch_dcase(
 
     progress : bool, default=True
         Whether to show progress on the error stream: a bar on a terminal or in a notebook, else a line for each tenth
-        of a file, but none within 30 seconds of the one before, and one at its end.
+        of a file, at least 30 seconds apart, and one at its end.
 
     api_url : str, default="https://zenodo.org/api/records"
         Zenodo's record API, or a mirror of it.
@@ -80,7 +80,7 @@ def fetch_dcase(
     Returns
     -------
     folder : pathlib.Path
-        The machine's folder, for `load_dcase`; without ``machine``, the folder that holds those of all machines.
+        The machine's folder, for `load_dcase`; without ``machine``, the folder that contains those of all machines.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def fetch_dcase(
 
     See Also
     --------
-    load_dcase : Makes `skasd.clips.Clips` of a machine's folder.
+    load_dcase : Makes `skasd.clips.Clips` from a machine's folder.
 
     References
     ----------

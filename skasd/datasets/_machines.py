@@ -1,4 +1,4 @@
-"""Synthetic machines in the shape of DCASE Task 2: as many clips as wanted, with faults that are known."""
+"""Synthetic machines in the form of DCASE Task 2: as many clips as you like, with known faults."""
 
 from dataclasses import dataclass
 from itertools import cycle, islice, product
@@ -94,15 +94,15 @@ def make_machine_sounds(
     random_state=None,
     n_jobs=None,
 ):
-    """Synthetic machines in factory noise, in the shape of the DCASE Challenge's Task 2 of 2022.
+    """Synthetic machines in factory noise, in the form of the DCASE Challenge's Task 2 of 2022.
 
-    They are for tests, documentation and trying out a program, and **no measure of a detector or a network**: sections
-    can be told apart without hearing a fault, so that what ranks well here may fail on real recordings. Choose and
-    compare systems on recordings, such as those of `load_motors` and `fetch_dcase`.
+    They are for tests, documentation and trying out a program, and **say nothing about how good a detector or a network
+    is**: what ranks well here may fail on real recordings. Choose and compare systems on recordings, such as those of
+    `load_motors` and `fetch_dcase`.
 
-    Each section is another individual of the machine, with its own speed, tones and resonances. Training clips are
+    Each section is a different unit of the machine, with its own speed, tones and resonances. Training clips are
     healthy, most of them from the source domain and a few from the target domain; the test has healthy and faulty clips
-    of both. Which fault a clip has is known, and how clear it is can be chosen.
+    of both. Which fault a clip has is known, and you can choose how clear it is.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def make_machine_sounds(
         Kind of machine; see the notes.
 
     n_sections : int, default=3
-        Number of individuals, 1 to 100.
+        Number of units, 1 to 100.
 
     n_train_source : int, default=95
         Training clips of a section in the source domain. The challenge has 990.
@@ -119,7 +119,7 @@ def make_machine_sounds(
         Training clips of a section in the target domain. The challenge has 10.
 
     n_test : int, default=20
-        Test clips of a section for each domain and label, four times as many in all. The challenge has 50.
+        Test clips of a section for each domain and label, so four times as many in all. The challenge has 50.
 
     duration : float, default=10.0
         Length of a clip in seconds, 0.5 to 600. A clip of 10 s at 16 kHz takes 0.64 MB, the default set 346 MB.
@@ -131,12 +131,12 @@ def make_machine_sounds(
         Power of the machine (with its fault) over that of the factory noise, in dB, in every clip.
 
     severity : float, default=1.0
-        How bad the faults are: 0 is no fault at all, 1 clear to a simple detector in the source domain, 2 plain. Each
-        clip has 0.6 to 1.4 times that.
+        How severe the faults are: 0 is no fault at all, 1 is clear to a simple detector in the source domain, 2 is
+        obvious. Each clip has 0.6 to 1.4 times that.
 
     domain_shift : {"speed", "load", "noise"} or sequence of these, default=("speed", "load", "noise")
-        In what the target domain differs from the source domain; of a sequence, the sections take one each in turn.
-        There are three conditions in the source domain and two others in the target domain, in ``attribute``:
+        How the target domain differs from the source domain; if a sequence is given, the sections take one each in
+        turn. There are three conditions in the source domain and two others in the target domain, in ``attribute``:
         ``speed`` is named as in the challenge (``vel_18``, ``spd_27V``, for the valve the rhythm ``pat_00``), ``load``
         is ``wt_80`` to ``wt_125`` in the source domain and ``wt_50`` or ``wt_200`` in the target domain, ``noise`` is
         another factory hall, ``f-n_A`` to ``f-n_C`` and ``f-n_D`` or ``f-n_E``.
@@ -146,7 +146,7 @@ def make_machine_sounds(
         of sections and clips change.
 
     n_jobs : int, default=None
-        Threads that make clips side by side; see joblib.
+        Number of threads that make clips; see joblib.
 
     Returns
     -------
@@ -154,7 +154,7 @@ def make_machine_sounds(
         ``waveform`` holds float32 of shape (n_clips, duration * sample_rate) in [-1, 1]. Besides ``machine``,
         ``section``, ``domain``, ``attribute``, ``split`` and ``label`` there is ``fault``: ``healthy``, ``bearing``,
         ``imbalance``, ``loose``, ``leak`` or ``stroke``. The order is that in which `load_dcase` would give them. The
-        attribute ``sample_rate`` tells that of the waveforms.
+        attribute ``sample_rate`` is that of the waveforms.
 
     Raises
     ------
@@ -186,8 +186,8 @@ def make_machine_sounds(
     - ``leak``: a hiss.
     - ``stroke``: some strokes or clicks are missing, others late. In a short clip there may be none.
 
-    Every clip is brought to a level of its own around -36 dB re full scale, between -39 and -33 dB, whatever its fault,
-    so that loudness does not tell the groups apart. Speeds, tones, noises and their mixture vary from clip to clip.
+    Every clip has a random level between -39 and -33 dB re full scale, whatever its fault, so that loudness does not
+    tell the groups apart. Speeds, tones, noises and their mixture vary from clip to clip.
 
     Examples
     --------

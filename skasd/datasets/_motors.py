@@ -38,19 +38,20 @@ def load_motors(
 ):
     """Recordings of four small brushless motors, healthy and with real faults, cut into clips.
 
-    43 recordings of about 10 s, one for each motor, speed and state [1]_, come with the package. They make two
-    one-class tasks, which train on healthy motors alone:
+    43 recordings of about 10 s, one for each motor, speed and state [1]_, come with the package. There are two
+    one-class tasks, which train on healthy motors only:
 
     - ``fault="propeller"``: the sections are the motors M1 and M2. Healthy recordings at 1400, 1550, 1750 and 1950 rpm
-      train (domain ``source``); the test has healthy recordings and ones with a damaged propeller at 1450, 1650, 1850
-      and 2000 rpm (domain ``target``; M1 has no faulty one at 2000 rpm). Training has heard the motor, but none of the
-      test's speeds, which lie between those that it knows and above. Both groups of the test have the same speeds, so
-      that speed alone does not tell them apart; that is why faulty recordings at the training's speeds are left out.
-    - ``fault="bearing"``: one section, ``00``. Two of the healthy motors M1 to M3 train (domain ``source``), at all
-      their speeds; the test has the third, `held_out`, and M4, whose bearing is damaged (domain ``target``). Training
-      has heard neither of the test's motors. M4 was never recorded healthy, so **motor and fault are mixed**: what sets
-      M4 apart may be the motor and not its bearing, and the speeds of the two groups differ as well. Report such a
-      number as "a faulty motor among unknown motors", averaged over the three values of `held_out`.
+      are for training (domain ``source``); the test has healthy recordings and ones with a damaged propeller at 1450,
+      1650, 1850 and 2000 rpm (domain ``target``; M1 has no faulty one at 2000 rpm). The motor is known from training,
+      but none of the test's speeds, which are between the known speeds and above them. Healthy and faulty test clips
+      have the same speeds, so that speed alone does not tell them apart; that is why faulty recordings at the training
+      speeds are left out.
+    - ``fault="bearing"``: one section, ``00``. Two of the healthy motors M1 to M3 are for training (domain ``source``),
+      at all their speeds; the test has the third, `held_out`, and M4, whose bearing is damaged (domain ``target``).
+      Neither of these two is in training. M4 was never recorded healthy, so **motor and fault are confounded**: what
+      sets M4 apart may be the motor rather than its bearing, and the speeds of the two groups differ as well. Report
+      such a result as "a faulty motor among unknown motors", averaged over the three values of `held_out`.
 
     Parameters
     ----------
@@ -61,52 +62,51 @@ def load_motors(
         Clips to load. Default: both.
 
     motor : {"M1", "M2", "M3", "M4"}, default=None
-        Load the clips of this motor only. Default: of all motors of the task.
+        Load the clips of this motor only. Default: all motors of the task.
 
     held_out : {"M1", "M2", "M3"}, default="M3"
-        The healthy motor that is kept for the test of ``fault="bearing"``. ``fault="propeller"`` does not use it.
+        The healthy motor that is kept for testing with ``fault="bearing"``. ``fault="propeller"`` does not use it.
 
     training_speeds : sequence of int, default=(1400, 1550, 1750, 1950)
-        Speeds in rpm that train in ``fault="propeller"``; the other recordings test. With fewer, a setting can be
-        chosen on clips that the default's test does not have: train without 1550 and look at the test clips at 1550.
-        ``fault="bearing"`` does not use it.
+        Speeds in rpm for training with ``fault="propeller"``; the other recordings are for testing. With fewer speeds,
+        you can choose a setting on clips that are not in the default test: train without 1550 and look at the test
+        clips at 1550. ``fault="bearing"`` does not use it.
 
     duration : float, default=1.0
-        Length of a clip in seconds, up to 10.13, which is the shortest recording. A rest at the end of a recording that
-        is shorter than this is left out.
+        Length of a clip in seconds, up to 10.13, which is the shortest recording. A remainder at the end of a recording
+        that is shorter than this is left out.
 
     hop_duration : float, default=None
-        Seconds from the start of one clip to that of the next. Default: `duration`, clips side by side.
+        Seconds from the start of one clip to that of the next. Default: `duration`, so that clips do not overlap.
 
     Returns
     -------
     clips : Clips
-        ``waveform`` holds float32 of shape (n_clips, 16000 * duration) at 16 kHz, which the attribute ``sample_rate``
-        tells, the levels as recorded. Besides ``path``, ``machine`` (``bldc_a2212``), ``section``, ``domain``,
-        ``attribute`` (such as ``rpm_1450_state_healthy``), ``split`` and ``label``, there are ``recording`` (name of
-        the file, by which clips of one recording stay on one side of every split), ``motor``, ``speed`` (int, rpm),
-        ``fault`` (``healthy``, ``propeller`` or ``bearing``) and ``start`` (float, seconds within the recording).
+        ``waveform`` holds float32 of shape (n_clips, 16000 * duration) at 16 kHz (the attribute ``sample_rate``), with
+        the levels as recorded. Besides ``path``, ``machine`` (``bldc_a2212``), ``section``, ``domain``, ``attribute``
+        (such as ``rpm_1450_state_healthy``), ``split`` and ``label``, there are ``recording`` (name of the file, by
+        which clips of one recording stay on one side of every split), ``motor``, ``speed`` (int, rpm), ``fault``
+        (``healthy``, ``propeller`` or ``bearing``) and ``start`` (float, seconds within the recording).
 
     Raises
     ------
     ValueError
-        If a parameter has no such value, or if the task has no clip of this motor in this split.
+        If a parameter has an unknown value, or if the task has no clip of this motor in this split.
 
     See Also
     --------
     load_dcase : Loads the folders of the DCASE Challenge.
-    make_machine_sounds : Makes synthetic machines, as many clips as wanted.
+    make_machine_sounds : Makes synthetic machines, as many clips as you like.
 
     Notes
     -----
     All clips of a recording are on the same side of the split, and clips of one recording are alike. The test therefore
-    knows much less than its number of clips suggests: 4 healthy recordings of each motor against 3 (M1) or 4 (M2)
-    with a damaged propeller, and 6 to 8 against 7 for the bearing. Intervals must resample recordings, not clips.
+    says much less than its number of clips suggests: 4 healthy recordings of each motor against 3 (M1) or 4 (M2) with a
+    damaged propeller, and 6 to 8 against 7 for the bearing. Intervals must resample recordings, not clips.
 
     Some of the faults are simply louder. The level alone, as an anomaly score (root mean square of each 1 s clip, no
     training), reaches these areas under the ROC curve: propeller 1.00 on M1 and 0.88 on M2; bearing 0.39, 0.63 and 0.65
-    with M1, M2 and M3 held out. A detector has to be compared with these numbers, or the levels have to be normalised
-    before.
+    with M1, M2 and M3 held out. Compare a detector with these numbers, or normalise the levels first.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Clips as a folder of WAV files in the shape of DCASE Task 2."""
+"""Clips as a folder of WAV files in the layout of DCASE Task 2."""
 
 import csv
 import io
@@ -24,7 +24,7 @@ _LABELS = {1: "normal", -1: "anomaly", 0: "unknown"}
 def write_dcase(clips, folder, *, sample_rate=16000):
     """Write clips of one machine as a folder of WAV files, named as in DCASE Task 2 of 2022.
 
-    `load_dcase` reads it back. The folder appears when all of it is written, or not at all.
+    `load_dcase` reads it back. The folder appears when it is complete, or not at all.
 
     Parameters
     ----------
@@ -34,10 +34,10 @@ def write_dcase(clips, folder, *, sample_rate=16000):
         -1). Other fields are not written.
 
     folder : str or pathlib.Path
-        Where the machine's folder is made. Missing folders are made as well.
+        Where the machine's folder is created. Missing folders are created as well.
 
     sample_rate : int, default=16000
-        Of the waveforms, in Hz. Clips that know another one are an error.
+        Sample rate of the waveforms in Hz. Clips with another one are an error.
 
     Returns
     -------

@@ -19,10 +19,10 @@ class AutoencoderDetector(NetworkDetector):
     """Detect anomalies as clips that an autoencoder, trained on normal ones, reconstructs badly.
 
     One network is trained for all sections of the machine, on windows of stacked frames one by one, as in the baselines
-    of the challenge [1]_. The score of a clip is minus the mean squared error of its windows. With
-    ``error='selective_mahalanobis'`` the error is weighed by how much it varies among normal clips: each section and
-    domain that `fit` has seen has a covariance of the errors, and the domain whose distance is smaller counts, as in
-    the second mode of the baselines since 2023 [2]_. Domains are not needed to score.
+    of the challenge [1]_. The score of a clip is the negative mean squared error of its windows. With
+    ``error='selective_mahalanobis'`` the error is weighted by how much it varies among normal clips: each section and
+    domain that `fit` has seen has a covariance of the errors, and the domain with the smaller distance counts, as in
+    the second mode of the baselines since 2023 [2]_. Domains are not needed for scoring.
 
     Parameters
     ----------
@@ -36,17 +36,18 @@ class AutoencoderDetector(NetworkDetector):
 
     n_frames : int, default=1
         Number of frames that a vector stacks, as in `FrameStacker`. With ``error='selective_mahalanobis'`` the errors
-        of the frames are vectors of their own, whose covariance is smaller and better known. Otherwise it has no
-        effect.
+        of each frame are a separate vector, whose covariance is smaller and can be estimated better. Otherwise it has
+        no effect.
 
     {training}
 
     contamination : float, default=0.1
-        Share of new normal clips, in (0, 0.5), that the threshold is to call anomalous, on average.
+        Share of normal clips that may raise an alarm, in (0, 0.5): the false-alarm rate on new clips, on average.
+        scikit-learn's parameter of this name is something else: the share of outliers in the training data.
 
     threshold : {'quantile', 'gamma'}, default='gamma'
-        How `offset_` is set from the training scores: their quantile, or that of a gamma distribution fitted to
-        them, as the DCASE baselines do.
+        How `offset_` is set from the training scores: by their quantile, or by that of a gamma distribution fitted to
+        them, as in the DCASE baselines.
 
     {kwargs}
 
@@ -76,8 +77,8 @@ class AutoencoderDetector(NetworkDetector):
     -----
     The optimizer is `torch.optim.Adam` where none is given.
 
-    A domain that has no more frames than a frame has features, such as one with very few target clips, has a singular
-    covariance; it is shrunk as `sklearn.covariance.oas` does.
+    A domain with too few clips, so that it has no more frames than a frame has features, has a singular covariance,
+    which is then shrunk as in `sklearn.covariance.oas`.
 
     References
     ----------
@@ -151,7 +152,7 @@ class AutoencoderDetector(NetworkDetector):
         Returns
         -------
         windows : ndarray of shape (n_clips, n_windows, n_features)
-            What the network makes of each window; its difference from the window is what is unusual.
+            The network's reconstruction of each window; where it differs from the window, the window is unusual.
         """
         check_is_fitted(self)
         windows = self._check_windows(X, reset=False)

@@ -26,11 +26,12 @@ from skasd.detectors._threshold import Threshold, ThresholdMixin
 DETECTOR_TEXTS = {
     "threshold": """
 contamination : float, default=0.1
-    Share of new normal clips, in (0, 0.5), that the threshold is to call anomalous, on average.
+    Share of normal clips that may raise an alarm, in (0, 0.5): the false-alarm rate on new clips, on average.
+    scikit-learn's parameter of this name is something else: the share of outliers in the training data.
 
 threshold : {'quantile', 'gamma'}, default='quantile'
-    How `offset_` is set from the training scores: their quantile or, where clips or recordings are too few for it, an
-    exponential tail; or a gamma distribution fitted to them, as the DCASE baselines do.
+    How `offset_` is set from the training scores: by their quantile or, if there are too few clips or recordings for
+    that, an exponential tail; or by a gamma distribution fitted to them, as in the DCASE baselines.
 """,
     "target_ratio": """
 target_ratio : float, default=None
@@ -39,7 +40,7 @@ target_ratio : float, default=None
 """,
     "feature_groups": """
 feature_groups : dict of str to (slice or array-like of int), default=None
-    Columns of each group of features. None takes all features as one group.
+    Columns of each group of features. None makes all features one group.
 """,
     "n_jobs": """
 n_jobs : int, default=None
@@ -50,7 +51,7 @@ offset_ : float
     Threshold on `score_samples`.
 
 machine_ : str
-    Name of the machine that `fit` has seen, empty if it was not given.
+    Name of the machine that `fit` has seen; empty if it was not given.
 
 n_features_in_ : int
     Number of features of an embedding.
@@ -65,14 +66,14 @@ feature_names_in_ : ndarray of shape (n_features_in_,)
 class BaseDetector(VersionsMixin, ThresholdMixin, BaseEstimator, metaclass=ABCMeta):
     """Base of the detectors: sections, windows, known anomalies and the threshold, once for all of them.
 
-    A subclass gives `_fit`, which makes the model of one section from an ordinary (n, d) array, and `_score`, which
-    says with that model how normal each row of an (n, d) array is; both arrays are float64. What the sections share is
-    made in `_fit_shared`. A subclass with parameters of its own has those of all detectors as well.
+    A subclass defines `_fit`, which makes the model of one section from an ordinary (n, d) array, and `_score`, which
+    uses that model to say how normal each row of an (n, d) array is; both arrays are float64. What all sections share
+    is made in `_fit_shared`. A subclass has the parameters of all detectors besides its own.
 
-    Clips that are there twice (all windows, section and domain are the same) count once. The threshold ``offset_``
-    comes from scores by models that have not learned from the clip, nor from any other of its ``recording``: models are
-    fitted again, each without a tenth of the recordings, or of the clips where no recordings are known. This is done
-    when it is first asked for, so that a search which compares scores alone does not pay for it.
+    Duplicate clips (with the same windows, section and domain) count once. The threshold ``offset_`` comes from scores
+    by models that have not learned from the clip, nor from any other of its ``recording``: models are fitted again,
+    each without a tenth of the recordings, or of the clips if no recordings are known. This happens when the threshold
+    is first needed, so a search that only compares scores does not pay for it.
 
     Parameters
     ----------
@@ -147,7 +148,7 @@ class BaseDetector(VersionsMixin, ThresholdMixin, BaseEstimator, metaclass=ABCMe
         Parameters
         ----------
         X : Clips with the field `embedding`, or array-like
-            Embeddings of shape (n_clips, n_features) or (n_clips, n_windows, n_features). Windows are all used to fit.
+            Embeddings of shape (n_clips, n_features) or (n_clips, n_windows, n_features). All windows are used to fit.
 
         y : array-like of shape (n_clips,), default=None
             Rows where it is -1 (anomalous) are left out; other whole numbers, and words, are classes of normal clips.
@@ -167,10 +168,10 @@ class BaseDetector(VersionsMixin, ThresholdMixin, BaseEstimator, metaclass=ABCMe
         Warns
         -----
         UserWarning
-            If all training clips of a section come from one recording, so that its threshold cannot be trusted; if
-            labels are 0 and 1 alone, so that clips of both train, and 1 may be meant as anomalous. When the threshold
-            is first read: if too few recordings are left for a model, or are too few for so small a `contamination`,
-            or if a gamma distribution does not fit.
+            If all training clips of a section come from one recording, so that its threshold cannot be trusted; if all
+            labels are 0 or 1, so that both are used for training although 1 may mean anomalous. When the threshold is
+            first needed: if too few recordings are left for a model, or for such a low `contamination`, or if a gamma
+            distribution does not fit.
         """
         windows = self._check_windows(X, reset=True)
         self._resolution = np.finfo(windows.dtype).eps
@@ -193,7 +194,7 @@ class BaseDetector(VersionsMixin, ThresholdMixin, BaseEstimator, metaclass=ABCMe
 
     @property
     def offset_(self):
-        """Threshold on `score_samples`, made when it is first asked for; it can be replaced."""
+        """Threshold on `score_samples`, computed when it is first needed; you can set another one."""
         check_is_fitted(self)
         return vars(self)["offset_"].value()
 
@@ -219,7 +220,7 @@ class BaseDetector(VersionsMixin, ThresholdMixin, BaseEstimator, metaclass=ABCMe
         Raises
         ------
         ValueError
-            If a clip belongs to a section that `fit` has not seen; the message names it and those that are known.
+            If a clip belongs to a section that `fit` has not seen; the message names that section and the known ones.
         """
         return self._score_sections(X, _of_clips)
 

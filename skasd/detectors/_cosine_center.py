@@ -14,7 +14,7 @@ class CosineCenterDetector(BaseDetector):
     """Detect anomalies as clips whose embedding points away from the centre of the normal ones.
 
     Embeddings are scaled to length one. Each section has one centre per domain that `fit` has seen, and a clip is
-    compared with the nearest of them, so the domain need not be known to score [1]_. It suits embeddings that were
+    compared with the nearest of them, so the domain need not be known for scoring [1]_. It suits embeddings that were
     trained with an angular loss.
 
     Parameters

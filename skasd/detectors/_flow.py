@@ -23,18 +23,18 @@ from skasd.detectors._network import NETWORK_TEXTS, NetworkDetector
 
 @fill(**NETWORK_TEXTS)
 class FlowDetector(NetworkDetector):
-    """Detect anomalies as clips to which a masked autoregressive flow gives a low density.
+    """Detect anomalies as clips that have a low density under a masked autoregressive flow.
 
     A flow turns the distribution of the normal windows into a standard Gaussian by invertible steps; each scales and
     shifts every feature by amounts that a network computes from the features before it [1]_. One flow is trained for
-    all sections of the machine, with the section as one hot among its inputs, as in [2]_. The score of a clip is the
-    mean log-likelihood of its windows, in the units of the embeddings. With ``transforms=1`` it is the masked
+    all sections of the machine; the section, one-hot encoded, is one of its inputs, as in [2]_. The score of a clip is
+    the mean log-likelihood of its windows, in the units of the embeddings. With ``transforms=1`` it is the masked
     autoencoder (MADE) [3]_.
 
     Parameters
     ----------
     transforms : int, default=5
-        Number of autoregressive steps. The features come in their order and in the opposite order by turns.
+        Number of autoregressive steps, which take the features in their order and in reverse order alternately.
 
     hidden_features : tuple of int, default=(100,)
         Units of each hidden layer of the networks.
@@ -70,13 +70,13 @@ class FlowDetector(NetworkDetector):
 
     Notes
     -----
-    The optimizer is `torch.optim.Adam` where none is given. The gradient is clipped to a norm of 10, which windows far
-    from the others would exceed, unless there is a `skorch.callbacks.GradientNormClipping` among the callbacks.
+    The optimizer is `torch.optim.Adam` where none is given. The gradient is clipped to a norm of 10, because windows
+    far from the others would exceed it, unless there is a `skorch.callbacks.GradientNormClipping` among the callbacks.
 
-    Features are first standardised by the mean and standard deviation of the training windows. Those that never vary in
-    training, such as empty mel bands, have no density and are left out. Hidden units end evenly along the features, and
-    direct connections [3]_ lead from each feature to the shifts of all that come after it, so that with more features
-    than hidden units, too, none is cut off from any of its parents.
+    Features are first standardised by the mean and standard deviation of the training windows. Features that never vary
+    in training, such as empty mel bands, have no density and are left out. Hidden units are spread evenly over the
+    features, and direct connections [3]_ lead from each feature to the shifts of all later ones, so that no feature is
+    cut off from its parents even if there are more features than hidden units.
 
     References
     ----------
@@ -169,11 +169,12 @@ class FlowDetector(NetworkDetector):
     def _measure(self, network):
         return network
 
-    def _own_callbacks(self):
-        given = [one[1] if isinstance(one, tuple) else one for one in self._net_params.get("callbacks") or []]
-        if any(isinstance(one, GradientNormClipping) for one in given):
-            return super()._own_callbacks()
-        return [*super()._own_callbacks(), ("gradient_norm_clipping", GradientNormClipping(_MAX_NORM))]
+    def _further_callbacks(self, given):
+        callbacks = [one[1] if isinstance(one, tuple) else one for one in given]
+        kinds = [one if isinstance(one, type) else type(one) for one in callbacks]
+        if any(issubclass(kind, GradientNormClipping) for kind in kinds):
+            return []
+        return [("gradient_norm_clipping", GradientNormClipping(_MAX_NORM))]
 
 
 _ROWS_AT_ONCE = 4096

@@ -19,11 +19,11 @@ _LARGEST = 1e150  # whose square float64 can hold
 
 @fill(**DETECTOR_TEXTS)
 class GaussianMixtureDetector(BaseDetector):
-    """Detect anomalies as clips to which a Gaussian mixture gives a low density.
+    """Detect anomalies as clips that have a low density under a Gaussian mixture.
 
-    One mixture is fitted per section. Few components and a shrunk or diagonal covariance suit the small number of
-    clips that a section has. With `target_ratio`, clips of the target domain are first oversampled by SMOTE, so that
-    the mixture does not forget the few that there are [1]_.
+    One mixture is fitted per section. Sections usually have few clips, which few components and a diagonal covariance
+    suit best. With `target_ratio`, clips of the target domain are first oversampled by SMOTE, so that the mixture does
+    not ignore the few that there are [1]_.
 
     Parameters
     ----------
@@ -59,28 +59,30 @@ class GaussianMixtureDetector(BaseDetector):
         The fitted mixture of each section.
 
     n_iter_ : int
-        Number of EM steps of the section that took most.
+        Largest number of EM steps of any section.
 
     {fitted}
 
     See Also
     --------
-    MahalanobisDetector : One Gaussian with shrinkage; several domains by the smaller distance.
-    skasd.embedders.StatisticsEmbedder : Makes the embeddings with which this is a strong untrained system.
+    MahalanobisDetector : One Gaussian with shrinkage, or one for each domain.
+    skasd.embedders.StatisticsEmbedder : Makes embeddings that suit it.
 
     Notes
     -----
-    A Gaussian of many dimensions fits the clips that made it far better than new ones. For the threshold, training
-    clips are therefore scored by models of the others: recordings, or clips where no recordings are known, are dealt
-    into ten parts, and each part is scored by a mixture of the other nine. It is the mixture that the shares of the
-    rows in the components of the whole mixture make without that part; with one component that is a new fit. Target
-    rows that were made up of rows of that part are left out too, and so are components to which nothing is left.
+    A Gaussian with many dimensions fits the clips that it was fitted to far better than new ones. For the threshold,
+    training clips are therefore scored by models of other clips: recordings, or clips if no recordings are known, are
+    divided into ten parts, and each part is scored by a mixture of the other nine. That mixture is made from the shares
+    of the rows in the components of the whole mixture, without that part; with one component it is the same as a new
+    fit. Synthetic target rows that were made from rows of that part are left out too, and so are components that have
+    no rows left.
 
-    Two things keep the share of alarms from what was asked for. The shares know the clips that are left out, so that
-    with many components for few clips it is somewhat larger (12 to 14 % for 10). And where a component with a full
-    covariance has fewer than about twice as many clips as features, it is far smaller (3 % for 10, or none): a mixture
-    of nine tenths of so few clips is a much worse one than that of all. Use fewer components or another
-    `covariance_type` there, or set ``offset_`` by clips that did not train.
+    Two things can make the false-alarm rate differ from what was asked for. The shares were computed with the clips
+    that are left out, so with many components for few clips the rate is somewhat higher (12 to 14 % instead of 10 %).
+    And if a component with a full covariance has fewer than about twice as many clips as features, the rate is far
+    lower (3 % instead of 10 %, or none): a mixture fitted to nine tenths of so few clips is much worse than one fitted
+    to all. In that case use fewer components or another `covariance_type`, or set ``offset_`` with clips that were not
+    used for training.
 
     References
     ----------
@@ -135,7 +137,7 @@ class GaussianMixtureDetector(BaseDetector):
 
     @property
     def n_iter_(self):
-        """Number of EM steps of the section that took most."""
+        """Largest number of EM steps of any section."""
         return max(model.n_iter_ for model in self.models_.values())
 
     def _fit_shared(self, X, windows, clips):

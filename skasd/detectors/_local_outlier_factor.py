@@ -18,11 +18,11 @@ _SMALLEST = 1e-10  # scikit-learn's, in units of the spread of the training rows
 
 @fill(**DETECTOR_TEXTS)
 class LocalOutlierFactorDetector(BaseDetector):
-    """Detect anomalies as clips that lie in a sparser place than their nearest training clips do.
+    """Detect anomalies as clips in a sparser place than their nearest training clips.
 
-    One model per section, whose scores are those of scikit-learn's `LocalOutlierFactor` in novelty mode. Training rows
-    that are the same count once. For the threshold, training clips are scored by models that were fitted without them,
-    a tenth at a time, and without any other clip of their recording.
+    One model per section, whose scores are those of scikit-learn's `LocalOutlierFactor` in novelty mode. Duplicate
+    training rows count once. For the threshold, training clips are scored by models that were fitted without them, a
+    tenth at a time, and without any other clip of their recording.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class LocalOutlierFactorDetector(BaseDetector):
 
     metric : str or callable, default='minkowski'
         Distance between embeddings, as in scikit-learn; 'cosine' suits networks trained with an angular loss,
-        'seuclidean' features of different units.
+        'seuclidean' features with different units.
 
     p : float, default=2
         Power of the Minkowski metric, up to 64: 2 = Euclidean, 1 = city block. Higher powers of small distances are

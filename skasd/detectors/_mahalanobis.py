@@ -18,20 +18,20 @@ from skasd.detectors._numbers import in_units, lengths, rounding, typical_where_
 class MahalanobisDetector(BaseDetector):
     """Detect anomalies by their Mahalanobis distance from the normal clips.
 
-    A Gaussian is fitted per section, or per section and domain, where the smaller distance counts. The score is minus
-    the distance (not squared). With `feature_groups`, one Gaussian is fitted to each group of features and the
-    distances are averaged, as for the stages of a network [1]_.
+    A Gaussian is fitted for each section, or for each section and domain, in which case the smaller distance counts.
+    The score is the negative distance (not squared). With `feature_groups`, one Gaussian is fitted to each group of
+    features and the distances are averaged, as for the stages of a network [1]_.
 
     Parameters
     ----------
     covariance : {'ledoit_wolf', 'oas', 'sample'}, default='ledoit_wolf'
         How the covariance is estimated. The two shrunk estimators can be inverted when there are fewer clips than
-        features; the sample covariance cannot, and is then an error. Features are brought to unit variance before, so
-        that what is shrunk are correlations, whatever the units and levels of the features.
+        features; the sample covariance cannot, and is then an error. Features are scaled to unit variance first, so
+        that only correlations are shrunk, whatever the units and levels of the features.
 
     per_domain : bool, default=False
         Whether each domain that `fit` has seen gets its own Gaussian. At least three rows of each are needed (two with
-        ``covariance='oas'``). The domain is never needed to score.
+        ``covariance='oas'``). The domain is never needed for scoring.
 
     {feature_groups}
 
@@ -51,10 +51,11 @@ class MahalanobisDetector(BaseDetector):
 
     Notes
     -----
-    A Gaussian of many dimensions fits the clips that made it far better than new ones. For the threshold, training
-    clips are therefore scored by models of the others: recordings, or clips where no recordings are known, are dealt
-    into ten parts, and each part is scored by the Gaussians of the other nine. These are made of sums over the parts,
-    which takes about as long as the model itself. A domain that is left with too few clips is left out with them.
+    A Gaussian with many dimensions fits the clips that it was fitted to far better than new ones. For the threshold,
+    training clips are therefore scored by models of other clips: recordings, or clips if no recordings are known, are
+    divided into ten parts, and each part is scored by the Gaussians of the other nine. These are computed from sums
+    over the parts, which takes about as long as fitting the model itself. A domain that is left with too few clips is
+    left out as well.
 
     The estimates of the covariance are those of scikit-learn's `LedoitWolf`, `OAS` and `EmpiricalCovariance`, of
     features in units of their standard deviation over the training clips (a feature that is constant

@@ -61,9 +61,9 @@ class Space:
         self.deviations = deviations(rows, resolution) if metric == "seuclidean" else 1.0
         self.origin, self.unit = 0.0, 1.0
         if self.kind.power is not None:
-            rows = self.kind.make(rows) / self.deviations
+            rows = self.kind.make(rows)
             self.origin = np.median(rows, axis=0)
-            spread = np.abs(rows - self.origin).max(axis=1)
+            spread = np.abs((rows - self.origin) / self.deviations).max(axis=1)
             self.unit = np.median(spread[spread > 0]) if spread.any() else 1.0
 
     @property
@@ -75,7 +75,7 @@ class Space:
         """Coordinates of rows."""
         if self.kind.power is None:
             return X
-        coordinates = (self.kind.make(X) / self.deviations - self.origin) / self.unit
+        coordinates = (self.kind.make(X) - self.origin) / self.deviations / self.unit
         far = ~(np.abs(coordinates).max(axis=1) < _FARTHEST)
         if far.any():
             raise RowError(np.argmax(far), f"with values up to {np.abs(X[np.argmax(far)]).max():.3g}, the embedding is "

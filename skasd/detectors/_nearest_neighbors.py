@@ -10,7 +10,6 @@ from skasd._groups import first_copies, first_in_domain
 from skasd._sklearn import Interval, StrOptions
 from skasd.detectors._base import DETECTOR_TEXTS, BaseDetector
 from skasd.detectors._feature_groups import split_features
-from skasd.detectors._held_out import TrainingRows
 from skasd.detectors._metric import METRICS, Space, check_enough_neighbors
 from skasd.detectors._neighbors import LeftOut, Neighbors
 from skasd.detectors._numbers import numbered
@@ -21,13 +20,12 @@ from skasd.detectors._oversampling import as_seed, oversample_target
 class NearestNeighborsDetector(BaseDetector):
     """Detect anomalies by their distance to the nearest normal clips.
 
-    Each section remembers its training embeddings, one memory per domain, and the nearer memory counts: the mean
-    distance to the `n_neighbors` nearest clips of a memory, the smallest over the memories, with a minus sign. Domains
-    differ in how densely they are sampled. Two remedies can be used alone or together: `normalization` takes into
-    account how dense the training clips are around each of them [1]_ [2]_, and `target_ratio` adds target clips by
-    SMOTE [3]_. With `feature_groups`, such as the bands of a spectrogram, the nearest clips are looked for in each
-    group of features by itself, and the distances are averaged [4]_: then a clip may be like one training clip in one
-    band, and like another in the next.
+    Each section stores its training embeddings in one memory per domain, and the nearer memory counts: the score is the
+    negative mean distance to the `n_neighbors` nearest clips of that memory. Domains differ in how densely they are
+    sampled. There are two remedies, which can be combined: `normalization` allows for how dense the training clips are
+    around each of them [1]_ [2]_, and `target_ratio` adds target clips by SMOTE [3]_. With `feature_groups`, such as
+    the bands of a spectrogram, the nearest clips are found separately for each group of features, and the distances are
+    averaged [4]_: then a clip may be like one training clip in one band, and like another in the next.
 
     Parameters
     ----------
@@ -39,14 +37,14 @@ class NearestNeighborsDetector(BaseDetector):
         standard deviation over the training clips, which suits statistics of bands; 'cosine' suits networks.
 
     normalization : {'local_density', 'variance_minimizing'}, default=None
-        How the distance d(x, y) to the training clip y is compared with that to others, by the mean distance b(y) from
-        y to its own nearest training clips of the section: d(x, y) / b(y) [1]_, or d(x, y) - alpha b(y) [2]_, where
-        alpha makes the distances of the training clips to each other vary least: Cov(u, v) / Var(v), where u is the
-        distance from each to its nearest, and v the b of this nearest. The latter is below zero in dense places; it
-        suits hundreds of training clips, and can do harm with a few tens. None takes distances as they are.
+        How the distance d(x, y) to a training clip y is corrected for the mean distance b(y) from y to its own nearest
+        training clips in the section: d(x, y) / b(y) [1]_, or d(x, y) - alpha b(y) [2]_. There, alpha minimises the
+        variance of the training clips' distances to each other: Cov(u, v) / Var(v), where u is the distance from each
+        clip to its nearest, and v is b of that nearest clip. The result can be below zero in dense places; it suits
+        hundreds of training clips, and can do harm with a few tens. None leaves distances as they are.
 
     n_local_neighbors : int, default=4
-        Number of nearest training clips over which b(y) is taken. Clips that are the same count once, and clips of one
+        Number of nearest training clips over which b(y) is averaged. Duplicate clips count once, and clips of one
         recording are not compared with each other.
 
     {feature_groups}
@@ -63,7 +61,7 @@ class NearestNeighborsDetector(BaseDetector):
     Attributes
     ----------
     models_ : dict of str to dict of str to dict of str to Memory
-        For each section, group of features (``''`` where all are one) and domain the training rows that are remembered.
+        For each section, group of features (``''`` if all are one) and domain the training rows that are remembered.
 
     {fitted}
 
@@ -126,8 +124,7 @@ class NearestNeighborsDetector(BaseDetector):
     def _fit_shared(self, X, windows, clips):
         self._seed = as_seed(self.random_state)
 
-    def _fit(self, X, domain, section):
-        return self._fit_rows(TrainingRows(section, X, domain, np.arange(len(X))))
+    _fit = None  # a memory is made of rows with their groups
 
     def _fit_rows(self, rows):
         return {
@@ -137,15 +134,14 @@ class NearestNeighborsDetector(BaseDetector):
     def _memories(self, rows, group):
         """Memory of each domain, for one group of features."""
         space = Space(self.metric, rows.X, self._resolution)
-        space(rows.X)  # which names a row that the metric cannot measure
         kept, owner = _owners(rows)
         n_local = self.n_local_neighbors if self.normalization else 0
         check_enough_neighbors(max(self.n_neighbors, n_local), len(kept), group)
         X, domain, parents = oversample_target(
             rows.X[kept], rows.domain[kept], ratio=self.target_ratio, random_state=self._seed
         )
-        coordinates = space(X)
         with numbered(kept[parents[:, 0]]):
+            coordinates = space(X)
             divisor, offset = self._normalizers(space, coordinates, owner[parents])
         memories = {}
         for name in np.unique(domain):

@@ -9,8 +9,10 @@ from sklearn.utils import gen_batches
 
 from skasd.detectors._numbers import VALUES_AT_ONCE, numbered
 
-_N_SPARE = 2  # rows found beyond those asked for, which make it certain that none nearer was missed
+_N_SPARE = 2  # groups looked into beyond the rows asked for, which make it certain that none nearer was missed
 _IN_CACHE = 2**17  # 1 MiB in float64: steps that leave the cache take three times as long
+_N_QUERIES = 256
+_N_PRODUCTS = 2**17  # 512 KiB in float32: a matrix product that is fast, and in the cache when it is read
 _LARGE_GROUP = 8  # smaller groups do not save what it takes to look for them
 _EUCLIDEAN = {"euclidean": 2, "sqeuclidean": 1}  # the power of a scale that a squared distance is divided by
 
@@ -20,9 +22,10 @@ class Neighbors:
 
     The distance to a row is divided by its `scale` and less its `offset`, where these are given.
 
-    Euclidean distances are bounded from below by one matrix product in single precision; those to the rows with the
-    lowest bounds are then computed without rounding error to speak of. Where the bounds do not prove that these rows
-    are the nearest, the search is repeated in double precision, and then among all distances.
+    Euclidean distances are bounded from below by matrix products in single precision, of which only the lowest bound in
+    each group of rows is kept. The distances to the rows of the lowest groups are then computed without rounding error
+    to speak of. Where the bounds do not prove that the nearest are among these, the search is repeated in double
+    precision, and then among all distances.
     """
 
     def __init__(self, space, rows, scale=None, offset=None, *, n_jobs=None):
@@ -45,8 +48,11 @@ class Neighbors:
 
         Those to rows that are `left_out` are infinite.
         """
-        search = self._search_by_products if self._is_euclidean() else self._search_all
-        blocks = gen_batches(len(X), max(1, VALUES_AT_ONCE // max(len(self.rows), n_nearest * X.shape[1])))
+        if self._is_euclidean():
+            search, n_queries = self._search_by_products, _N_QUERIES
+        else:
+            search, n_queries = self._search_all, max(1, VALUES_AT_ONCE // len(self.rows))
+        blocks = gen_batches(len(X), n_queries)
         parts = Parallel(n_jobs=self.n_jobs, require="sharedmem")(
             delayed(search)(X, np.arange(block.start, block.stop), n_nearest, left_out) for block in blocks
         )
@@ -62,7 +68,7 @@ class Neighbors:
         if left_out is not None:
             left_out.mask(distances, queries)
         found, _ = _smallest(distances, n_nearest)
-        return _in_order(np.take_along_axis(distances, found, axis=1), found, n_nearest)
+        return _in_order(_taken(distances, found), found, n_nearest)
 
     def _search_by_products(self, X, queries, n_nearest, left_out):
         distances, found, certain = self._search_by_bounds(self._bounds, X, queries, n_nearest, left_out)
@@ -71,9 +77,9 @@ class Neighbors:
             distances[again], found[again], certain[again] = self._search_by_bounds(
                 bounds, X, queries[again], n_nearest, left_out
             )
-        if not certain.all():
-            again = np.flatnonzero(~certain)
-            distances[again], found[again] = self._search_by_steps(X, queries[again], n_nearest, left_out)
+        again, n_at_once = np.flatnonzero(~certain), max(1, VALUES_AT_ONCE // len(self.rows))
+        for rows in (again[start : start + n_at_once] for start in range(0, len(again), n_at_once)):
+            distances[rows], found[rows] = self._search_by_steps(X, queries[rows], n_nearest, left_out)
         return distances, found
 
     def _search_by_steps(self, X, queries, n_nearest, left_out):
@@ -84,25 +90,54 @@ class Neighbors:
         if left_out is not None:
             left_out.mask(distances, queries)
         found, _ = _smallest(distances, n_nearest)
-        return _in_order(np.take_along_axis(distances, found, axis=1), found, n_nearest)
+        return _in_order(_taken(distances, found), found, n_nearest)
 
     @np.errstate(over="ignore", invalid="ignore")
     def _search_by_bounds(self, bounds, X, queries, n_nearest, left_out):
         """Distances to the nearest rows, their numbers, and whether no other row can be nearer."""
-        lowest, holds = bounds(X[queries])
-        if self.offset is not None:  # which may change the order
-            lowest = self._distances_of(np.maximum(lowest, 0)) - self.offset
-        if left_out is not None:
-            left_out.mask(lowest, queries)
-        found, others = _smallest(lowest, n_nearest + _N_SPARE)
+        n_wanted = n_nearest + _N_SPARE
+        size = max(1, math.isqrt(len(self.rows) // (n_wanted * X.shape[1])))  # a distance costs n_features bounds
+        lowest, holds = self._lowest(bounds, X, queries, size, left_out)
+        groups, others = _smallest(lowest, n_wanted)
+        n_groups = lowest.shape[1]
+        found = (groups[:, np.newaxis] + np.arange(0, len(self.rows), n_groups)[:, np.newaxis]).reshape(len(groups), -1)
+        out = found >= len(self.rows)
+        found[out] = 0
         distances = self._distances_of(self._squared(X[queries], found))
         if self.offset is None:
             others = self._distances_of(np.maximum(others, 0))
         else:
             distances -= self.offset[found]
-        distances[np.isposinf(np.take_along_axis(lowest, found, axis=1))] = np.inf
+        if left_out is not None:
+            out |= left_out.among(found, queries)
+        distances[out] = np.inf
         distances, found = _in_order(distances, found, n_nearest)
         return distances, found, holds & (distances[:, -1] <= others)
+
+    def _lowest(self, bounds, X, queries, size, left_out):
+        """The lowest bound of each group (n, n_groups) of rows g, g + n_groups, ..., and whether bounds hold."""
+        extended, holds = bounds.extended(X[queries])
+        n_rows = len(self.rows)
+        n_groups = -(-n_rows // size)
+        mask = left_out and left_out.masker(queries)
+
+        def bounds_of(columns):
+            values = extended @ bounds.columns[:, columns]
+            if self.offset is not None:  # which may change the order
+                values = self._distances_of(np.maximum(values, 0)) - self.offset[columns]
+            if mask is not None:
+                mask(values, columns)
+            return values
+
+        lowest = []
+        for block in gen_batches(n_groups, _N_PRODUCTS // len(queries)):
+            least = bounds_of(block)
+            for start in range(block.start + n_groups, n_rows, n_groups):
+                values = bounds_of(slice(start, min(start + least.shape[1], n_rows)))
+                part = least[:, : values.shape[1]]
+                np.minimum(part, values, out=part)
+            lowest.append(least)
+        return np.hstack(lowest), holds
 
     def _distances_of(self, squared):
         return np.sqrt(squared) if self.space.kind.metric == "euclidean" else squared
@@ -123,15 +158,31 @@ class LeftOut:
     """
 
     def __init__(self, groups, owners):
-        self.groups = groups
+        self.groups, self.owners = groups, owners
         numbers = np.repeat(np.arange(len(owners)), owners.shape[1])
         shape = (max(owners.max(), groups.max()) + 1, len(owners))
         self.members = csr_array((np.ones(owners.size, dtype=bool), (owners.ravel(), numbers)), shape=shape)
 
     def mask(self, values, queries):
         """Make the values (n_queries, n_rows) infinite where the row does not count for the query."""
-        for group in self.groups[queries].T:
-            values[self.members[group].nonzero()] = np.inf
+        self.masker(queries)(values, slice(0, values.shape[1]))
+
+    def masker(self, queries):
+        """What makes the values (n_queries, n_columns) of some columns infinite where the row does not count."""
+        queries, rows = np.hstack([self.members[group].nonzero() for group in self.groups[queries].T])
+        order = np.argsort(rows)
+        queries, rows = queries[order], rows[order]
+
+        def mask(values, columns):
+            part = slice(*np.searchsorted(rows, [columns.start, columns.stop]))
+            values[queries[part], rows[part] - columns.start] = np.inf
+
+        return mask
+
+    def among(self, found, queries):
+        """Which of the rows (n_queries, n_found) do not count."""
+        owners, groups = self.owners[found], self.groups[queries][:, np.newaxis]
+        return np.any([(owners == group[..., np.newaxis]).any(axis=2) for group in np.moveaxis(groups, 2, 0)], axis=0)
 
 
 class _LowerBounds:
@@ -151,11 +202,11 @@ class _LowerBounds:
             self.columns[:-2] = -2 * weight * rows.T
             self.columns[-2:] = less * weight, less * weight * squares
 
-    def __call__(self, X):
-        """The bounds (n, n_rows), and for each row of X whether they can be held."""
+    def extended(self, X):
+        """Rows of X, whose products with the columns are the bounds, and for each whether these can be held."""
         squares = np.einsum("ij,ij->i", X, X)[:, np.newaxis]
         holds = (squares[:, 0] + self.largest) * max(self.heaviest, 1.0) < self.limit
-        return np.hstack([X, squares, np.ones_like(squares)]).astype(self.dtype) @ self.columns, holds
+        return np.hstack([X, squares, np.ones_like(squares)]).astype(self.dtype), holds
 
 
 def _smallest(values, n_wanted):
@@ -173,8 +224,8 @@ def _smallest(values, n_wanted):
     inside = groups[:, np.newaxis] + n_groups * np.arange(size)[:, np.newaxis]
     rest = np.broadcast_to(np.arange(size * n_groups, n_values), (n_rows, n_values - size * n_groups))
     candidates = np.hstack([inside.reshape(n_rows, -1), rest])
-    chosen, left = _partitioned(np.take_along_axis(values, candidates, axis=1), n_wanted)
-    return np.take_along_axis(candidates, chosen, axis=1), np.minimum(others, left)
+    chosen, left = _partitioned(_taken(values, candidates), n_wanted)
+    return _taken(candidates, chosen), np.minimum(others, left)
 
 
 def _partitioned(values, n_wanted):
@@ -182,9 +233,14 @@ def _partitioned(values, n_wanted):
     if values.shape[1] <= n_wanted:
         return np.broadcast_to(np.arange(values.shape[1]), values.shape), np.full(len(values), np.inf)
     order = np.argpartition(values, n_wanted, axis=1)
-    return order[:, :n_wanted], np.take_along_axis(values, order[:, n_wanted : n_wanted + 1], axis=1)[:, 0]
+    return order[:, :n_wanted], _taken(values, order[:, n_wanted : n_wanted + 1])[:, 0]
+
+
+def _taken(values, numbers):
+    """The values with these numbers in each row, as `numpy.take_along_axis` gives them more slowly."""
+    return values.ravel().take(numbers + values.shape[1] * np.arange(len(values))[:, np.newaxis])
 
 
 def _in_order(distances, found, n_nearest):
     order = np.argsort(distances, axis=1, kind="stable")[:, :n_nearest]
-    return np.take_along_axis(distances, order, axis=1), np.take_along_axis(found, order, axis=1)
+    return _taken(distances, order), _taken(found, order)

@@ -63,7 +63,7 @@ class SectionModel(NamedTuple):
 
 
 class NetworkDetector(OwnScoresMixin, TrainingMixin, BaseDetector):
-    """Base of the detectors whose score is what one network, trained on all sections of the machine, was trained for.
+    """Base of the detectors whose score is the training loss of one network, trained on all sections of the machine.
 
     A subclass gives `_make_network`, and `_measure`, the module that says how unusual each row is. Training makes its
     mean over the rows as small as it can, and the score of a row is its negative. The clips that are set aside from
@@ -108,8 +108,8 @@ class NetworkDetector(OwnScoresMixin, TrainingMixin, BaseDetector):
         Returns
         -------
         scores : ndarray of shape (n_clips, n_windows)
-            The scores whose mean over the windows `score_samples` gives (where a section has one model per domain: the
-            better one for each window, where `score_samples` takes the better one for each clip).
+            The scores, whose mean over the windows is `score_samples`. If a section has one model per domain, the
+            better one is taken for each window here, and for each clip in `score_samples`.
         """
         return self._score_sections(X, lambda scores: scores.max(axis=2))
 
@@ -161,7 +161,7 @@ class NetworkDetector(OwnScoresMixin, TrainingMixin, BaseDetector):
             return aside
         warnings.warn("There are too few clips to set any aside from training. The threshold comes from clips that the "
                       "network has learned: do not trust it, it will be an alarm for too many others. Train with more "
-                      "clips, or set offset_ by clips that did not train.", stacklevel=5)  # fmt: skip
+                      "clips, or set offset_ by clips that did not train.", stacklevel=7)  # fmt: skip
         return aside
 
     def _n_aside(self, n_groups):

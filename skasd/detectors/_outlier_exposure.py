@@ -10,16 +10,16 @@ from skasd.detectors._base import DETECTOR_TEXTS, BaseDetector, OwnScoresMixin
 
 @fill(**DETECTOR_TEXTS)
 class OutlierExposureDetector(OwnScoresMixin, BaseDetector):
-    """Detect anomalies as clips that a classifier does not take for one of their own section.
+    """Detect anomalies as clips whose own section a classifier does not recognise.
 
     A network that tells the sections of a machine apart gives each clip a probability p of belonging to its section.
     The score is ``log(p / (1 - p))``, as in the MobileNetV2 baseline of the challenge [1]_: the outliers that the
-    network was exposed to are the clips of other sections, and what an augmentation made of clips and labelled as
-    classes of its own [2]_. Nothing is trained here but the threshold.
+    network was exposed to are the clips of other sections, and clips that an augmentation has changed and labelled as
+    further classes [2]_. Only the threshold is learned here.
 
     It reads the field ``logits``, as `ClassificationEmbedder` makes it with ``output='logits'``, and looks up the
     column of each section by its name: `Clips` know the names of the columns as ``clips.attrs["classes"]``. Further
-    columns are other classes. A plain array or a data frame is of one section, to which the first column belongs.
+    columns are other classes. A plain array or a data frame has one section, whose column is the first.
 
     Parameters
     ----------

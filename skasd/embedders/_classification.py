@@ -49,58 +49,58 @@ from skasd.training import (
 class ClassificationEmbedder(TrainingMixin, ClipTransformer):
     """Embed clips with a network that learns to tell sections, attributes or other classes of normal clips apart.
 
-    To tell the sections of a machine apart, a network must listen to how each of them sounds; what it then makes of an
-    anomalous clip differs from what it makes of normal ones. The embedder trains on normal clips alone, and `transform`
-    gives the output of the network for a detector that follows.
+    To tell the sections of a machine apart, a network must listen to how each of them sounds; an anomalous clip then
+    gets a different embedding from normal ones. The embedder trains on normal clips alone, and `transform` gives the
+    network's output to the detector that follows.
 
     The network reads the field ``log_mel``, or else ``waveform``, or else ``path`` (waveforms, read from files batch by
-    batch, so that a data set need not fit into memory). From waveforms a network with a front end is needed, such as
+    batch, so that a data set need not fit into memory). Waveforms need a network with a front end, such as
     `skasd.networks.DualFeatureNetwork`.
 
     Parameters
     ----------
     network : callable, default=MobileFaceNet
         Class (or other callable) that makes the `torch.nn.Module`. Its arguments are parameters too, such as
-        ``network__embedding_size=64``. It takes batches of spectrograms (n, n_mels, n_frames) or of waveforms
-        (n, n_samples), and gives embeddings (n, d). Sizes that depend on the input may be lazy: one batch passes
-        through before training starts.
+        ``network__embedding_size=64``. It takes batches of spectrograms (n, n_mels, n_frames) or of waveforms (n,
+        n_samples), and gives embeddings (n, d). Sizes that depend on the input may be lazy: one batch passes through
+        the network before training starts.
 
     loss : callable, default=ArcFaceLoss
         Class (or other callable) that makes the loss with its head, called as ``loss(embedding_size, n_classes)``; see
         `skasd.losses`. Its further arguments are parameters too, such as ``loss__margin=0.7``.
 
     targets : tuple of str or of tuples of str, default=("section",)
-        Fields whose values are the classes. With several, each has its own head and the losses are added; one with a
-        single value is left out then, with a warning. Fields inside a tuple are one target, whose classes are the
-        combinations of their values: ``(("machine", "section", "attribute", "domain"),)``. Where some clips have an
-        ``attribute``, those without one are a class of their own machine and section, called such as
-        ``"missing ('fan', '00')"``; see `PseudoAttributes` for finer ones. With a plain array the classes are those of
-        `y` instead.
+        Fields whose values are the classes. If there are several, each has its own head, and the losses are added; one
+        with a single value is then left out, with a warning. Fields inside a tuple are one target, whose classes are
+        the combinations of their values: ``(("machine", "section", "attribute", "domain"),)``. If some clips have an
+        ``attribute``, those without one form a class for each machine and section, with names such as ``"missing
+        ('fan', '00')"``; see `PseudoAttributes` for finer ones. With a plain array the classes are those of `y`
+        instead.
 
     augmentations : sequence of Augmentation, default=()
         Applied to training batches in this order, on the device; see `skasd.augmentation`. The front end of a network,
         if it has one, comes before the first that works on spectrograms.
 
     window_frames : int, default=None
-        Number of frames the network sees at once. Training takes a random crop of each clip, `transform` all windows.
-        None takes whole clips.
+        Number of frames that the network sees at once. Training uses a random crop of each clip, `transform` all
+        windows. None means whole clips.
 
     hop_frames : int or tuple of two int, default=1
-        Number of frames between the windows of `transform`. Of two numbers the first holds for `fit_transform`, so that
-        what follows learns from fewer windows than it scores.
+        Number of frames between the windows of `transform`. If there are two numbers, the first is for `fit_transform`,
+        so that later steps learn from fewer windows than they score.
 
     output : {'embedding', 'stages', 'logits'}, default='embedding'
-        What `transform` makes: the embedding; the pooled outputs of all stages of the network side by side
+        What `transform` returns: the embedding; the pooled outputs of all stages of the network, concatenated
         (`stage_sizes_` says how many columns each has); or the class scores (field ``logits``) of the target
         ``section``, if it is among the targets, else of the first. `Clips` then know the names of the columns, as
-        ``clips.attrs["classes"]``, and the field that they are values of, as ``clips.attrs["target"]``. Classes that
+        ``clips.attrs["classes"]``, and the field that these are values of, as ``clips.attrs["target"]``. Classes that
         an augmentation adds come last and are named by pairs, ``("augmented", 0)``.
 
     pretrain : ClassificationEmbedder, default=None
-        Embedder that is fitted first, on the same clips; its network's weights are the start of this one.
+        Embedder that is fitted first, on the same clips; its network's weights are the initial weights of this one.
 
     loader : AudioLoader, default=None
-        Reads the files where the clips have only ``path``. None takes ``AudioLoader()``.
+        Reads the files if the clips have only ``path``. None means ``AudioLoader()``.
 
     max_epochs : int, default=30
         Number of passes over the training clips.
@@ -113,13 +113,13 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
     {lr_schedule}
 
     validation_fraction : float, default=0.0
-        Part of the training clips, in [0, 1), that is set aside to watch the loss: whole recordings, where the clips
-        have the field ``recording``, and all copies of a clip. Of every class some clips train.
+        Part of the training clips, in [0, 1), that is set aside to watch the loss: whole recordings, if the clips have
+        the field ``recording``, and all copies of a clip. Some clips of every class are always used for training.
 
     {checkpoint}
 
     mixed_precision : bool, default=False
-        Whether matrix products run in bfloat16 where the device can.
+        Whether matrix products run in bfloat16 if the device supports it.
 
     {device}
 
@@ -128,16 +128,16 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
     Attributes
     ----------
     network_ : torch.nn.Module
-        The trained network, where it was trained. `transform` leaves it there.
+        The trained network, on the device where it was trained.
 
     loss_ : torch.nn.Module
         The trained loss with its heads.
 
     loader_ : AudioLoader or None
-        What reads the files, where the clips have only ``path``.
+        What reads the files, if the clips have only ``path``.
 
     sample_rate_ : float or None
-        Sample rate in Hz of the waveforms that were learned from, where clips, loader or front end tell it.
+        Sample rate in Hz of the training waveforms, if clips, loader or front end know it.
 
     {net_}
 
@@ -150,7 +150,7 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
         The classes of each target of `targets_`; of combined fields one combination per row.
 
     stage_sizes_ : list of int
-        Number of columns of each stage where ``output='stages'``, else of the output as a whole.
+        Number of columns of each stage if ``output='stages'``, else of the output as a whole.
 
     input_shape_ : tuple of int
         Shape of a clip as seen in `fit`.
@@ -167,18 +167,18 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
 
     Notes
     -----
-    The optimizer is `torch.optim.AdamW` where none is given. ``net_.predict`` takes clips as plain arrays and gives the
-    numbers of the classes.
+    The optimizer is `torch.optim.AdamW` by default. ``net_.predict`` takes clips as plain arrays and gives the numbers
+    of the classes.
 
-    Batch norms of the network end with the statistics of the training clips under the final weights, from one more pass
-    over the clips, without augmentation. The running means that training keeps start at 0 and 1 and come too late where
-    there are few steps: after ten, a network hardly tells one clip from another, in whatever units its input is.
+    After training, the batch norms of the network get the statistics of the training clips under the final weights,
+    from one more pass over the clips, without augmentation. The running statistics kept in training start at 0 and 1,
+    and do not settle if there are few steps: after ten, a network would hardly tell one clip from another.
 
-    Saved with joblib or pickle, the embedder holds the weights on the CPU and neither data nor optimizer state. Where
-    the version of skasd or torch differs when it is loaded, a warning names both.
+    Saved with joblib or pickle, the embedder holds the weights on the CPU and neither data nor optimizer state. If it
+    is loaded by another version of skasd or torch, a warning names both versions.
 
-    Ctrl-C in training leaves `fit` as a KeyboardInterrupt, and the embedder is not fitted. Of all callbacks, only
-    `skorch.callbacks.EarlyStopping` ends training as if all epochs were done.
+    Ctrl-C in training raises KeyboardInterrupt, and the embedder is then not fitted. Only the callback
+    `skorch.callbacks.EarlyStopping` can end training early.
 
     References
     ----------
@@ -284,8 +284,8 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
         Raises
         ------
         ValueError
-            If a target has one class only or takes sections of different machines for one, if `y` calls clips anomalous
-            in words or holds bools, if clips have fewer frames than `window_frames`, if the network does not fit the
+            If a target has only one class or mixes up sections of different machines, if `y` calls clips anomalous in
+            words or holds bools, if clips have fewer frames than `window_frames`, if the network does not fit the
             input, or if the checkpoint is of another training.
         """
         with self._fitting():
@@ -320,7 +320,7 @@ class ClassificationEmbedder(TrainingMixin, ClipTransformer):
         Returns
         -------
         X_new : Clips or ndarray
-            As of `transform`, with the first of two `hop_frames`.
+            As from `transform`, with the first of two `hop_frames`.
         """
         self.fit(X, y)
         made = self._outputs(self._read(X, reset=False), X, self._hops()[0])

@@ -16,20 +16,20 @@ _POOLS = {"mean": np.mean, "max": np.max}
 
 
 class EmbeddingLoader(ClipTransformer):
-    """Load embeddings that are there already, a ``.npy`` file for each clip.
+    """Load existing embeddings, one ``.npy`` file for each clip.
 
     It goes from paths of clips (the field ``path`` of `Clips`, or a list) to embeddings (the field ``embedding``). A
     file has one vector (n_features,), or one for each window (n_windows, n_features). Given embeddings instead of
-    paths, it hands them on.
+    paths, it passes them on.
 
     Parameters
     ----------
     pattern : str, default="{parent}/{stem}.npy"
-        Where the embedding of a clip lies: ``{parent}`` is the folder of its file, ``{name}`` the file's name, and
+        Where the embedding of a clip is: ``{parent}`` is the folder of its file, ``{name}`` the file's name, and
         ``{stem}`` the name without its ending.
 
     pool : {'mean', 'max'} or None, default=None
-        How the windows of a clip become one vector. None keeps them, and then all clips must have as many.
+        How the windows of a clip become one vector. None keeps them; all clips must then have the same number.
 
     Attributes
     ----------
@@ -44,12 +44,12 @@ class EmbeddingLoader(ClipTransformer):
 
     See Also
     --------
-    PretrainedEmbedder : Makes embeddings by a network.
+    PretrainedEmbedder : Makes embeddings with a network.
 
     Notes
     -----
-    Files are read without unpickling anything. Detectors have no mask for windows that are missing, so clips with
-    different numbers of windows are an error that names the files, unless `pool` makes one vector of each.
+    Files are read without unpickling anything. Detectors cannot mask missing windows, so clips with different numbers
+    of windows are an error that names the files, unless `pool` reduces each to one vector.
 
     Examples
     --------

@@ -30,58 +30,58 @@ _AXES = {2: "c", 4: "cft"}  # of what a layer makes, after the clips, by the num
 
 
 class PretrainedEmbedder(NetworkMixin, ClipTransformer):
-    """Embed clips by layers of a network that was trained elsewhere and is not trained on.
+    """Embed clips with layers of a network that was trained elsewhere and stays as it is.
 
     The maps of the layers are pooled over time, and their frequency rows are kept apart, so that a detector can have a
-    Gaussian for each row, or compare rows with rows [1]_. Layers in the middle of a network tell anomalies better than
-    its last, whose mean over time and frequency is what it was trained to make. A network with random weights shows how
-    much of a result the training of the network is worth; put it beside every figure.
+    Gaussian for each row, or compare rows with rows [1]_. Layers in the middle of a network often show anomalies better
+    than its last one, which is made for the task that the network was trained for. A network with random weights shows
+    how much of a result is due to the training of the network: report it beside every result.
 
     Parameters
     ----------
     network : torch.nn.Module or callable
-        The network, or what makes it: a class, a `functools.partial` of one. It is copied.
+        The network, or what makes it: a class, or a `functools.partial` of one. It is copied.
 
     layers : sequence of str
-        Layers by the names that `torch.nn.Module.named_modules` gives; each must run once in a pass.
+        Names of layers, as in `torch.nn.Module.named_modules`; each must run once per pass.
 
     weights : path-like, default=None
-        File of a state dict, ``.pth`` or ``.safetensors``, or of a checkpoint that has one. It is loaded without
-        running any code in it. None where `network` brings its weights.
+        File with a state dict, ``.pth`` or ``.safetensors``, or with a checkpoint that contains one. It is loaded
+        without running any code in it. None if `network` has its weights already.
 
     sha256 : str, default=None
         At least the first eight hexadecimal digits of the SHA-256 that the file must have.
 
     random_weights : bool, default=False
-        Whether to leave the weights to chance instead, as a control: the network is left as it is made where `weights`
-        names a file, which is not read; where it brings its weights, each of its layers is reset.
+        Whether to use random weights instead, as a control. If `weights` names a file, it is not read, and the network
+        stays as it was made; if the network has its weights already, each of its layers is reset.
 
     front_end : torch.nn.Module or callable, default=None
         Layer that makes the network's input from waveforms, or what makes such a layer, with the attribute
-        ``sample_rate`` in Hz. None gives the network what is there: ``log_mel``, or else ``waveform``.
+        ``sample_rate`` in Hz. None passes ``log_mel`` to the network, or else ``waveform``.
 
     pool : {'frequency', 'global'}, default='frequency'
         'frequency' pools each row of a map over time, 'global' the map over time and frequency.
 
     statistics : sequence of {'mean', 'max'}, default=('mean',)
-        How it is pooled. The maximum tells faults that are short, the mean those that are steady.
+        How maps are pooled. The maximum shows short faults, the mean steady ones.
 
     axes : str, default=None
-        Axes of what the layers make, after the clips: ``c`` for channels, ``f`` for frequency and ``t`` for time. None
-        takes four dimensions for ``'cft'``, as convolutions make them, and two for ``'c'``; three tell nothing, such as
-        ``'tc'`` for the tokens of a transformer.
+        Axes of the layers' outputs, after that of the clips: ``c`` for channels, ``f`` for frequency and ``t`` for
+        time. None means ``'cft'`` for outputs with four dimensions, as from convolutions, and ``'c'`` for two; with
+        three you have to say it, such as ``'tc'`` for the tokens of a transformer.
 
     loader : AudioLoader, default=None
-        Reads the files where the clips have only ``path``. None takes one with the sample rate of the front end.
+        Reads the files if the clips have only ``path``. None means one with the sample rate of the front end.
 
     batch_size : int, default=16
         Clips in a batch.
 
     device : str, default='auto'
-        Device to compute on; 'auto' takes a GPU where there is one.
+        Device to compute on; 'auto' uses a GPU if there is one.
 
     random_state : int, RandomState instance or None, default=None
-        Draws random weights.
+        Seed of random weights.
 
     keep : sequence of str, default=()
         Fields that `Clips` should keep for a later step, such as ``("waveform",)``.
@@ -99,13 +99,13 @@ class PretrainedEmbedder(NetworkMixin, ClipTransformer):
 
     feature_groups_ : dict of str to slice
         Columns of each row of each layer and statistic, such as ``'features.6_mean_row3'``, for the detectors'
-        parameter of that name; of each layer and statistic where they are pooled globally.
+        parameter of that name; of each layer and statistic if they are pooled globally.
 
     loader_ : AudioLoader or None
-        What reads the files; None where the network reads spectrograms.
+        What reads the files; None if the network reads spectrograms.
 
     sample_rate_ : int or None
-        Sample rate in Hz that the front end, or else the network or the clips, ask for, if they tell.
+        Sample rate in Hz of the front end, or else of the network or the clips, if known.
 
     n_features_in_ : int
         Number of samples or bands. Only where `fit` was given waveforms or spectrograms.
@@ -121,12 +121,12 @@ class PretrainedEmbedder(NetworkMixin, ClipTransformer):
 
     Notes
     -----
-    Waveforms of another sample rate are resampled where `Clips` tell theirs; plain arrays cannot, and are taken to have
-    that of the front end. Layers named `skasd.networks.BandStandardizer`, as in `skasd.networks.EfficientNet`, learn
-    the level of each band from the normal clips of `fit`; all else is frozen.
+    `Clips` with waveforms of another known sample rate are resampled; plain arrays are assumed to have that of the
+    front end. Layers of the class `skasd.networks.BandStandardizer`, as in `skasd.networks.EfficientNet`, learn the
+    level of each band from the normal clips of `fit`; everything else is frozen.
 
-    A network in which the layer next to the input has other weights each time that it is made was not trained: without
-    `weights` this is an error, unless `random_weights` says so.
+    If the first layer of a network has different weights each time that it is made, the network was not trained:
+    without `weights` this is an error, unless `random_weights` asks for it.
 
     References
     ----------

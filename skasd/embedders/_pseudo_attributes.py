@@ -16,19 +16,19 @@ _LARGEST = 1e150
 
 
 class PseudoAttributes(ClipTransformer):
-    """Fill missing attributes by k-means on embeddings that are there before anything is trained.
+    """Fill in missing attributes by k-means on embeddings that need no training on these clips.
 
-    A network that learns to tell attributes apart, such as the speed of a machine, has nothing to learn where nobody
-    has noted them, as for some machines of the challenge's later years. Clips that sound alike to statistics or to a
-    frozen network are given one class then. For each machine and section the normal training clips without an attribute
-    are clustered by their field ``embedding``, which is used up; in the field ``attribute`` they get ``"pseudo 0"``,
+    A network that learns to tell attributes apart, such as the speed of a machine, has nothing to learn if they were
+    not noted, as for some machines of the challenge's later years. Clips that sound alike, according to statistics or a
+    frozen network, then get the same class. For each machine and section the normal training clips without an attribute
+    are clustered by their field ``embedding``, which is removed; in the field ``attribute`` they get ``"pseudo 0"``,
     ``"pseudo 1"`` and so on. Attributes that are known stay as they are, and so do the missing ones of machines and
     sections that had none missing in `fit`.
 
     Parameters
     ----------
     n_clusters : int, default=8
-        Number of classes that each machine and section gets, at least 1; fewer where it has fewer different clips.
+        Number of classes for each machine and section, at least 1; fewer if there are fewer different clips.
 
     random_state : int, RandomState instance or None, default=None
         Seed of the first centres. An int gives the same classes on every call.
@@ -36,7 +36,7 @@ class PseudoAttributes(ClipTransformer):
     Attributes
     ----------
     models_ : dict of tuple of str to KMeans
-        For each machine and section, as far as the clips have these fields, what tells the classes apart.
+        For each machine and section, if the clips have these fields, the model that tells the classes apart.
 
     n_features_in_ : int
         Number of columns of the embedding.
@@ -48,11 +48,11 @@ class PseudoAttributes(ClipTransformer):
     --------
     ClassificationEmbedder : Learns to tell the classes apart, with ``targets=(("machine", "section", "attribute"),)``.
     StatisticsEmbedder : Makes embeddings without training; with ``keep=["log_mel"]`` the spectrograms are still there.
-    PretrainedEmbedder : Makes them by a frozen network.
+    PretrainedEmbedder : Makes them with a frozen network.
 
     Notes
     -----
-    Of clips with several windows the mean over the windows counts. A plain array has no attributes: all its clips are
+    For clips with several windows, the mean over the windows counts. A plain array has no attributes: all its clips are
     clustered, and `transform` gives the number of the class of each.
 
     Examples

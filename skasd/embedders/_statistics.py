@@ -4,13 +4,12 @@ from numbers import Real
 
 import numpy as np
 from scipy.special import logsumexp
-from sklearn.utils import gen_batches
 
 from skasd._docstrings import documented
 from skasd._sklearn import Interval
 from skasd._transformer import SpectrogramTransformer
 
-_BATCH_SIZE = 64
+_BATCH_SIZE = 4  # clips whose float64 steps stay in the cache
 
 
 def _diff(log_mel, embedder):
@@ -51,33 +50,34 @@ _STATISTICS = {
 class StatisticsEmbedder(SpectrogramTransformer):
     """One vector per clip: statistics of each mel band over time.
 
-    Of spectrograms (n_clips, n_mels, n_frames), in the field ``log_mel`` of `Clips`, it makes float32 vectors (n_clips,
-    n_statistics * n_mels), the field ``embedding``: all bands of the first statistic, then those of the next, which
-    `get_feature_names_out` calls by statistic and band, such as ``mean0``. There is nothing to train. With a Gaussian
-    mixture, rank pooling is a strong published system [1]_; statistics are the control that every network has to beat.
+    From spectrograms (n_clips, n_mels, n_frames), in the field ``log_mel`` of `Clips`, it makes float32 vectors
+    (n_clips, n_statistics * n_mels), in the field ``embedding``: all bands of the first statistic, then those of the
+    next. `get_feature_names_out` names them by statistic and band, such as ``mean0``. There is nothing to train. Rank
+    pooling with a Gaussian mixture is a published system [1]_; statistics are the control that every network has to
+    beat.
 
     Parameters
     ----------
     statistics : sequence of {"mean", "std", "max", "diff", "rank", "relative_deviation"}, \
 default=("mean", "max", "diff")
         What is computed of each band, in this order: mean, standard deviation and maximum over time; the standard
-        deviation of the differences from frame to frame; rank pooling: the frames of the band are sorted from loud
-        to quiet and averaged with weights that fall by `decay` from each to the next; and relative deviation pooling
-        [2]_: frames are weighted by (1 + d / max d)^`gamma`, where d is the Euclidean distance of a frame, in all its
-        bands, from the mean frame of the clip, and a generalised mean is taken, see `power`. The mean tells faults that
-        are steady, the maximum those that are short, the differences those that make the sound rougher.
+        deviation of the differences from frame to frame; rank pooling: the frames of the band are sorted from loud to
+        quiet and averaged with weights that fall by `decay` from each to the next; and relative deviation pooling [2]_:
+        frames are weighted by (1 + d / max d)^`gamma`, where d is the Euclidean distance of a frame, in all its bands,
+        from the mean frame of the clip, and a generalised mean is taken, see `power`. The mean shows steady faults, the
+        maximum short ones, the differences those that make the sound rougher.
 
     decay : float, default=0.9
         Ratio of two successive weights of rank pooling, in [0, 1]: 1 gives the mean, 0 the maximum.
 
     gamma : float, default=4.0
-        How much more the frame that is farthest from the mean frame counts in relative deviation pooling than one that
-        is the mean frame, as a power of two, in [0, 64]: 0 counts all frames alike.
+        How much more the frame farthest from the mean frame counts in relative deviation pooling than one equal to it,
+        as a power of two, in [0, 64]: with 0, all frames count the same.
 
     power : float, default=1.0
-        Exponent of the generalised mean of relative deviation pooling, in [0, 64]. It is taken of powers, which are
-        10^(level / 10), and given in dB: 1 is the mean power, 0 its limit, the mean level in dB, and high values come
-        near the maximum.
+        Exponent of the generalised mean of relative deviation pooling, in [0, 64]. The mean is taken over powers,
+        10^(level / 10), and given in dB: 1 is the mean power, 0 the limit, which is the mean level in dB, and high
+        values come near the maximum.
 
     {keep_log_mel}
 
@@ -133,7 +133,8 @@ default=("mean", "max", "diff")
     def _transform(self, log_mel, X):
         n_clips, n_mels, _ = log_mel.shape
         embedding = np.empty((n_clips, len(self.statistics), n_mels), dtype=np.float32)
-        for batch in gen_batches(n_clips, _BATCH_SIZE):
+        for start in range(0, n_clips, _BATCH_SIZE):
+            batch = slice(start, start + _BATCH_SIZE)
             for position, name in enumerate(self.statistics):
                 embedding[batch, position] = _STATISTICS[name](log_mel[batch], self)
         return embedding.reshape(n_clips, -1)

@@ -1,10 +1,10 @@
-"""Several systems at once: their scores brought together, or the best of them chosen for each machine.
+"""Several systems at once: their scores combined, or the best of them chosen for each machine.
 
 Conventions
 -----------
 - Scores are higher for more normal clips, of the members and of the ensemble.
-- What brings scores to one scale comes from training clips alone. A choice between systems needs labelled development
-  clips and a scorer, both given by the user, and the result says what each candidate reached.
+- The scales of the scores come from training clips alone. A choice between systems needs a scorer, usually with
+  labelled development clips, and the result says what each candidate reached.
 """
 
 from skasd.ensemble._score_ensemble import ScoreEnsemble

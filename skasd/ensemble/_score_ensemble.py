@@ -25,34 +25,36 @@ class ScoreEnsemble(VersionsMixin, ThresholdMixin, BaseComposition):
     """Score clips with several systems at once.
 
     Every member learns from the same clips. Their scores, which may be distances, log-likelihoods or log-odds, are
-    brought to one scale and combined: in each section a member's score counts from the median of its training scores,
-    in units of their interquartile range. Training scores, also those of the threshold, are given by members that have
-    not learned from the clip, from others of its recording, or from a copy of it.
+    brought to one scale and combined: in each section, the median of a member's training scores is subtracted, and the
+    result is divided by their interquartile range. Training scores, including those for the threshold, come from
+    members that have not learned from the clip, from others of its recording, or from a copy of it.
 
     Parameters
     ----------
     estimators : list of (str, estimator) tuples
-        The members, with a name each: detectors, or pipelines that end in one, with ``score_samples`` (higher = more
-        normal). `get_params` and `set_params` reach into them by ``name__parameter``, and replace one by ``name``.
+        The members and their names: detectors, or pipelines that end in one, with ``score_samples`` (higher = more
+        normal). `get_params` and `set_params` reach their parameters as ``name__parameter``, and a whole member as
+        ``name``.
 
     combine : {"mean", "min"}, default="mean"
-        ``"mean"`` takes the average of the members, ``"min"`` trusts the one to whom a clip is most unusual, for
-        members that each know another kind of fault.
+        ``"mean"`` averages the members; ``"min"`` trusts the one that finds the clip most unusual, which suits members
+        that are good at different kinds of fault.
 
     weights : array-like of shape (n_members,), default=None
-        How much each member counts in the mean, not negative. None counts them alike.
+        How much each member counts in the mean, not negative. None gives all the same weight.
 
     cv : int, default=5
-        Number of parts into which the training clips are dealt for their scores, at least 2, and no more than there are
-        recordings: each part is scored by members that learned from the others. This takes as many more fits of each
-        member. Clips of one recording (the field ``recording``) are in one part, and so are clips that are the same.
+        Number of parts into which the training clips are divided for their scores, at least 2, and no more than there
+        are recordings: each part is scored by members that learned from the others. Each member is fitted that many
+        more times. Clips of one recording (the field ``recording``) are in one part, and so are duplicates.
 
     contamination : float, default=0.1
-        Share of new normal clips, in (0, 0.5), that the threshold is to call anomalous, on average. Clips that
-        are the same count once.
+        Share of normal clips that may raise an alarm, in (0, 0.5): the false-alarm rate on new clips, on average.
+        scikit-learn's parameter of this name is something else: the share of outliers in the training data. Duplicates
+        count once.
 
     n_jobs : int, default=None
-        Number of members that are fitted or score side by side; see joblib.
+        Number of members that are fitted, or score, in parallel; see joblib.
 
     Attributes
     ----------
@@ -63,7 +65,7 @@ class ScoreEnsemble(VersionsMixin, ThresholdMixin, BaseComposition):
         The fitted members by name.
 
     center_ : dict of str to ndarray of shape (n_members,)
-        For each section (``""`` where there are none) the median of the members' training scores.
+        For each section (``""`` if there are none) the median of the members' training scores.
 
     scale_ : dict of str to ndarray of shape (n_members,)
         For each section the interquartile range of the members' training scores.
@@ -83,14 +85,14 @@ class ScoreEnsemble(VersionsMixin, ThresholdMixin, BaseComposition):
 
     Notes
     -----
-    Median and interquartile range, because training scores have a long tail: a single odd clip to which a flow gives a
-    log-likelihood of -1e6 would be all there is in a mean and a standard deviation, and its member would count for
-    nothing. For the same reason they are not disturbed by the few clips of the target domain. Ranks among the training
-    scores would be robust too, but beyond the last training clip, where anomalies are, they are all the same. Sections
-    have a scale each, because the members have a model for each; domains have not, because at scoring nobody knows
-    them. The minimum of scores standardised by their training clips is proposed in [1]_.
+    Median and interquartile range are used because training scores have a long tail: a single odd clip to which a flow
+    gives a log-likelihood of -1e6 would dominate mean and standard deviation, and its member would hardly count. For
+    the same reason, the few clips of the target domain do not distort them. Ranks among the training scores would be
+    robust too, but beyond the last training clip, where anomalies are, they are all equal. Each section has its own
+    scale, because the members have a model for each; domains do not, because they are unknown at scoring. The minimum
+    of scores standardised by their training clips is proposed in [1]_.
 
-    Members that share their first steps are better put behind these, so that the steps run once:
+    If members share their first steps, put the ensemble after those steps, so that they run only once:
     ``make_pipeline(LogMelSpectrogram(), StatisticsEmbedder(), ScoreEnsemble([...]))``.
 
     References
@@ -176,13 +178,13 @@ class ScoreEnsemble(VersionsMixin, ThresholdMixin, BaseComposition):
         ValueError
             If names or weights do not fit, if a section has only one normal clip (or recording), if `y` calls clips
             anomalous in words or holds bools, if a member's score is not finite, or if a member gives so many training
-            clips of a section one and the same score that there is no scale.
+            clips of a section the same score that there is no scale.
 
         Warns
         -----
         UserWarning
-            If labels are 0 and 1 alone, so that clips of both train, and 1 may be meant as anomalous; if there are too
-            few recordings for so small a `contamination`.
+            If all labels are 0 or 1, so that both are used for training although 1 may mean anomalous; if there are too
+            few recordings for such a low `contamination`.
         """
         self._check_members()
         rows = np.flatnonzero(detector_rows(X, y))

@@ -9,6 +9,7 @@ from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.model_selection import cross_val_score
 
+from skasd._html import table_of
 from skasd._problems import named_errors
 from skasd._sklearn import check_params
 from skasd.clips import Clips
@@ -17,8 +18,8 @@ from skasd.clips import Clips
 class SystemSelection:
     """The system that was chosen for each machine, and what the others reached: what `select_systems` returns.
 
-    Called with the name of a machine it gives the unfitted system for it, so that `skasd.evaluation.evaluate` takes a
-    selection as it takes a system.
+    Called with the name of a machine, it returns the unfitted system for it, so that `skasd.evaluation.evaluate`
+    accepts a selection like a system.
 
     Parameters
     ----------
@@ -31,12 +32,12 @@ class SystemSelection:
     Attributes
     ----------
     best : dict of str to str
-        For each machine, the name of the candidate that reached most. Of several the first.
+        For each machine, the name of the best candidate; the first, if several are equally good.
 
     Raises
     ------
     ValueError
-        If a machine has no scores, or one that is not finite or of a system that is none of the candidates.
+        If a machine has no scores, or one that is not finite or belongs to none of the candidates.
 
     See Also
     --------
@@ -72,6 +73,14 @@ class SystemSelection:
         lines = [f"  {machine:<{width}}  {self._describe(machine)}" for machine in self.best]
         return "\n".join(["Best system of each machine", *lines])
 
+    def _repr_html_(self):
+        names = list(self.systems)
+        rows = [("machine", "best", *names)]
+        for machine, reached in self.scores.items():
+            scores = [f"{reached[name]:.4f}" if name in reached else "" for name in names]
+            rows.append((machine, self.best[machine], *scores))
+        return table_of("Best system", "of each machine", rows)
+
     def _describe(self, machine):
         reached = [f"{name} {score:.4f}" for name, score in sorted(self.scores[machine].items(), key=lambda s: -s[1])]
         return f"{reached[0]}  ({', '.join(reached[1:]) or 'no other'})"
@@ -83,14 +92,14 @@ class SystemSelection:
 def select_systems(systems, clips, *, scorer, cv, labels="label", n_jobs=None):
     """Choose one of several systems for each machine, on labelled development clips, or without labels.
 
-    The choice has seen the labels of these clips: what the chosen systems reach on them is no estimate of what they
-    reach on others. With ``labels=None`` and a scorer that makes its own anomalies, such as
-    `skasd.metrics.PseudoAnomalyScorer`, the clips are all taken for normal and no label is seen.
+    The choice has seen the labels of these clips, so what the chosen systems reach on them says nothing about other
+    clips. With ``labels=None`` and a scorer that makes its own anomalies, such as `skasd.metrics.PseudoAnomalyScorer`,
+    all clips are taken to be normal and no label is used.
 
     Parameters
     ----------
     systems : mapping of str to (estimator or callable)
-        The candidates by name: unfitted estimators, or functions that give one for the name of a machine.
+        The candidates by name: unfitted estimators, or functions that return one for the name of a machine.
 
     clips : Clips
         Development clips, with the field ``machine``, that of the labels, and what systems, scorer and splitter need.
@@ -99,14 +108,14 @@ def select_systems(systems, clips, *, scorer, cv, labels="label", n_jobs=None):
         Called as ``scorer(estimator, X, y)``, higher = better, such as `skasd.metrics.official_scorer`.
 
     cv : int, splitter or iterable
-        Which clips train and which are scored, such as `skasd.model_selection.DevelopmentSplit()`. Of several splits
-        the mean counts.
+        Which clips are used for training and which for scoring, such as `skasd.model_selection.DevelopmentSplit()`. If
+        there are several splits, the mean counts.
 
     labels : str or None, default="label"
         Field with the labels. None: all clips are normal, and the field ``label`` is hidden from systems and scorer.
 
     n_jobs : int, default=None
-        Number of systems and machines that are tried side by side; see joblib.
+        Number of systems and machines that are tried in parallel; see joblib.
 
     Returns
     -------
@@ -117,7 +126,7 @@ def select_systems(systems, clips, *, scorer, cv, labels="label", n_jobs=None):
     ------
     ValueError
         If there are no systems or no clips, if a field is missing, or if the scorer gives something that is not finite.
-        What a system raises is raised: no candidate drops out unseen.
+        An error of a system is passed on: no candidate is dropped silently.
 
     See Also
     --------
@@ -125,8 +134,8 @@ def select_systems(systems, clips, *, scorer, cv, labels="label", n_jobs=None):
 
     Notes
     -----
-    Put a system without training among the candidates, such as `skasd.systems.statistics_ensemble`: a network pays
-    where a machine has several sections or attributes that sound different, and hardly elsewhere.
+    Put a system without training among the candidates, such as `skasd.systems.statistics_ensemble`: a network pays if a
+    machine has several sections or attributes that sound different, and rarely otherwise.
 
     Examples
     --------

@@ -1,11 +1,12 @@
-"""A system over the machines of a data set: figures as the challenge counts them, what it took, files to hand in.
+"""Evaluation of a system on the machines of a data set: official scores, time and memory, and submission files.
 
 Conventions
 -----------
-- Anomaly scores are higher for more anomalous clips here, as in the challenge's files: minus ``score_samples``.
-- Figures lie between 0 and 1; tables for people have them in percent.
+- Anomaly scores are higher for more anomalous clips here, as in the challenge's files: the negative of
+  ``score_samples``.
+- Figures (scores and metrics) are between 0 and 1; tables for people show them in percent.
 - Intervals cover 95 %, and come from resampled test clips.
-- A machine that failed, or whose labels are unknown, is named wherever an official score of all machines would stand.
+- If a machine failed, or its labels are unknown, it is named in place of the official score of all machines.
 """
 
 from skasd.evaluation._evaluate import evaluate

@@ -68,30 +68,30 @@ def evaluate(
     on_error="record",
     verbose=1,
 ):
-    """Train and score a system on every machine of a data set, and count as the challenge does.
+    """Train and score a system on every machine of a data set, by the rules of the challenge.
 
-    For each machine a clone of the system learns from the training clips and scores the test clips; of these it is
-    told neither label nor domain nor attribute. A machine that fails does not stop the others.
+    For each machine, a clone of the system learns from the training clips and scores the test clips, without seeing
+    their labels, domains or attributes. A machine that fails does not stop the others.
 
     Parameters
     ----------
     system : estimator or callable
-        An unfitted detector, or pipeline that ends in one, or a function that gives one for the name of a machine,
-        such as what `skasd.ensemble.select_systems` returns.
+        An unfitted detector, or pipeline that ends in one, or a function that returns one for the name of a machine,
+        such as the result of `skasd.ensemble.select_systems`.
 
     data : path-like, mapping of str to Clips, or Clips
-        A folder with the folders of machines, such as ``dev_data``, or for each machine its clips, or the clips of all
-        machines with the field ``machine`` (else they are one, ``machine``). Clips have the fields ``split``
+        A folder with the folders of machines, such as ``dev_data``; or the clips of each machine; or the clips of all
+        machines with the field ``machine`` (without it, they are one machine). Clips have the fields ``split``
         (``train`` and ``test``), ``label``, ``section`` (else they are one section) and, but for ``year=2020``,
-        ``domain``. Where no test clip of a machine has a label, it is scored and not judged.
+        ``domain``. If no test clip of a machine has a label, the clips are scored, but there is no official score.
 
     machines : sequence of str, default=None
-        The machines, in this order. None takes all that there are.
+        The machines, in this order. None means all.
 
     year : int, default=None
-        Year of the challenge, 2020 to 2026, whose rule counts, see `skasd.metrics.official_score`; 2022 to 2026 have
-        one rule. The rule of 2020 knows no domains: it is the one for data without. None takes what the names and
-        folders of the test clips tell, and is an error where they are not those of the challenge.
+        Year of the challenge, 2020 to 2026, whose rules count, see `skasd.metrics.official_score`; 2022 to 2026 have
+        the same rules. The rules of 2020 know no domains, so use them for data without domains. None takes the year
+        from the names and folders of the test clips, and is an error if these are not the challenge's.
 
     {rule}
 
@@ -99,45 +99,45 @@ def evaluate(
         Labels of an evaluation set, see `skasd.datasets.load_dcase`. Only for a folder of data.
 
     results : path-like, default=None
-        Folder in which the scores of each machine are kept as soon as they are there, in one JSON file per machine.
-        Called again with the same folder, machines that are there are not repeated. Those of another system, other
-        parameters, other data or another version of the package are an error, and are not overwritten. Whether the
-        folder can be written is tried before anything is trained; scores that cannot be written later, as on a disk
-        that fills up, are in the result all the same, and a warning names the machines.
+        Folder in which the scores of each machine are stored as soon as they are computed, in one JSON file per
+        machine. If called again with the same folder, machines that are there are not repeated. Results of another
+        system, other parameters, other data or another version of the package are an error, and are not overwritten.
+        Whether the folder can be written is checked before anything is trained; scores that cannot be written later,
+        for instance because the disk is full, are in the result all the same, and a warning names the machines.
 
     seeds : sequence of int, default=None
-        Seeds with each of which the system is trained: every parameter ``random_state`` of its parts is set to it. At
-        least two, and different. The result is a `RepeatedEvaluation`, with mean and standard deviation over the seeds.
-        In ``results`` each seed has a folder, such as ``seed_0``.
+        Seeds to train the system with: every parameter ``random_state`` of its parts is set to each in turn. At least
+        two, all different. The result is a `RepeatedEvaluation`, with mean and standard deviation over the seeds. In
+        ``results`` each seed has a folder, such as ``seed_0``.
 
     shared : str, default=None
         Name of a step of the pipeline, such as ``"embedder"``, that is fitted once, with the steps before it, on the
         training clips of all machines together, which have the field ``machine``; each machine then fits the steps
-        after it. So one network learns to tell all machines apart, as in the years since 2023, whose machines have one
-        section each. None fits all steps to each machine.
+        after it. So one network learns to tell all machines apart, which suits the years since 2023, whose machines
+        have one section each. None fits all steps for each machine.
 
     name : str, default=None
         Name of the system in tables. None makes one from the parts of the system.
 
     n_jobs : int, default=None
-        Number of machines that are worked on side by side. With ``joblib.parallel_config(backend="dask")`` around the
-        call they are worked on by a cluster.
+        Number of machines that are worked on in parallel. With ``joblib.parallel_config(backend="dask")`` around the
+        call, a cluster works on as many as it has worker threads, whatever `n_jobs` says.
 
     {resamples}
 
     on_error : {"record", "raise"}, default="record"
-        What to do in the end where a machine has failed: ``"record"`` keeps the error in the result, and raises only if
-        all have failed. ``"raise"`` raises if one has.
+        What to do at the end if a machine has failed: ``"record"`` keeps the error in the result, and raises only if
+        all have failed. ``"raise"`` raises if any has.
 
     verbose : int, default=1
-        Whether to show progress with the time that is left, on the error stream: a bar on a terminal or in a
-        notebook, else a line for each machine.
+        Whether to show progress and the time left, on the error stream: a bar on a terminal or in a notebook, else a
+        line for each machine.
 
     Returns
     -------
     evaluation : Evaluation or RepeatedEvaluation
-        Figures with intervals for each machine, section and domain, time and memory; ``to_frame``, ``to_markdown``,
-        ``to_html``. With ``seeds`` their means, and the evaluation with each seed.
+        Results with intervals for each machine, section and domain, time and memory; ``to_frame``, ``to_markdown``,
+        ``to_html``. With ``seeds``, their means, and the evaluation with each seed.
 
     Raises
     ------
@@ -155,33 +155,32 @@ def evaluate(
 
     See Also
     --------
-    write_submission : Files as the challenge wants them.
-    read_submission : The same figures from such files.
+    write_submission : Writes the files for the challenge.
+    read_submission : The same results from such files.
 
     Notes
     -----
     The intervals are those of `skasd.metrics.bootstrap_interval`: clips are drawn with replacement among those of the
-    same section, label and domain, all figures of a machine from the same draws. Where clips have the field
-    ``recording``, whole recordings are drawn. They say how far the figures would move with other test clips, and
-    nothing of other training runs: these are what ``seeds`` are for.
+    same section, label and domain, all results of a machine from the same draws. If clips have the field ``recording``,
+    whole recordings are drawn. They say how much the results would vary with other test clips, but not with other
+    training runs: ``seeds`` are for that.
 
-    Files are known by name, size and time of their last change, and parts of a system by name and parameters: after a
-    change in the code of a part of your own, give another results folder.
+    Files are identified by name, size and time of their last change, and parts of a system by name and parameters:
+    after changing the code of a part of your own, use another results folder.
 
-    A shared step belongs to its machines: with others in ``machines`` it is another one, and results that are kept in
-    ``results`` are refused. Where machines are still to be worked on, it is fitted again, and is the same only if the
+    A shared step belongs to its machines: with other ``machines`` it is a different step, and stored ``results`` are
+    refused. If some machines are still missing in ``results``, it is fitted again, and is the same only if the
     ``random_state`` of all its parts is a number. Training clips go through it by `transform`, and their embeddings are
-    those that test clips would have. What it took is ``shared_seconds`` of each `MachineRun`.
+    those that test clips would have. The time for it is ``shared_seconds`` of each `MachineRun`.
 
-    Ctrl-C ends the program; it does not count as a failure of the machine that is being trained, of which nothing is
-    kept. A worker process that is killed, as when memory runs out, takes the machines along that are not finished: they
-    are failures.
+    Ctrl-C ends the program; the machine that is being trained does not count as failed, and nothing of it is kept. If a
+    worker process is killed, for instance because memory runs out, all unfinished machines fail.
 
-    The file of a machine has its name, with a number behind it where the name has capitals or characters that not every
-    file system can have or tell apart.
+    The file of a machine has its name, followed by a number if the name has capitals or other characters that not every
+    file system supports or tells apart.
 
-    Memory is the most that the process ever had: with threads, or ``n_jobs=1`` after other work, it is not the
-    machine's alone.
+    Memory is the peak of the process so far: with threads, or ``n_jobs=1`` after other work, it is not that of the
+    machine alone.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What an evaluation found out."""
+"""The result of an evaluation."""
 
 from importlib.util import find_spec
 
@@ -19,19 +19,19 @@ class Evaluation:
     ----------
     clips : dict of str to Clips
         For each machine its test clips, with ``section``, ``domain``, ``label``, ``anomaly_score`` (higher = more
-        anomalous), where decisions are known ``decision`` (1 = alarm), and ``path`` where they have one.
+        anomalous), ``decision`` (1 = alarm) if decisions are known, and ``path`` if there is one.
 
     name : str
-        What the system is called in tables.
+        Name of the system in tables.
 
     rules : Rules
-        What counts, by the rules of a year.
+        The rules of the year.
 
     runs : dict of str to MachineRun, default=None
-        For each machine threshold, times and memory, where it was trained here.
+        For each machine that was trained here, threshold, times and memory.
 
     failures : dict of str to Failure, default=None
-        Why there is nothing for a machine.
+        Why there are no results for a machine.
 
     shared : str, default=None
         Name of the step that is the same for all machines, see `evaluate`.
@@ -41,16 +41,16 @@ class Evaluation:
     Attributes
     ----------
     machines : list of str
-        All machines, those that failed too.
+        All machines, including those that failed.
 
     figures : list of Figure
-        Value and 95 % interval of each figure that counts, by machine, section and domain, and each machine's official
-        score; precision, recall and F1 where there are decisions.
+        Value and 95 % interval of each metric, by machine, section and domain, and of each machine's official score;
+        precision, recall and F1 if there are decisions.
 
     Raises
     ------
     ValueError
-        If there are no machines or one has no clips, or where a metric cannot be.
+        If there are no machines, if one has no clips, or if a metric cannot be computed.
 
     See Also
     --------
@@ -99,7 +99,7 @@ class Evaluation:
     def official_score(self):
         """Official score over all machines, a `BootstrapInterval`.
 
-        Raises ValueError where a machine has failed or has no labels: the score of the others is another figure.
+        Raises ValueError if a machine has failed or has no labels: the score of the others would be something else.
         """
         lacking = self.lacking()
         if lacking:
@@ -119,27 +119,27 @@ class Evaluation:
         return {machine: part for machine, part in self.clips.items() if (part["label"] != 0).all()}
 
     def lacking(self):
-        """Say of which machines there is no official score.
+        """Say which machines have no official score.
 
         Returns
         -------
         reasons : str
-            ``""`` if there is one of all.
+            ``""`` if all have one.
         """
         lacking = [machine for machine in self.machines if machine not in self.judged()]
         return ", ".join(f"{machine} {'has no labels' if machine in self.clips else 'failed'}" for machine in lacking)
 
     def to_frame(self):
-        """All figures as a pandas DataFrame, one row each.
+        """All results as a pandas DataFrame, one row each.
 
         Returns
         -------
         frame : pandas.DataFrame
             With the columns ``system``, ``machine`` (empty for all machines), ``section``, ``domain``, ``metric``,
-            ``value``, ``low``, ``high``, ``std`` (empty, for it is of several seeds) and ``error``, which says why a
-            machine that failed has no figures. Besides the figures between 0 and 1 there are the metrics ``training
-            clips``, ``test clips``, ``fit seconds``, ``score seconds``, ``clips scored per second``, ``peak memory
-            MiB`` and ``peak GPU memory MiB``.
+            ``value``, ``low``, ``high``, ``std`` (empty, since it needs several seeds) and ``error``, which says why a
+            machine that failed has no results. Besides metrics between 0 and 1 there are ``training clips``, ``test
+            clips``, ``fit seconds``, ``score seconds``, ``clips scored per second``, ``peak memory MiB`` and ``peak GPU
+            memory MiB``.
 
         Raises
         ------
@@ -154,13 +154,13 @@ class Evaluation:
         return frame_of(pandas, self, figures)
 
     def tables(self):
-        """The tables of the reports as pandas DataFrames, which pandas writes in many forms, such as ``to_latex``.
+        """The tables of the reports as pandas DataFrames, which pandas can write in many formats, such as ``to_latex``.
 
         Returns
         -------
         tables : dict of str to pandas.DataFrame
-            ``"Official score"``, ``"Sections"`` and ``"Time and memory"``, as far as there is something to show; the
-            cells are text, figures in percent with their intervals. For numbers see `to_frame`.
+            ``"Official score"``, ``"Sections"`` and ``"Time and memory"``, if there is something to show; the cells are
+            text, in percent with intervals. For numbers see `to_frame`.
 
         Raises
         ------
@@ -189,7 +189,7 @@ class Evaluation:
         Returns
         -------
         page : str
-            A whole HTML page, pictures included; ``Path("report.html").write_text(page, encoding="utf-8")`` keeps it.
+            A whole HTML page, pictures included; ``Path("report.html").write_text(page, encoding="utf-8")`` saves it.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""From scores to figures: what a year's rules count of each section, with intervals.
+"""From scores to results: the metrics of each section by the rules of a year, with intervals.
 
 The intervals of all figures of an evaluation come from one set of resamples, so that those of a machine and of the
 whole follow from those of the sections.
@@ -16,7 +16,7 @@ OFFICIAL = "official score"
 
 
 class Figure(NamedTuple):
-    """One figure of an evaluation.
+    """One result of an evaluation: a metric with its interval.
 
     Parameters
     ----------
@@ -33,20 +33,20 @@ class Figure(NamedTuple):
         ``"AUC"``, ``"pAUC"``, ``"precision"``, ``"recall"``, ``"F1"`` or ``"official score"``.
 
     value : float
-        Between 0 and 1; between -1 and 1 where it is a difference.
+        Between 0 and 1; between -1 and 1 if it is a difference.
 
     low : float, default=np.nan
-        Lower end of its 95 % interval; NaN where there is none.
+        Lower end of its 95 % interval; NaN if there is none.
 
     high : float, default=np.nan
-        Upper end of its 95 % interval; NaN where there is none.
+        Upper end of its 95 % interval; NaN if there is none.
 
     std : float, default=np.nan
-        Standard deviation over the seeds, where ``value`` is the mean over several; else NaN.
+        Standard deviation over the seeds, if ``value`` is the mean over several; else NaN.
 
     See Also
     --------
-    Evaluation : Has all figures in ``figures``.
+    Evaluation : Has all of them in ``figures``.
 
     Examples
     --------

@@ -11,9 +11,10 @@ from skasd._problems import encodable
 from skasd.evaluation._figures import OFFICIAL, Figure, is_anomalous
 
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 92em; margin: 2em auto; padding: 0 1em; color: #222; }
-th, td { border-bottom: 1px solid #ddd; }
-p.note { color: #555; }
+:root { color-scheme: light dark; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 92em; margin: 2em auto; padding: 0 1em; }
+th, td { border-bottom: 1px solid color-mix(in srgb, currentColor 20%, transparent); }
+p.note { opacity: .8; }
 img { max-width: 100%; }
 """
 _TABLE_STYLE = """

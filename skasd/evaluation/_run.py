@@ -14,7 +14,7 @@ from skasd.metrics import anomaly_predictions, find_threshold
 
 
 class MachineRun(NamedTuple):
-    """What training and scoring on one machine gave, and took.
+    """Scores, time and memory of training and scoring on one machine.
 
     Parameters
     ----------
@@ -28,23 +28,23 @@ class MachineRun(NamedTuple):
         Number of training clips.
 
     fit_seconds : float
-        Time that `fit` took.
+        Time for `fit`.
 
     score_seconds : float
-        Time that scoring took.
+        Time for scoring.
 
     peak_memory : int
-        Most memory that the process has had until then, in bytes. Other work of the same process counts.
+        Peak memory of the process until then, in bytes, other work of the same process included.
 
     peak_gpu_memory : int
-        Most memory that torch had on its current CUDA device, in bytes; 0 without one.
+        Peak memory of torch on its current CUDA device, in bytes; 0 without one.
 
     shared_seconds : float, default=0.0
-        Time that fitting the steps took which all machines share, once for all of them; not part of `fit_seconds`.
+        Time for fitting the steps that all machines share, once for all of them; not part of `fit_seconds`.
 
     See Also
     --------
-    Evaluation : Has that of each machine in ``runs``.
+    Evaluation : Has one for each machine in ``runs``.
 
     Examples
     --------
@@ -71,7 +71,7 @@ class MachineRun(NamedTuple):
         Returns
         -------
         costs : dict of str to float
-            By what the columns of tables are called.
+            By the names of the columns in tables.
         """
         shared = {"shared fit seconds": self.shared_seconds} if self.shared_seconds else {}
         return {
@@ -87,7 +87,7 @@ class MachineRun(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """Why there is nothing for a machine.
+    """Why there are no results for a machine.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ class Failure(NamedTuple):
 
     See Also
     --------
-    Evaluation : Has that of each machine that failed in ``failures``.
+    Evaluation : Has one for each machine that failed in ``failures``.
 
     Examples
     --------

@@ -29,7 +29,7 @@ class _OverSeeds:
     def official_score(self):
         """Official score over all machines, a `Figure`.
 
-        Raises ValueError where a machine has failed with a seed or has no labels.
+        Raises ValueError if a machine has failed with a seed or has no labels.
         """
         lacking = self.lacking()
         if lacking:
@@ -38,13 +38,13 @@ class _OverSeeds:
         return self._means[-1]
 
     def to_frame(self):
-        """All figures as a pandas DataFrame, one row each.
+        """All results as a pandas DataFrame, one row each.
 
         Returns
         -------
         frame : pandas.DataFrame
-            Columns as those of `Evaluation.to_frame`, without time and memory: ``value`` is the mean over the seeds,
-            ``std`` the standard deviation.
+            The columns of `Evaluation.to_frame`, without time and memory: ``value`` is the mean over the seeds, ``std``
+            the standard deviation.
 
         Raises
         ------
@@ -54,7 +54,7 @@ class _OverSeeds:
         return frame_of(load_pandas(f"{type(self).__name__}.to_frame"), self, self._means)
 
     def tables(self):
-        """The tables of the reports as pandas DataFrames, which pandas writes in many forms, such as ``to_latex``.
+        """The tables of the reports as pandas DataFrames, which pandas can write in many formats, such as ``to_latex``.
 
         Returns
         -------
@@ -94,7 +94,7 @@ class _OverSeeds:
 
 @documented
 class RepeatedEvaluation(_OverSeeds):
-    """How a system did with several seeds: what `evaluate` returns where it is given ``seeds``.
+    """How a system did with several seeds: what `evaluate` returns if it is given ``seeds``.
 
     Parameters
     ----------
@@ -102,17 +102,17 @@ class RepeatedEvaluation(_OverSeeds):
         The evaluation for each seed, at least two, of the same test clips by the same rules.
 
     name : str
-        What the system is called in tables.
+        Name of the system in tables.
 
     {resamples}
 
     Attributes
     ----------
     machines : list of str
-        All machines, those that failed too.
+        All machines, including those that failed.
 
     rules : Rules
-        What counts, by the rules of a year.
+        The rules of the year.
 
     n_seeds : int
         Number of seeds.
@@ -121,28 +121,27 @@ class RepeatedEvaluation(_OverSeeds):
         Name of the step that is shared by all machines with each seed.
 
     figures : list of Figure
-        Mean over the seeds of each figure that counts, its standard deviation ``std`` over the seeds, and its 95 %
-        interval over seeds and test clips, of machines that have figures with every seed. Precision, recall and F1 have
-        no interval.
+        Mean of each metric over the seeds, its standard deviation ``std`` over the seeds, and its 95 % interval over
+        seeds and test clips, for machines that have results with every seed. Precision, recall and F1 have no interval.
 
     failures : dict of str to Failure
-        Why there is nothing for a machine with a seed.
+        Why there are no results for a machine with a seed.
 
     Raises
     ------
     ValueError
-        If there are fewer than two evaluations, or they are of different clips or rules.
+        If there are fewer than two evaluations, or they have different clips or rules.
 
     See Also
     --------
     evaluate : Makes one.
-    Evaluation : What there is for each seed.
+    Evaluation : The result with one seed.
 
     Notes
     -----
     Clips are drawn as in `evaluate`, the same for all seeds, and for each draw of clips ``n_seeds - 1`` seeds with
-    replacement, which makes up for the variance that a bootstrap of few values lacks [1]_. Few seeds still say little
-    of how much training varies: five are better than two.
+    replacement, which makes up for the variance that a bootstrap of few values lacks [1]_. Still, few seeds say little
+    about how much training varies: five are better than two.
 
     The standard deviation is that of a sample, with ``n_seeds - 1`` in the denominator.
 
@@ -182,12 +181,12 @@ class RepeatedEvaluation(_OverSeeds):
         self.figures = [figure for figure in self._means if figure.machine]
 
     def lacking(self):
-        """Say of which machines there is no official score, and with which seeds.
+        """Say which machines have no official score, and with which seeds.
 
         Returns
         -------
         reasons : str
-            ``""`` if there is one of all.
+            ``""`` if all have one.
         """
         lacking = {seed: evaluation.lacking() for seed, evaluation in self.evaluations.items()}
         return "; ".join(f"{reasons} with seed {seed}" for seed, reasons in lacking.items() if reasons)
@@ -196,20 +195,20 @@ class RepeatedEvaluation(_OverSeeds):
     def difference(self, other, *, n_resamples=1000, random_state=None):
         """By how much this system is better than another one on the same test clips.
 
-        The evaluations are compared seed by seed, and with the same draws of clips for both systems, so that what they
+        The evaluations are compared seed by seed, and with the same draws of clips for both systems, so that what both
         have in common does not widen the interval.
 
         Parameters
         ----------
         other : RepeatedEvaluation or Evaluation
-            That of the other system, with the same seeds; or one for all seeds, where that system knows no randomness.
+            That of the other system, with the same seeds; or one for all seeds, if that system has no randomness.
 
         {resamples}
 
         Returns
         -------
         difference : Difference
-            Positive where this system is better.
+            Positive if this system is better.
 
         Raises
         ------
@@ -217,7 +216,7 @@ class RepeatedEvaluation(_OverSeeds):
             If rules, machines, test clips or seeds are not the same.
 
         TypeError
-            If ``other`` is no evaluation.
+            If ``other`` is not an evaluation.
         """
         return Difference(self, other, n_resamples=n_resamples, random_state=random_state)
 
@@ -229,7 +228,7 @@ class Difference(_OverSeeds):
     Parameters
     ----------
     one : RepeatedEvaluation
-        That of the system whose figures are higher where values are positive.
+        That of the system that is better if values are positive.
 
     other : RepeatedEvaluation or Evaluation
         That of the other system, with the same seeds; or one for all seeds.
@@ -245,18 +244,18 @@ class Difference(_OverSeeds):
         All machines.
 
     rules : Rules
-        What counts, by the rules of a year.
+        The rules of the year.
 
     n_seeds : int
         Number of seeds.
 
     figures : list of Figure
         Mean difference over the seeds of each AUC, partial AUC and official score, between -1 and 1, the standard
-        deviation ``std`` of the differences over the seeds, and the 95 % interval over seeds and test clips. An
-        interval without 0 tells the systems apart.
+        deviation ``std`` of the differences over the seeds, and the 95 % interval over seeds and test clips. If an
+        interval excludes 0, the systems differ.
 
     failures : dict of str to Failure
-        Why there is nothing for a machine with a seed.
+        Why there are no results for a machine with a seed.
 
     Raises
     ------
@@ -264,7 +263,7 @@ class Difference(_OverSeeds):
         If rules, machines, test clips or seeds are not the same.
 
     TypeError
-        If ``other`` is no evaluation.
+        If ``other`` is not an evaluation.
 
     See Also
     --------
@@ -272,8 +271,8 @@ class Difference(_OverSeeds):
 
     Notes
     -----
-    Of many figures some differ by chance: with 95 % intervals one in twenty of those whose systems are equally good.
-    Choose the figure that decides, such as the official score, before you look.
+    Of many numbers, some differ by chance: with 95 % intervals, one in twenty if the systems are equally good. Choose
+    the number that decides, such as the official score, before you look.
 
     Examples
     --------
@@ -301,12 +300,12 @@ class Difference(_OverSeeds):
         self.figures = [figure for figure in self._means if figure.machine]
 
     def lacking(self):
-        """Say of which machines there is no official score, and with which seeds.
+        """Say which machines have no official score, and with which seeds.
 
         Returns
         -------
         reasons : str
-            ``""`` if there is one of all.
+            ``""`` if all have one.
         """
         return "; ".join(filter(None, self._lacking))
 

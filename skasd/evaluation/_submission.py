@@ -1,4 +1,4 @@
-"""The files that a team hands in to the challenge: written, and read and scored."""
+"""Submission files for the challenge: writing them, and reading and scoring them."""
 
 import csv
 import re
@@ -41,7 +41,7 @@ def write_submission(evaluation, folder):
         What `evaluate` or `read_submission` returned. Its test clips need no labels.
 
     folder : str or pathlib.Path
-        Where the files go. It is made, and must not be there before.
+        Where the files go. It is created, and must not exist before.
 
     Returns
     -------
@@ -51,11 +51,11 @@ def write_submission(evaluation, folder):
     Raises
     ------
     FileExistsError
-        If the folder is there: nothing is ever overwritten.
+        If the folder exists: nothing is ever overwritten.
 
     ValueError
         If a machine has failed, if clips have no file names, no finite scores, no decisions or, in 2021, no domain, or
-        if a machine or section has a name from which no such file name can be made that is its own.
+        if no unique file name can be made from the name of a machine or section.
 
     See Also
     --------
@@ -115,7 +115,7 @@ def read_submission(
     n_resamples=1000,
     random_state=None,
 ):
-    r"""Read a team's score files, or one's own, and count as the challenge does.
+    r"""Read a team's score files, or your own, and compute the scores of the challenge.
 
     Parameters
     ----------
@@ -125,13 +125,13 @@ def read_submission(
 
     ground_truth : path-like, default=None
         Labels of an evaluation set: the organisers' evaluator of that year, or its ``eval_data_list*.csv``, see
-        `skasd.datasets.load_dcase`. None takes the labels from the file names, as those of development sets tell them.
+        `skasd.datasets.load_dcase`. None takes the labels from the file names, which contain them in development sets.
 
     machines : sequence of str, default=None
-        The machines to score. None takes all that the ground truth has, or else all of which there are files.
+        The machines to score. None means all in the ground truth, or else all for which there are files.
 
     year : int, default=2022
-        Year of the challenge, 2020 to 2026, whose rule counts.
+        Year of the challenge, 2020 to 2026, whose rules count.
 
     {protocol}
 
@@ -143,17 +143,17 @@ def read_submission(
     Returns
     -------
     evaluation : Evaluation
-        With precision, recall and F1 where there are decision files.
+        With precision, recall and F1 if there are decision files.
 
     Raises
     ------
     ValueError
-        If a file or a clip is missing, or is there twice or too much, if a score is no finite number or a decision
-        neither 0 nor 1, or if a clip has no label.
+        If a file or a clip is missing, duplicated or unexpected, if a score is not finite or a decision neither 0 nor
+        1, or if a clip has no label.
 
     See Also
     --------
-    evaluate : Makes the scores as well.
+    evaluate : Computes the scores as well.
 
     Notes
     -----

@@ -15,16 +15,16 @@ class FieldTransformer(ClipTransformer):
     """Any scikit-learn transformer, applied to one field of `Clips`: a scaler, a PCA, a normaliser.
 
     It replaces the rows of arrays (n_clips, n_features) or (n_clips, n_windows, n_features). It is fitted on normal
-    clips only; windows are rows to it like any others. It computes in float64; of float32 the result is float32.
-    Numbers that are not finite are an error that names the clips.
+    clips only; windows count as rows. It computes in float64; the result for float32 input is float32. Numbers that are
+    not finite are an error that names the clips.
 
     Parameters
     ----------
     transformer : transformer
-        What is applied; a clone of it is fitted. The last axis of the field is its features.
+        The transformer to apply; a clone of it is fitted. The last axis of the field holds the features.
 
     field : str, default="embedding"
-        The field that it works on and replaces.
+        The field to work on and replace.
 
     Attributes
     ----------
@@ -103,7 +103,7 @@ class FieldTransformer(ClipTransformer):
 
     @available_if(lambda self: self._makes_table())
     def get_feature_names_out(self, input_features=None):
-        """Names of the columns, as the transformer tells them.
+        """Names of the columns, as the transformer gives them.
 
         Parameters
         ----------

@@ -11,10 +11,10 @@ from skasd._transformer import SpectrogramTransformer
 
 @documented
 class FrameStacker(SpectrogramTransformer):
-    """Windows of consecutive frames as vectors, as the autoencoder baselines of DCASE take them.
+    """Windows of consecutive frames as vectors, as in the autoencoder baselines of DCASE.
 
-    Of spectrograms (n_clips, n_mels, n_frames), in the field ``log_mel`` of `Clips`, it makes float32 vectors
-    (n_clips, n_windows, n_frames * n_mels), the field ``embedding``: the bands of the first frame of a window, then
+    From spectrograms (n_clips, n_mels, n_frames), in the field ``log_mel`` of `Clips`, it makes float32 vectors
+    (n_clips, n_windows, n_frames * n_mels), in the field ``embedding``: the bands of the first frame of a window, then
     those of the next. Clips with fewer frames than a window are an error.
 
     Parameters

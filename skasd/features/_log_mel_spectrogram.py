@@ -14,17 +14,18 @@ from skasd.features._parameters import FRAMES_DOC, MEL_DOC, MelParameters
 class LogMelSpectrogram(LogSpectrogram, MelParameters):
     """Log-mel spectrograms, with librosa's names and values, from waveforms or straight from files.
 
-    Of waveforms (n_clips, n_samples), floats or integers of 8, 16 or 32 bits, in the field ``waveform`` of `Clips`, or
-    of the files named in the field ``path``, it makes spectrograms (n_clips, n_mels, n_frames) in dB, float32, the
-    field ``log_mel``. Files are read one by one: never are all waveforms in memory. All clips must have one length.
-    The defaults are those of the DCASE Task 2 baselines, which make of 10 s at 16 kHz 313 frames of 128 bands.
+    From waveforms (n_clips, n_samples), floats or integers of 8, 16 or 32 bits, in the field ``waveform`` of `Clips`,
+    or from the files named in the field ``path``, it makes spectrograms (n_clips, n_mels, n_frames) in dB, float32, in
+    the field ``log_mel``. Files are read one by one, so that not all waveforms are in memory at once. All clips must
+    have the same length. The defaults are those of the DCASE Task 2 baselines, which turn 10 s at 16 kHz into 313
+    frames of 128 bands.
 
     Parameters
     ----------
     sample_rate : int, default=16000
         Sample rate of the waveforms in Hz. Files with another one are resampled by the `loader`; `Clips` whose
-        waveforms are known to have another one are an error. Plain arrays cannot tell theirs: a wrong one shifts all
-        bands.
+        waveforms are known to have another one are an error. Plain arrays do not know theirs, and a wrong one shifts
+        all bands.
 
     {frames}
 
@@ -49,10 +50,10 @@ class LogMelSpectrogram(LogSpectrogram, MelParameters):
 
     Notes
     -----
-    The work is done in single precision, but in double precision where waveforms are float64. In single precision the
-    values are those of librosa within 0.001 dB for bands down to 70 dB below the loudest of their frame, which holds
-    for recordings; further down, as beside a pure synthetic tone, rounding shows. In double precision there is no such
-    limit, at about two thirds of the speed.
+    The computation is in single precision, or in double precision if waveforms are float64. In single precision the
+    values agree with librosa's to within 0.001 dB for bands down to 70 dB below the loudest of their frame, which is
+    enough for recordings; further down, as next to a pure synthetic tone, rounding shows. In double precision there is
+    no such limit, at about two thirds of the speed.
 
     References
     ----------

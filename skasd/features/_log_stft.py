@@ -15,9 +15,9 @@ from skasd.features._parameters import FRAMES_DOC, FrameParameters
 class LogSTFT(LogSpectrogram, FrameParameters):
     """Power spectra of the short-time Fourier transform in dB, with librosa's names and values.
 
-    Every frequency bin is a band of its own: lines of a motor that mel bands blur at high frequencies stay apart, at
-    four times the numbers. Where `Clips` come in, the spectrograms go into the field ``log_mel``, which is where all
-    that follows looks for spectrograms.
+    Every frequency bin is a band: lines of a motor that mel bands blur at high frequencies stay separate, at four times
+    the size. Given `Clips`, the spectrograms go into the field ``log_mel``, which is where all later steps look for
+    spectrograms.
 
     Parameters
     ----------
@@ -42,12 +42,12 @@ class LogSTFT(LogSpectrogram, FrameParameters):
 
     See Also
     --------
-    LogMelSpectrogram : Fewer bands, as wide as the ear has them.
+    LogMelSpectrogram : Fewer bands, spaced as the ear hears them.
     FrameStacker : Windows of consecutive frames as vectors.
 
     Notes
     -----
-    Precision is that of `LogMelSpectrogram`: single, or double where waveforms are float64. Between the lines of a pure
+    Precision is that of `LogMelSpectrogram`: single, or double if waveforms are float64. Between the lines of a pure
     tone, rounding shows in single precision.
 
     References

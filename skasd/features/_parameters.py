@@ -87,10 +87,10 @@ class FrameParameters:
         return self.n_fft // 2 if self.center else 0
 
     def _make_window(self):
-        import librosa
-
-        window = librosa.filters.get_window(self.window, self.win_length or self.n_fft)
-        return librosa.util.pad_center(window, size=self.n_fft)
+        window = self.window
+        if isinstance(window, tuple):
+            window = tuple(tuple(part) if isinstance(part, (list, np.ndarray)) else part for part in window)
+        return _window(window, self.win_length or self.n_fft, self.n_fft).copy()
 
     def _scale(self):
         """Decibels per factor of ten, and those of the reference."""
@@ -115,6 +115,14 @@ class MelParameters(FrameParameters):
                           "Take a larger n_fft or fewer n_mels, and fmax up to half the sample rate.",
                           stacklevel=4)  # fmt: skip
         return bank
+
+
+@lru_cache(maxsize=16)
+def _window(window, win_length, n_fft):
+    """The window of librosa, which to make takes as long as a tenth of a spectrogram."""
+    import librosa
+
+    return librosa.util.pad_center(librosa.filters.get_window(window, win_length), size=n_fft)
 
 
 @lru_cache(maxsize=16)

@@ -60,7 +60,7 @@ class Head(nn.Module):
 class ClassificationLoss(Head):
     """Base of the losses: cross-entropy of the logits that a subclass defines.
 
-    A loss of your own inherits from it and defines ``logits``, and ``training_logits`` where training differs.
+    A loss of your own inherits from it and defines ``logits``, and ``training_logits`` if they differ in training.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class ClassificationLoss(Head):
 
     See Also
     --------
-    SoftmaxLoss : The smallest of its kind.
+    SoftmaxLoss : The simplest of these.
 
     Examples
     --------
@@ -93,7 +93,7 @@ class ClassificationLoss(Head):
         self.n_classes = n_classes
 
     def training_logits(self, embedding, target):
-        """Class scores that the loss compares with the target, with the margin where there is one.
+        """Class scores that the loss compares with the target, including a margin if there is one.
 
         Parameters
         ----------
@@ -139,7 +139,7 @@ class SoftmaxLoss(ClassificationLoss):
 
     See Also
     --------
-    ArcFaceLoss, AdaCosLoss : Losses on angles, whose embeddings suit cosine distances.
+    ArcFaceLoss, AdaCosLoss : Losses on angles; their embeddings suit cosine distances.
 
     Examples
     --------

@@ -44,10 +44,9 @@ class _BranchLoss(Head):
 
 @fill(head=HEAD_DOC, branches=_BRANCHES_DOC)
 class SubspaceLoss(_BranchLoss):
-    """A loss on the whole embedding and one on each branch's part of it, so that no branch leaves the work to others.
+    """A loss on the whole embedding and one on each branch's part of it, so that every branch has to learn.
 
-    The head on the whole embedding has centres that stay where they were drawn, those on the branches train theirs. The
-    losses are added.
+    The head on the whole embedding has fixed random centres; those on the branches train theirs. The losses are added.
 
     Parameters
     ----------
@@ -70,7 +69,7 @@ class SubspaceLoss(_BranchLoss):
 
     See Also
     --------
-    FeatureExchangeLoss : Has the network tell from which clip each part is.
+    FeatureExchangeLoss : Makes the network tell which clip each part is from.
     skasd.networks.MultiResolutionNetwork : A network with branches.
 
     References
@@ -103,9 +102,9 @@ class SubspaceLoss(_BranchLoss):
 class FeatureExchangeLoss(_BranchLoss):
     """A loss on embeddings as they are, and one on embeddings whose parts come from several clips.
 
-    In training, `skasd.augmentation.FeatureExchange` puts embeddings together from the branches of different clips, and
-    a second head with classes of its own tells which part is from which class. Its centres are trained, those of the
-    first head stay where they were drawn. The losses are added. In evaluation there is only the first.
+    In training, `skasd.augmentation.FeatureExchange` combines the branches of different clips into new embeddings, and
+    a second head, with its own classes, tells which part is from which class. Its centres are trained; those of the
+    first head are random and fixed. The losses are added. In evaluation, only the first is used.
 
     Parameters
     ----------
@@ -136,11 +135,11 @@ class FeatureExchangeLoss(_BranchLoss):
     See Also
     --------
     SubspaceLoss : A loss on each branch.
-    skasd.augmentation.FeatureExchange : What is exchanged, and the classes that come of it.
+    skasd.augmentation.FeatureExchange : What is exchanged, and the classes that result.
 
     Notes
     -----
-    What is exchanged is drawn from torch's own generator on the CPU, as dropout is.
+    What is exchanged is drawn from torch's global generator on the CPU, as for dropout.
 
     References
     ----------

@@ -10,13 +10,13 @@ from skasd.losses._cosine import AdaCosLoss
 
 @fill(head=HEAD_DOC)
 class FocalLoss(ClassificationLoss):
-    r"""Another loss, with less weight on what it already tells apart.
+    r"""Another loss, with less weight on clips that are already classified well.
 
     .. math:: -\sum_k \alpha_k\, y_k\, (1 - p_k)^\gamma \ln p_k
 
     averaged over the batch, where p is the softmax of the training logits of the other loss and y the target. For a
     whole-number or one-hot target this is the focal loss of a softmax, :math:`(1 - p_y)^\gamma` times the
-    cross-entropy; for a soft target it is the mean over the classes, weighted by their shares, as mixup has it.
+    cross-entropy; for a soft target it is the mean over the classes, weighted by their shares, as for mixup.
 
     Parameters
     ----------
@@ -32,8 +32,8 @@ class FocalLoss(ClassificationLoss):
         Focusing exponent, at least 0. With 0 (and alpha 1) the loss is the other loss.
 
     alpha : float or sequence of n_classes floats, default=1.0
-        Weight of the loss, or of each class. The 0.25 of object detection balances objects against background, of which
-        a softmax has none: as one number it only rescales the loss.
+        Weight of the loss, or of each class. The 0.25 used in object detection balances objects against background; a
+        softmax has no background, so a single number only rescales the loss.
 
     Raises
     ------
@@ -85,7 +85,7 @@ class FocalLoss(ClassificationLoss):
 
 
 class MultiTargetLoss(nn.Module):
-    """Sum of the losses of several targets, each with a head of its own.
+    """Sum of the losses of several targets, each with its own head.
 
     Parameters
     ----------
@@ -161,7 +161,7 @@ class MultiTargetLoss(nn.Module):
         embedding : Tensor of shape (batch, embedding_size)
 
         targets : sequence of Tensor of shape (batch,) or (batch, n_classes of the target)
-            One a target, whole numbers or soft.
+            One per target, whole numbers or soft.
 
         Returns
         -------

@@ -41,7 +41,7 @@ class ArcFaceLoss(_CosineLoss):
 
     The logits are :math:`s \cos(\theta_k + m\,y_k)`, with :math:`\theta_k` the angle between the embedding and the
     centre of class k and :math:`y_k` the target. Beyond :math:`\theta_k = \pi - m\,y_k`, where that cosine would rise
-    again, it goes on as :math:`\cos\theta_k - m\,y_k \sin(m\,y_k)`.
+    again, it continues as :math:`\cos\theta_k - m\,y_k \sin(m\,y_k)`.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class ArcFaceLoss(_CosineLoss):
         Margin m in radians, in [0, pi). With 0 the loss is a softmax on scaled cosines.
 
     scale : float, default=30.0
-        Scale s of the cosines, above 0. The face recognition paper has 64; on machine sounds 30 is usual.
+        Scale s of the cosines, above 0. The paper on face recognition uses 64; for machine sounds 30 is common.
 
     Raises
     ------
@@ -60,12 +60,12 @@ class ArcFaceLoss(_CosineLoss):
 
     See Also
     --------
-    AdaCosLoss : Finds the scale by itself and has no margin.
+    AdaCosLoss : Finds the scale itself and has no margin.
 
     Notes
     -----
     Soft targets: a class gets its share of the margin, :math:`m\,y_k`, and the loss is the cross-entropy with the soft
-    target. The margin by mixing ratio is that of [2]_; a one-hot target gives ArcFace as it was published [1]_.
+    target. The margin by mixing ratio is that of [2]_; a one-hot target gives the published ArcFace [1]_.
 
     The sine in :math:`\cos(\theta + m)` is kept off zero (by 3e-4 in float32), where its gradient would be infinite.
 
@@ -175,11 +175,12 @@ class AdaCosLoss(_AdaptiveScaleLoss):
     Notes
     -----
     The rule gives 0 for two classes and minus infinity for one, and falls below 0 when two classes are told apart well:
-    such a scale would teach nothing. The scale therefore never leaves the range from :math:`\sqrt 2 \ln 2 = 0.98`, what
-    three classes start with, to 64.
+    nothing could be learned with such a scale. The scale therefore never leaves the range from :math:`\sqrt 2 \ln 2 =
+    0.98`, what three classes start with, to 64.
 
-    For whole-number or one-hot targets this is the rule of the paper; for soft targets a class counts for B as far as
-    it is not the target, and the angle is the mean over the classes of the target, weighted by their shares.
+    For whole-number or one-hot targets this is the rule of the paper; for soft targets, a class counts for B to the
+    extent that it is not the target, and the angle is the mean over the classes of the target, weighted by their
+    shares.
 
     References
     ----------
@@ -201,7 +202,7 @@ class AdaCosLoss(_AdaptiveScaleLoss):
 
 @fill(**_ADAPTIVE_DOC)
 class SubclusterAdaCosLoss(_AdaptiveScaleLoss):
-    r"""AdaCos with several centres per class, so that a class may fall into clusters.
+    r"""AdaCos with several centres per class, so that a class may consist of clusters.
 
     The probability of a class is the sum of the softmax over its K centres. The scale starts at
     :math:`\sqrt 2 \ln(C K - 1)` for C classes. If it is dynamic, each training batch sets it to
@@ -221,7 +222,7 @@ class SubclusterAdaCosLoss(_AdaptiveScaleLoss):
     {dynamic}
 
     trainable : bool, default=False
-        Whether the centres are trained, or stay where they were drawn.
+        Whether the centres are trained, or stay random and fixed.
 
     Attributes
     ----------
@@ -233,14 +234,14 @@ class SubclusterAdaCosLoss(_AdaptiveScaleLoss):
 
     Notes
     -----
-    Unlike in `AdaCosLoss`, all classes count for B, the target as well. The rule was published for training with
-    mixup. Without it, and with embeddings near their centres, the scale can grow without end: with 39 classes and 16
-    centres it passed 1e6 in a few hundred batches. It is therefore kept in the range from 0.98 to 64; with mixup it
-    settles around 10 to 15.
+    Unlike in `AdaCosLoss`, all classes count for B, the target as well. The rule was published for training with mixup.
+    Without it, and with embeddings near their centres, the scale can grow without limit: with 39 classes and 16 centres
+    it passed 1e6 in a few hundred batches. It is therefore kept in the range from 0.98 to 64; with mixup it settles
+    around 10 to 15.
 
-    The paper leaves open from which of the K centres the angle is measured. Its code adds the K angles up, which for
-    more than one centre nearly always exceeds :math:`\pi / 4`; here it is the nearest centre, so that one centre a
-    class means the angle of AdaCos. For soft targets the angles of the classes are averaged, weighted by their shares.
+    The paper does not say from which of the K centres the angle is measured. Its code adds the K angles, whose sum
+    nearly always exceeds :math:`\pi / 4`; here it is the nearest centre, so that with one centre per class it is the
+    angle of AdaCos. For soft targets the angles of the classes are averaged, weighted by their shares.
 
     References
     ----------
@@ -290,16 +291,16 @@ class AdaProjLoss(_AdaptiveScaleLoss):
     {head}
 
     subspace_size : int, default=16
-        Number S of vectors per class; published systems have 16 or 32.
+        Number S of vectors per class; published systems use 16 or 32.
 
     initial_scale : {"vectors", "classes"} or float, default="vectors"
-        The scale s before training, of C classes: ``"vectors"`` is :math:`\sqrt 2 \ln(C S - 1)`, as the paper has it,
-        ``"classes"`` :math:`\sqrt 2 \ln(C - 1)`, as code in circulation has it; or a number above 0.
+        The scale s before training, of C classes: ``"vectors"`` is :math:`\sqrt 2 \ln(C S - 1)`, as in the paper,
+        ``"classes"`` :math:`\sqrt 2 \ln(C - 1)`, as in published code; or a number above 0.
 
     {dynamic}
 
     trainable : bool, default=False
-        Whether the vectors are trained, or stay where they were drawn.
+        Whether the vectors are trained, or stay random and fixed.
 
     Attributes
     ----------
@@ -317,7 +318,7 @@ class AdaProjLoss(_AdaptiveScaleLoss):
     Notes
     -----
     The vectors are drawn at random and not made orthogonal, so the sum is a projection only in expectation. An
-    embedding that is at right angles to all vectors of a class has the cosine 0. Apart from a number that is given, the
+    embedding that is at right angles to all vectors of a class has the cosine 0. Unless it is given as a number, the
     scale is at least 0.98, see `AdaCosLoss`.
 
     References

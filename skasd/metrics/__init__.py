@@ -1,12 +1,12 @@
-"""How well anomaly scores tell anomalous clips from normal ones.
+"""How well anomaly scores separate anomalous clips from normal ones.
 
 Conventions
 -----------
 - Functions that take ``y_true`` and ``y_score`` follow `sklearn.metrics.roc_auc_score`: ``y_true`` is 1 for anomalous
   and 0 for normal clips, and a higher ``y_score`` means more anomalous.
 - Scorers take ``(estimator, X, y)`` with scikit-learn's outlier labels, +1 normal and -1 anomalous, and an estimator
-  whose ``score_samples`` is higher for more normal clips. `anomaly_predictions` goes from these to the former.
-- A section is one machine in one arrangement; scores of different sections are never ranked against each other.
+  whose ``score_samples`` is higher for more normal clips. `anomaly_predictions` converts from these to the former.
+- A section is one machine in one setting; scores of different sections are never ranked against each other.
 - All metrics lie between 0 and 1, 0.5 is chance. The partial AUC is standardised after McClish [1]_: chance is 0.5 and
   the lowest value is ``0.5 * (1 - max_fpr / (2 - max_fpr))``, 0.474 for ``max_fpr=0.1``.
 
@@ -14,7 +14,7 @@ Metrics
 -------
 `auc_score`, `pauc_score`, `domain_scores`, `official_score`, with intervals from `bootstrap_interval`; for
 ``GridSearchCV(scoring=...)`` and ``cross_validate(scoring=...)`` `auc_scorer`, `pauc_scorer`, `official_scorer`, and
-`PseudoAnomalyScorer` where there are no labels.
+`PseudoAnomalyScorer` if there are no labels.
 
 References
 ----------

@@ -66,17 +66,17 @@ def bootstrap_interval(
     confidence_level=0.95,
     random_state=None,
 ):
-    """Confidence interval of a metric, by resampling clips among their like.
+    """Confidence interval of a metric, by resampling clips of the same kind.
 
-    Clips are drawn with replacement among those of the same label, section, domain and machine, as far as these are
-    given, so that no resample loses a class or a domain. The interval says how far the metric would move with other
-    clips of the same machines; it knows nothing of machines or faults that are not among them.
+    Clips are drawn with replacement from those with the same label, section, domain and machine, if these are given, so
+    that no resample loses a class or a domain. The interval says how much the metric would vary with other clips of the
+    same machines; it says nothing about other machines or faults.
 
     Parameters
     ----------
     metric : callable
         Called as ``metric(y_true, y_score)``, with those of ``section``, ``domain`` and ``machine`` that are given as
-        keywords. It gives a number.
+        keywords. It returns a number.
 
     {truth}
 
@@ -92,7 +92,7 @@ def bootstrap_interval(
     groups : array-like of shape (n_clips,), default=None
         Which clips belong together, as ``groups=clips["recording"]`` for clips cut from recordings: whole groups are
         drawn. Clips of one recording are alike, and an interval that takes them for independent is far too narrow. A
-        clip whose group is ``""`` is by itself, as is one whose group is missing (None or NaN).
+        clip whose group is ``""`` or missing (None or NaN) is a group of its own.
 
     n_resamples : int, default=1000
         Number of resamples, at least 1.
@@ -101,7 +101,7 @@ def bootstrap_interval(
         Share of such intervals that cover the true value, in (0, 1).
 
     random_state : int, RandomState instance or None, default=None
-        Draws the resamples. Pass an int for repeatable results.
+        Seed of the resamples. Pass an int for repeatable results.
 
     Returns
     -------
@@ -111,20 +111,20 @@ def bootstrap_interval(
     Raises
     ------
     ValueError
-        If fewer than two clips (or groups) are alike in label, section, domain and machine, if the metric gives
-        something else than finite numbers, and as in `auc_score`.
+        If fewer than two clips (or groups) are alike in label, section, domain and machine, if the metric returns
+        anything but finite numbers, and as in `auc_score`.
 
     Notes
     -----
-    A group with clips of several kinds, such as a recording in which a fault begins, is drawn among the groups with the
+    A group with clips of several kinds, such as a recording in which a fault begins, is drawn from the groups with the
     same kinds.
 
-    The percentile interval, moved so that the median of the resamples is the value: resamples add noise, which lowers
-    a harmonic mean and a partial AUC, and with few clips the interval of `official_score` would lie below the score
-    itself. Where value and resamples lie between 0 and 1, the ends do too. The interval is somewhat narrow: with 50
-    normal and 50 anomalous clips of two normal distributions, 95 % intervals of the AUC and of the partial AUC covered
-    the true value in 92 to 93 % of 400 trials. Where the ranking is perfect every resample is perfect too, and the
-    interval has no width. The intervals of `skasd.evaluation.evaluate` are the same.
+    This is the percentile interval, shifted so that the median of the resamples equals the value: resamples add noise,
+    which lowers a harmonic mean and a partial AUC, and with few clips the interval of `official_score` would lie below
+    the score itself. If value and resamples are between 0 and 1, so are the ends. The interval is somewhat narrow: with
+    50 normal and 50 anomalous clips of two normal distributions, 95 % intervals of the AUC and of the partial AUC
+    covered the true value in 92 to 93 % of 400 trials. If the ranking is perfect, every resample is perfect too, and
+    the interval has no width. The intervals of `skasd.evaluation.evaluate` are the same.
 
     Examples
     --------

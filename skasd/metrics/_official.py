@@ -1,4 +1,4 @@
-"""What the years of DCASE Task 2 count."""
+"""The official scores of the years of DCASE Task 2."""
 
 from dataclasses import dataclass
 from numbers import Integral
@@ -18,7 +18,7 @@ PROTOCOL = StrOptions({"official", "domain-only"})
 @documented
 @dataclass(frozen=True)
 class Rules:
-    """What a year of the challenge counts, see `official_score`.
+    """The rules of a year of the challenge, see `official_score`.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class Rules:
     Raises
     ------
     ValueError
-        If the rule of that year has no such ``protocol``.
+        If the rules of that year have no such ``protocol``.
 
     See Also
     --------
@@ -61,11 +61,11 @@ class Rules:
 
     @property
     def has_domains(self):
-        """Whether source and target domain count by themselves."""
+        """Whether source and target domain count separately."""
         return self.year > 2020
 
     def terms(self, y_true, domain):
-        """What counts of a section.
+        """The terms of a section that count.
 
         Parameters
         ----------
@@ -113,7 +113,7 @@ class Rules:
 
 
 class DomainScores(NamedTuple):
-    """What one section reaches, each between 0 and 1: a record of `domain_scores`.
+    """The results of one section, each between 0 and 1: a record of `domain_scores`.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ class DomainScores(NamedTuple):
 @check_params(protocol=[PROTOCOL], max_fpr=[MAX_FPR])
 @documented
 def domain_scores(y_true, y_score, domain, *, section=None, protocol="official", max_fpr=0.1):
-    """AUC per domain and partial AUC of each section, as DCASE Task 2 counts them since 2022.
+    """AUC per domain and partial AUC of each section, as in DCASE Task 2 since 2022.
 
     Parameters
     ----------
@@ -164,8 +164,8 @@ def domain_scores(y_true, y_score, domain, *, section=None, protocol="official",
 
     protocol : {"official", "domain-only"}, default="official"
         Against which anomalies the normal clips of a domain are ranked: ``"official"`` takes all anomalies of the
-        section, as the challenge does, ``"domain-only"`` those of the same domain, as some papers do. Figures of the
-        two cannot be compared. The partial AUC is over all clips of the section in both.
+        section, as the challenge does, ``"domain-only"`` only those of the same domain, as some papers do. Results of
+        the two cannot be compared. The partial AUC is over all clips of the section in both.
 
     {max_fpr}
 
@@ -216,7 +216,7 @@ def official_score(
     ========= =================================================================================================
 
     Every term of a harmonic mean counts as at least the machine epsilon, as in the organisers' evaluators: one section
-    whose ranking is turned round completely takes the score to nearly 0.
+    whose ranking is completely reversed takes the score to nearly 0.
 
     Parameters
     ----------
@@ -229,10 +229,10 @@ def official_score(
         ``"source"`` or ``"target"`` for each clip. Needed for all years but 2020.
 
     machine : array-like of shape (n_clips,), default=None
-        Machine of each clip, needed where clips of several machines come together.
+        Machine of each clip, needed if there are clips of several machines.
 
     year : int, default=2022
-        Year of the challenge whose rule is used, 2020 to 2026.
+        Year of the challenge whose rules are used, 2020 to 2026.
 
     {rule}
 

@@ -18,23 +18,23 @@ _RAISE = 6.0  # dB, of a band or a frame
 
 
 class PseudoAnomalyScorer:
-    """AUC between held-out normal clips and pseudo anomalies made of them, to choose without labels.
+    """AUC of held-out normal clips against pseudo-anomalies made from them, to choose without labels.
 
     A callable for ``scoring=`` of `GridSearchCV` and for ``scorer=`` of `skasd.ensemble.select_systems`. Each kind of
-    pseudo anomaly gives an AUC, averaged over sections, and the mean over the kinds is the score. What the clips
-    hold decides how they are changed: waveforms and log-mel spectrograms can be changed in all ways, embeddings can be
-    shuffled or taken from another section.
+    pseudo-anomaly gives an AUC, averaged over sections, and the mean over the kinds is the score. Which kinds there are
+    depends on the clips: waveforms and log-mel spectrograms can be changed in all ways, embeddings can only be shuffled
+    or taken from another section.
 
     Parameters
     ----------
     kinds : sequence of str, default=None
         Of 'shuffled' (each frequency band, or feature, is taken from another clip of the section), 'section' (clips
-        that are said to be of another section), 'equalized' (random gains of up to 6 dB by band), 'tone' (a steady
-        tone 10 dB below the clip, or one band raised by 6 dB) and 'clicks' (ten short impulses, or ten frames raised by
-        6 dB). None means all that can be made of the clips.
+        that are labelled as another section), 'equalized' (random gains of up to 6 dB by band), 'tone' (a steady tone
+        10 dB below the clip, or one band raised by 6 dB) and 'clicks' (ten short impulses, or ten frames raised by 6
+        dB). None means all that are possible with the clips.
 
     random_state : int, RandomState instance or None, default=0
-        Seed of the pseudo anomalies. With a number, all candidates are tried on the same ones.
+        Seed of the pseudo-anomalies. With a number, all candidates are tried on the same ones.
 
     Raises
     ------
@@ -43,15 +43,15 @@ class PseudoAnomalyScorer:
 
     See Also
     --------
-    auc_scorer : Scores by labels.
+    auc_scorer : Uses labels.
 
     Notes
     -----
-    The score says which of several detectors notices changes, not how well it finds real faults. Where every candidate
+    The score says which of several detectors notices changes, not how well it finds real faults. If every candidate
     notices all of them, the score is near 1 for all, and the choice means little.
 
-    Clips that are said to be of another attribute or another domain are no kind: a detector is told neither of the
-    clips that it scores, so that their scores would be those of normal clips.
+    There is no kind for another attribute or another domain: a detector is not told these when it scores, so the scores
+    would be those of normal clips.
 
     Examples
     --------
@@ -97,7 +97,7 @@ class PseudoAnomalyScorer:
         return float(np.mean(list(self.by_kind(estimator, X, y).values())))
 
     def by_kind(self, estimator, X, y=None):
-        """AUC of each kind of pseudo anomalies.
+        """AUC of each kind of pseudo-anomaly.
 
         Parameters
         ----------
@@ -118,7 +118,7 @@ class PseudoAnomalyScorer:
         Raises
         ------
         ValueError
-            If a kind cannot be made of the clips, or if they have none of the fields.
+            If a kind cannot be made from the clips, or if they have none of the fields.
         """
         clips = as_clips(X, "embedding")
         clips = clips[training_rows(clips, None if y is None else as_labels(y, len(clips)))]

@@ -11,7 +11,7 @@ from skasd.metrics._scores import auc_score, pauc_score
 
 @documented
 def anomaly_predictions(estimator, X, y=None):
-    """``y_true`` and ``y_score``, as metrics want them, from a fitted detector: the one sign flip of the package.
+    """``y_true`` and ``y_score``, as metrics take them, from a fitted detector: the one place where the sign changes.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def anomaly_predictions(estimator, X, y=None):
     Raises
     ------
     ValueError
-        If there are no labels, or others than +1 and -1.
+        If there are no labels, or labels other than +1 and -1.
 
     Examples
     --------
@@ -62,8 +62,8 @@ def auc_scorer(estimator, X, y=None):
     Raises
     ------
     ValueError
-        If a section lacks normal or anomalous clips, or labels are others than +1 and -1. A search makes a nan and a
-        warning of it, unless it is given ``error_score="raise"``.
+        If a section lacks normal or anomalous clips, or if labels are not +1 or -1. A search turns this into NaN and a
+        warning, unless it is given ``error_score="raise"``.
 
     Examples
     --------
@@ -108,7 +108,7 @@ def pauc_scorer(estimator, X, y=None, *, max_fpr=0.1):
     Notes
     -----
     ``sklearn.metrics.make_scorer(roc_auc_score, max_fpr=0.1, response_method="decision_function")`` is something else:
-    it takes normal clips for the class to be found, and so measures the other end of the ROC curve.
+    it treats normal clips as the class to be found, and so measures the other end of the ROC curve.
 
     Examples
     --------
@@ -132,13 +132,13 @@ def official_scorer(estimator, X, y=None, *, year=2022, protocol="official", max
     {fitted}
 
     X : Clips
-        Clips to score, with the fields ``section`` and ``domain`` (2020: ``section`` alone), and ``machine`` where they
-        are of several machines.
+        Clips to score, with the fields ``section`` and ``domain`` (2020: ``section`` alone), and ``machine`` if there
+        are several machines.
 
     {verdicts}
 
     year : int, default=2022
-        Year whose rule is used, see `official_score`. For another value pass
+        Year whose rules are used, see `official_score`. For another value pass
         ``scoring=functools.partial(official_scorer, year=2021)``.
 
     {rule}

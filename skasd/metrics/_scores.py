@@ -31,8 +31,8 @@ def auc_score(y_true, y_score, *, section=None, machine=None):
     Raises
     ------
     ValueError
-        If there are no clips, if a section lacks normal or anomalous clips, a score is no finite number, lengths
-        differ, ``y_true`` has other values than 0 and 1, or the name of a section or machine is missing.
+        If there are no clips, if a section lacks normal or anomalous clips, if a score is not finite, lengths differ,
+        ``y_true`` has values other than 0 and 1, or the name of a section or machine is missing.
 
     Examples
     --------

@@ -1,11 +1,11 @@
-"""From a folder of healthy recordings to an alarm: recordings of any length in, alarms and where they come from out.
+"""From a folder of healthy recordings to an alarm, and where in the recording it comes from.
 
 Conventions
 -----------
-- A row is a recording: a file, or a waveform. Inside it is cut into clips that overlap, and its score is a summary of
+- A row is a recording: a file or a waveform. Internally it is cut into overlapping clips, and its score is a summary of
   theirs. Scores are higher for more normal recordings; +1 is normal and -1 anomalous.
 - Sample rates and frequencies are in Hz, durations in seconds, levels in dB.
-- Thresholds and p-values rest on recordings, each scored by a model that has learned from others.
+- Thresholds and p-values come from healthy recordings, each scored by a model that learned from others.
 """
 
 from skasd.monitoring._detector import RecordingDetector

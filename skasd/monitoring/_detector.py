@@ -34,11 +34,11 @@ def check_detector(detector, user):
 
 
 class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
-    """From healthy recordings of any length to alarms, with the false-alarm rate that was asked for.
+    """From healthy recordings of any length to alarms, at the false-alarm rate that you ask for.
 
-    A row is a recording. It is cut into clips that overlap, which an ordinary pipeline scores; the recording's score is
+    A row is a recording. It is cut into overlapping clips, which an ordinary pipeline scores; the recording's score is
     that of its worst clip, or another summary. The threshold comes from healthy recordings that were held out whole:
-    the pipeline is fitted again without some of them, which it then scores. Every section has a threshold of its own.
+    the pipeline is fitted again without some of them, and then scores these. Every section has its own threshold.
 
     Parameters
     ----------
@@ -50,28 +50,28 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
         Length of a clip in seconds.
 
     hop_duration : float, default=0.25
-        Seconds from the beginning of one clip to that of the next, at most `clip_duration`. A rest at the end of a
-        recording that is shorter than this is not heard.
+        Seconds from the beginning of one clip to that of the next, at most `clip_duration`. A remainder at the end of a
+        recording that is shorter than this is ignored.
 
     sample_rate : int or "native", default="native"
-        Rate in Hz at which recordings are listened to; files of another are resampled. "native" is the lowest rate of
-        the recordings that train. Waveforms in plain arrays do not tell theirs: give it as a number.
+        Sample rate in Hz at which recordings are analysed; other files are resampled. "native" is the lowest rate of
+        the training recordings. Waveforms in plain arrays do not know theirs: give it as a number.
 
     channel : {"mix", "mono"} or int, default="mix"
         Channel of files, as in `skasd.audio.AudioLoader`.
 
     summary : {"worst", "mean"} or int, default="worst"
-        The score of a recording: that of its worst clip, which finds short faults; the mean of all; or the mean of so
-        many of its worst clips.
+        The score of a recording: that of its worst clip, which finds short faults; the mean of all clips; or the mean
+        of this number of worst clips.
 
     false_alarm_rate : float, default=0.05
-        Share of new healthy recordings, in (0, 0.5), that are to raise an alarm, on average.
+        Share of new healthy recordings, in (0, 0.5), that may raise an alarm, on average.
 
     cv : int, default=20
-        Number of parts into which recordings are dealt, at least 2; each part is scored by a clone of the pipeline that
-        learned from the others. Recordings that have the same name in the field ``recording``, and copies, are in one
-        part. A clone has heard fewer recordings than the detector, and scores lower, so that with few parts fewer
-        healthy recordings alarm than asked for. Where the pipeline trains a network, 5 will do.
+        Number of parts into which recordings are divided, at least 2; each part is scored by a clone of the pipeline
+        that learned from the others. Recordings that have the same name in the field ``recording``, and copies, are in
+        one part. A clone has heard fewer recordings than the detector, and gives lower scores, so that with few parts
+        fewer healthy recordings raise an alarm than asked for. If the pipeline trains a network, 5 will do.
 
     n_jobs : int, default=None
         Number of threads that read recordings, and of processes that fit clones. None means 1 unless in a
@@ -83,7 +83,7 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
         The fitted pipeline, which scores clips.
 
     sample_rate_ : int
-        Rate in Hz at which recordings are listened to.
+        Sample rate in Hz at which recordings are analysed.
 
     offsets_ : dict of str to float
         Threshold on `score_samples` of each section (``""`` where there are none).
@@ -93,8 +93,8 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
         ``score``, and ``worst``, the score of its worst clip.
 
     log_ : list of dict
-        What `fit` and each `update` have changed: ``time``, ``action``, ``n_recordings`` in all, ``n_new``,
-        ``seconds`` of sound in the new ones, and ``offsets``. Copies count once.
+        What `fit` and each `update` changed: ``time``, ``action``, ``n_recordings`` in all, ``n_new``, ``seconds`` of
+        sound in the new ones, and ``offsets``. Copies count once.
 
     See Also
     --------
@@ -105,17 +105,18 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
     Notes
     -----
     The threshold is a quantile of the scores of n held-out recordings, such that the stated share of new ones lies
-    below it on average. That of one detector varies: with 30 recordings and a rate of 0.05 the true rate is between
+    below it on average. The true rate of a single detector varies: with 30 recordings and a rate of 0.05 it is between
     0.01 and 0.13 in 90 % of cases. With fewer than 1 / rate - 1 recordings there is a warning, and the quantile is that
-    of an exponential tail. p-values are ranks, and so never below 1 / (n + 1). Recordings that alarm can have one that
-    is slightly above the rate, since the quantile lies between two ranks.
+    of an exponential tail. p-values are ranks, and so never below 1 / (n + 1). Recordings that raise an alarm can have
+    a p-value slightly above the rate, since the quantile lies between two ranks.
 
-    A worst clip is more unusual in a long recording. Thresholds hold for recordings about as long as those of training.
+    The longer a recording, the more unusual its worst clip. So thresholds hold for recordings about as long as the
+    training recordings.
 
-    Scores of the default pipeline are the same to the bit, however recordings are read, and whatever else is scored.
+    Scores of the default pipeline are identical, bit for bit, however recordings are read, and whatever else is scored.
 
     Steps that learn nothing (spectrograms, statistics) work recording by recording, so that hours of sound need little
-    memory. What they make of the training clips is kept in the detector, for `update`.
+    memory. Their output for the training clips is kept in the detector, for `update`.
 
     Examples
     --------
@@ -175,9 +176,9 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
         Parameters
         ----------
         X : path-like, sequence of paths, Clips, or array-like of shape (n_recordings, n_samples)
-            A folder, whose audio files and those of its subfolders are taken; paths of files; `Clips` with the field
-            ``path`` or ``waveform``, and ``section`` where there are several; waveforms, also a list of arrays of
-            several lengths.
+            A folder, with the audio files in it and in its subfolders; paths of files; `Clips` with the field ``path``
+            or ``waveform``, and ``section`` if there are several; waveforms, also as a list of arrays of different
+            lengths.
 
         y : array-like of shape (n_recordings,), default=None
             Recordings where it is -1 (anomalous) are left out. Without it the field ``label`` says so, if there is one.
@@ -189,15 +190,15 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If recordings cannot be read, or are shorter than a clip; if a section has only one that differs from the
-            others; or if waveforms do not tell their sample rate.
+            If recordings cannot be read, or are shorter than a clip; if all recordings of a section are copies of one;
+            or if the sample rate of waveforms is unknown.
 
         Warns
         -----
         UserWarning
-            If there are too few recordings for so small a `false_alarm_rate`; if files have several sample rates, so
-            that not all is heard; if one is silent, or its channels cancel each other; if files are useless, which are
-            learned from all the same (see `skasd.audio.check_recordings`).
+            If there are too few recordings for such a low `false_alarm_rate`; if files have different sample rates, so
+            that the highest frequencies of some are ignored; if a file is silent, or its channels cancel each other; if
+            files are useless (see `skasd.audio.check_recordings`), although they are learned from all the same.
         """
         recordings = Recordings(X, self)
         normal = detector_rows(recordings.clips, y)
@@ -208,7 +209,7 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
 
     @fit_context(prefer_skip_nested_validation=False)
     def update(self, X):
-        """Take further healthy recordings in, such as those of a new speed, beside the old, whose files are not needed.
+        """Learn further healthy recordings, such as those of a new speed; the files of the old ones are not needed.
 
         The pipeline is fitted again, the thresholds are set again, and ``log_`` says what changed.
 
@@ -251,13 +252,13 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If recordings cannot be read, are shorter than a clip, or are of a section that `fit` has not heard.
+            If recordings cannot be read, are shorter than a clip, or are of a section that `fit` has not seen.
 
         Warns
         -----
         UserWarning
-            If files have a lower sample rate than the detector listens at, are silent, or have channels that cancel
-            each other.
+            If files have a lower sample rate than the detector uses, are silent, or have channels that cancel each
+            other.
         """
         return self._scores(X)[0]
 
@@ -278,7 +279,7 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
         return scores - self._offsets_of(sections)
 
     def predict(self, X):
-        """Say of each recording whether it is normal, or that nobody can tell.
+        """Say whether each recording is normal, or cannot be judged.
 
         Parameters
         ----------
@@ -288,8 +289,8 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
         Returns
         -------
         verdicts : ndarray of int of shape (n_recordings,)
-            +1 = normal, -1 = anomalous, an alarm; 0 = cannot be judged: a recording that cannot be read, lacks the
-            channel, or is shorter than a clip, or a file that is useless, such as a silent one (see
+            +1 = normal; -1 = anomalous, an alarm; 0 = cannot be judged: a recording that cannot be read, lacks the
+            channel, is shorter than a clip, or is a useless file, for instance silent (see
             `skasd.audio.check_recordings`).
 
         Warns
@@ -327,7 +328,7 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
                           stacklevel=3)  # fmt: skip
 
     def p_values(self, X):
-        """How often a healthy recording is as unusual as each of these.
+        """How often a healthy recording is as unusual as each of these recordings.
 
         Parameters
         ----------
@@ -338,17 +339,17 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
         -------
         p_values : ndarray of shape (n_recordings,)
             Conformal p-values: the rank of the score among those of the n healthy recordings of the section that were
-            held out, from 1 / (n + 1), where all these are more normal, to 1.
+            held out, from 1 / (n + 1), if all of those are more normal, to 1.
         """
         scores, sections = self._scores(X)
         return self._learned.calibration.p_values("score", scores, sections)
 
     def alarms(self, X, *, fdr=0.1):
-        """Choose recordings to alarm for, of many, such that few of these alarms are false.
+        """Choose which of many recordings raise an alarm, such that few of these alarms are false.
 
-        Where a thousand recordings are judged, `predict` alarms for a stated share of the healthy ones, 50 of them.
-        This controls the share of alarms that are false instead (Benjamini and Hochberg), by all p-values at once.
-        Copies count once.
+        Of a thousand healthy recordings, `predict` raises an alarm for a fixed share, say 50. This method controls the
+        share of the alarms that are false instead (Benjamini and Hochberg), from all p-values at once. Copies count
+        once.
 
         Parameters
         ----------
@@ -370,7 +371,8 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
         Warns
         -----
         UserWarning
-            If recordings that are more unusual than all healthy ones do not alarm, since there are too few of those.
+            If recordings that are more unusual than all healthy ones raise no alarm, since there are too few healthy
+            ones.
         """
         if not (isinstance(fdr, Real) and 0 < fdr < 1):
             raise ValueError(f"fdr must be a number between 0 and 1; got {fdr!r}.")
@@ -420,8 +422,8 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
         Returns
         -------
         spans : list of Span
-            Parts of which every clip is as unusual as a healthy recording's worst clip is in a share
-            `false_alarm_rate` of cases, the worst part first. Where there are none, the worst clip alone.
+            The worst part first. In each part, every clip is as unusual as the worst clip of a healthy recording is in
+            only a share of `false_alarm_rate` of cases. If there are no such parts, the worst clip alone.
 
         Raises
         ------
@@ -431,7 +433,7 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
         return self._spans(*self._score_one(X))
 
     def drift(self, X):
-        """Say whether healthy recordings still score as those did that were held out in training.
+        """Say whether healthy recordings still score like those that were held out in training.
 
         Parameters
         ----------
@@ -442,7 +444,7 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
         Returns
         -------
         drift : Drift
-            The test of Mann and Whitney, and what it says in words: ``print(drift)``.
+            The Mann-Whitney test, and its meaning in words: ``print(drift)``.
 
         Raises
         ------

@@ -14,11 +14,11 @@ class Drift(NamedTuple):
     Parameters
     ----------
     statistic : float
-        Share of pairs, one new recording and one that was held out in training, of which the new one scores lower; 0.5
-        where nothing has moved.
+        Share of pairs of a new recording and one that was held out in training in which the new one scores lower; 0.5
+        if nothing has changed.
 
     p_value : float
-        Of the test of Mann and Whitney, one-sided: how often chance alone makes as many recordings as unusual.
+        One-sided p-value of the Mann-Whitney test: how often a difference as large would arise by chance.
 
     alarm_rate : float
         Share of the new recordings that raise an alarm.
@@ -49,7 +49,7 @@ class Drift(NamedTuple):
 
     @property
     def has_moved(self):
-        """Whether they are more unusual than chance makes them in 5 % of cases."""
+        """Whether the p-value is below 0.05."""
         return self.p_value < _SIGNIFICANT
 
     def __str__(self):

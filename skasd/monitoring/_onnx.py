@@ -11,7 +11,7 @@ from skasd.monitoring._detector import check_detector
 
 
 def export_onnx(detector, path):
-    """Write a fitted detector as an ONNX graph, which any ONNX runtime computes: neither skasd nor librosa is needed.
+    """Write a fitted detector as an ONNX graph, which any ONNX runtime can run, without skasd or librosa.
 
     Spectrograms, network, detector, summary and threshold are in one graph. Its input is ``waveform``, a recording as
     float32 samples (n_samples,) in [-1, 1], at the sample rate of the detector and at least one clip long. It gives, in
@@ -21,26 +21,27 @@ def export_onnx(detector, path):
     Parameters
     ----------
     detector : RecordingDetector
-        Fitted. Its pipeline may hold `LogMelSpectrogram`, `LogSTFT`, `StatisticsEmbedder`, `ClassificationEmbedder` of
-        whole clips, and as its last step `MahalanobisDetector`, `NearestNeighborsDetector` or `CosineCenterDetector`.
+        Fitted. Its pipeline may contain `LogMelSpectrogram`, `LogSTFT`, `StatisticsEmbedder`, `ClassificationEmbedder`
+        of whole clips, and as its last step `MahalanobisDetector`, `NearestNeighborsDetector` or
+        `CosineCenterDetector`.
 
     path : str or path-like
-        The file to be made; its folder is made where there is none.
+        The file to write; its folder is created if necessary.
 
     Raises
     ------
     ValueError
-        If a step, or a parameter of it, cannot be exported, which is named.
+        If a step, or one of its parameters, cannot be exported; the message names it.
 
     FileExistsError
-        If there is such a file: nothing is overwritten.
+        If the file exists: nothing is overwritten.
 
     ImportError
         If onnx or onnxscript are not installed: ``pip install "skasd[onnx]"``.
 
     See Also
     --------
-    save_detector : Keeps all that a detector knows, so that it can learn on.
+    save_detector : Keeps everything, so that the detector can be updated.
 
     Notes
     -----
@@ -48,10 +49,10 @@ def export_onnx(detector, path):
     ``clip_duration`` and ``hop_duration`` (seconds), ``summary``, ``false_alarm_rate``, and as JSON ``sections``, the
     names of the columns, and ``offsets``, the thresholds on ``score``.
 
-    Scores are those of the detector within 1e-4 of their size, on recordings of microphones; of samples without any
-    noise, such as a constant, the quiet bands are what rounding leaves, which differs. The Fourier transform is a
-    matrix product in double precision, which costs more than an FFT. All clips of a recording are in memory at once:
-    cut what lasts for hours.
+    Scores agree with the detector's to within a relative error of 1e-4 on real recordings; in samples without noise,
+    such as a constant, the quiet bands contain only rounding errors, which differ. The Fourier transform is a matrix
+    product in double precision, which costs more than an FFT. All clips of a recording are in memory at once, so cut
+    recordings of hours into parts.
 
     Examples
     --------

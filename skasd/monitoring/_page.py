@@ -19,12 +19,12 @@ _CONFIDENCE = 0.9
 
 
 def write_report(detector, recordings, path):
-    """Write what a detector says of recordings as one HTML file, to be read on a phone, a screen or paper.
+    """Write what a detector says about recordings to one HTML file, to be read on a phone, on a screen or on paper.
 
-    The page says what was learned from; which recordings raise an alarm and where in them, with a spectrogram, the
-    sound, and the score among those of healthy recordings; the false-alarm rate that was asked for and the one that is
-    estimated, with its interval; which recordings cannot be judged, and why; and what to do next. Pictures and sounds
-    are in the file, which loads nothing from elsewhere and runs no script.
+    The page says what the detector has learned from; which recordings raise an alarm and where in them, with a
+    spectrogram, the sound, and the score among those of healthy recordings; the false-alarm rate that was asked for and
+    the estimated one, with its interval; which recordings cannot be judged, and why; and what to do next. Pictures and
+    sounds are in the file, which loads nothing from elsewhere and runs no scripts.
 
     Parameters
     ----------
@@ -33,15 +33,15 @@ def write_report(detector, recordings, path):
 
     recordings : path-like, sequence of paths, Clips, or array-like of shape (n_recordings, n_samples)
         Recordings to judge, as `RecordingDetector.score_samples` takes them. One that cannot be read, or is useless, is
-        no error but is listed as not judged.
+        not an error, but is listed as not judged.
 
     path : str or path-like
-        The file to be made, such as ``report.html``; its folder is made where there is none.
+        The file to write, such as ``report.html``; its folder is created if necessary.
 
     Raises
     ------
     FileExistsError
-        If there is such a file: nothing is overwritten.
+        If the file exists: nothing is overwritten.
 
     ImportError
         If jinja2, matplotlib or pandas are not installed: ``pip install "skasd[report]"``.
@@ -56,9 +56,9 @@ def write_report(detector, recordings, path):
 
     Notes
     -----
-    The ten worst alarms have a picture and a sound, of 30 s around the worst place at most, made equally loud. The
+    The ten worst alarms have a picture and a sound of at most 30 s around the worst part, all equally loud. The
     estimated false-alarm rate is the share of the healthy recordings held out in training that score below the
-    threshold; its interval (Clopper and Pearson, 90 %) takes these for independent.
+    threshold; its interval (Clopper and Pearson, 90 %) treats these as independent.
 
     Examples
     --------

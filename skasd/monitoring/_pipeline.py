@@ -12,21 +12,21 @@ _BY_RULE = (AudioLoader, FrameStacker, LevelNormalizer, LogMelSpectrogram, LogST
 
 
 def statistics_pipeline(*, n_mels=32, hop_length=256, n_jobs=None):
-    """Statistics of a log-mel spectrogram with few bands and short steps, and their Gaussian.
+    """Statistics of a log-mel spectrogram with few bands and short steps, and a Gaussian.
 
-    It is what `RecordingDetector` takes by default. It learns in seconds, and finds faults that last, by the mean of
-    each band, and short ones, by the maximum and the roughness.
+    It is the default of `RecordingDetector`. It learns in seconds, and finds steady faults by the mean of each band,
+    and short ones by its maximum and roughness.
 
     Parameters
     ----------
     n_mels : int, default=32
-        Number of mel bands. With many bands each hears little of a click, which has all frequencies at once.
+        Number of mel bands. With many bands, each has little of a click, which contains all frequencies at once.
 
     hop_length : int, default=256
-        Samples from one frame to the next, of 1024 samples each.
+        Samples from one frame to the next; a frame has 1024 samples.
 
     n_jobs : int, default=None
-        Number of threads that make spectrograms.
+        Number of threads that compute spectrograms.
 
     Returns
     -------
@@ -35,7 +35,7 @@ def statistics_pipeline(*, n_mels=32, hop_length=256, n_jobs=None):
 
     See Also
     --------
-    RecordingDetector : Takes it through recordings of any length.
+    RecordingDetector : Applies it to recordings of any length.
     skasd.systems.statistics_ensemble : Statistics of more bands, scored in three ways.
 
     Examples

@@ -28,32 +28,32 @@ _LAYERS = ("timm.", "torch.nn.modules.", "torch.optim.", "torchvision.models.", 
 def save_detector(detector, path):
     """Write a fitted detector to a file that is safe to load.
 
-    The file, by custom ``.skasd``, is a zip archive of arrays and of the names of types: it holds no code, and
-    `load_detector` makes nothing of it but what this package, scikit-learn, numpy, scipy and torch's layers know. It is
-    written beside its place, read back, and put there in one step. A detector that was saved there before is replaced;
-    any other file is left alone, with an error.
+    The file, by convention with the suffix ``.skasd``, is a zip archive of arrays and names of types. It holds no code,
+    and `load_detector` creates nothing from it but types of this package, scikit-learn, numpy, scipy and torch's
+    layers. It is written under another name, read back, and moved into place in one step. A detector that was saved
+    there before is replaced; any other file is left alone, and is an error.
 
     Parameters
     ----------
     detector : RecordingDetector or another estimator
-        Fitted. Also a pipeline of skasd, or a single detector.
+        Fitted. A pipeline of skasd, or a single detector, will do as well.
 
     path : str or path-like
-        The file. Its folder is made where there is none.
+        The file. Its folder is created if necessary.
 
     Raises
     ------
     FileExistsError
-        If there is a file that is no saved detector.
+        If the file exists and is not a saved detector.
 
     ValueError
-        If the detector is not fitted (scikit-learn's NotFittedError), or holds something that cannot be stored so, such
-        as a function without a name.
+        If the detector is not fitted (scikit-learn's NotFittedError), or holds something that cannot be stored like
+        this, such as a function without a name.
 
     Warns
     -----
     UserWarning
-        If it holds types of your own, which whoever loads it must name in ``trusted``.
+        If it holds types of your own: whoever loads it has to name them in ``trusted``.
 
     See Also
     --------
@@ -94,27 +94,27 @@ def load_detector(path, *, trusted=()):
         The file.
 
     trusted : sequence of str, default=()
-        Full names of further types that the file may hold, such as ``"my_networks.Net"``: those of your own. Their
-        modules are imported. Name none that you do not know.
+        Full names of types of your own that the file may hold, such as ``"my_networks.Net"``. Their modules are
+        imported. Do not name any that you do not know.
 
     Returns
     -------
     detector : RecordingDetector or another estimator
-        It scores as the one that was saved, to the bit on the same machine.
+        It gives the same scores as the one that was saved, bit for bit on the same machine.
 
     Raises
     ------
     FileNotFoundError
-        If there is no such file.
+        If the file does not exist.
 
     ValueError
-        If it is no such file, is damaged, or holds types that are not trusted, which are named. Then nothing has been
-        made of it.
+        If it is not such a file, is damaged, or holds types that are not trusted, which are named. Nothing is created
+        from it then.
 
     Warns
     -----
     UserWarning
-        If other versions of skasd, scikit-learn or torch have saved it.
+        If it was saved by other versions of skasd, scikit-learn or torch.
 
     See Also
     --------

@@ -15,16 +15,16 @@ _WIDTHS = {"PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUB
 
 
 class Gap(NamedTuple):
-    """Samples that a stream has lost, in the place of a block.
+    """Samples that a stream has lost, in place of a block.
 
     Parameters
     ----------
     seconds : float, default=None
-        How long it is; None where nobody knows.
+        How long the gap is; None if unknown.
 
     See Also
     --------
-    StreamMonitor : Says it, and lets no clip span it.
+    StreamMonitor : Reports it, and lets no clip span it.
 
     Examples
     --------
@@ -37,7 +37,7 @@ class Gap(NamedTuple):
 
 
 class Microphone:
-    """Blocks of a microphone, as long as somebody takes them.
+    """Blocks of samples from a microphone, for as long as you take them.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class Microphone:
         In Hz.
 
     device : int or str, default=None
-        Number or name of the device, as ``python -m sounddevice`` lists them; the system's own by default.
+        Number or name of the device, as ``python -m sounddevice`` lists them; the system's default device by default.
 
     n_channels : int, default=1
         Number of channels to record.
@@ -56,7 +56,7 @@ class Microphone:
         If sounddevice (the extra ``live``) or PortAudio, which it needs, is not installed, when blocks are taken.
 
     ValueError
-        If the device cannot record so, when blocks are taken.
+        If the device cannot record like this, when blocks are taken.
 
     See Also
     --------
@@ -106,20 +106,20 @@ def _sounddevice():
 
 
 class Pipe:
-    """Blocks of what another program writes into a pipe.
+    """Blocks of samples that another program writes into a pipe.
 
     Parameters
     ----------
     file : int or file-like
-        The pipe: its number, or a binary file that has one, such as ``sys.stdin.buffer``.
+        The pipe: its file descriptor, or a binary file that has one, such as ``sys.stdin.buffer``.
 
     sample_rate : int, default=None
-        None where a WAV header comes first, as ``ffmpeg -f wav`` writes it. A number, in Hz, for bare samples of 16
-        bits, least byte first, as ``arecord -t raw -f S16_LE`` writes them. A header that promises nothing, or 2 GiB
-        and more, as programs write it that do not know the length, is no end.
+        None if a WAV header comes first, as written by ``ffmpeg -f wav``. A number, in Hz, for raw samples of 16 bits,
+        least significant byte first, as written by ``arecord -t raw -f S16_LE``. A header that promises no samples, or
+        2 GiB and more, comes from a program that did not know the length, and the stream goes on to its end.
 
     n_channels : int, default=1
-        Number of channels of bare samples; a header tells its own.
+        Number of channels of raw samples; a header says it itself.
 
     Attributes
     ----------
@@ -129,7 +129,7 @@ class Pipe:
     Raises
     ------
     ValueError
-        If there is no header that can be read, or one where bare samples were to come.
+        If there is no readable header, or one where raw samples were expected.
 
     See Also
     --------

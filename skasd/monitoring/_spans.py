@@ -19,11 +19,11 @@ class Band(NamedTuple):
         Where it begins and ends, in Hz.
 
     difference : float
-        How much louder it is than in the middle one of the healthy clips, in dB, where it stands out most; less than 0
-        if it is quieter.
+        How much louder it is than in the median of the healthy clips, in dB, where it stands out most; negative if it
+        is quieter.
 
     is_short : bool
-        Whether its loudest moment stands out more than its mean does.
+        Whether its loudest moment stands out more than its mean.
 
     See Also
     --------
@@ -59,10 +59,10 @@ class Span(NamedTuple):
         The lowest score of its clips; higher = more normal.
 
     p_value : float
-        Share of healthy recordings that have a clip as unusual, as far as those tell that were held out.
+        Share of healthy recordings that have a clip as unusual, estimated from those that were held out.
 
     bands : tuple of Band
-        What stands out in its worst clip, at most three, the most unusual first; empty where no band does.
+        What stands out in its worst clip, at most three bands, the most unusual first; empty if no band does.
 
     See Also
     --------

@@ -1,4 +1,4 @@
-"""A recording that does not end: blocks of samples in, events out."""
+"""Continuous sound: blocks of samples in, events out."""
 
 import warnings
 from collections import deque
@@ -20,16 +20,15 @@ _CALM = 0.25
 
 
 class StreamEvent(NamedTuple):
-    """Something that a `StreamMonitor` has to say.
+    """Something that a `StreamMonitor` reports.
 
     Parameters
     ----------
     kind : {"alarm", "end", "gap"}
-        An alarm, told at once; its end, with all that is known of it then; or samples that were lost.
+        An alarm, reported at once; its end, with everything that is known by then; or samples that were lost.
 
     start, end : float
-        Seconds from the beginning of the stream: of the clips that are unusual, as far as they were heard, or of the
-        gap.
+        Seconds from the beginning of the stream: of the unusual clips so far, or of the gap.
 
     score : float or None
         The lowest score of these clips, higher = more normal; None for a gap.
@@ -64,20 +63,22 @@ class StreamEvent(NamedTuple):
 
 
 class StreamMonitor:
-    """Listens to sound that does not end, and says when it becomes unusual and when that is over.
+    """Listens to continuous sound, and says when it becomes unusual and when that is over.
 
-    Clips overlap and score as in `RecordingDetector.score_clips`, to the bit, in blocks of any size. A clip is unusual
-    where `RecordingDetector.locate` would mark it. An alarm begins when `k` of the last `n` clips are, and ends when
-    `n` clips in succession are at least as normal as the worst clip of a healthy recording is in all but a share
-    `release_rate` of cases: a machine at the edge of the threshold is one alarm, not a hundred.
+    Clips overlap, and their scores are identical to those of `RecordingDetector.score_clips`, bit for bit, in blocks of
+    any size. A clip is unusual if `RecordingDetector.locate` would mark it. An alarm begins when `k` of the last `n`
+    clips are unusual, and ends when `n` clips in a row are at least as normal as the worst clip of a healthy recording
+    is in all but a share of `release_rate` of cases. So a machine at the edge of the threshold raises one alarm, not a
+    hundred.
 
     Parameters
     ----------
     detector : RecordingDetector
-        Fitted. What it learns later (`RecordingDetector.update`) is for monitors that are made later.
+        Fitted. A later `RecordingDetector.update` does not change a monitor that was made before.
 
     sample_rate : int, default=None
-        Sample rate of the stream in Hz, which is resampled to that of the detector; None means the detector's own.
+        Sample rate of the stream in Hz; the stream is resampled to that of the detector. None means that they are the
+        same.
 
     section : str, default=None
         Section of the machine; None means the only one that the detector knows.
@@ -86,22 +87,22 @@ class StreamMonitor:
         Number of unusual clips that make an alarm.
 
     n : int, default=4
-        Number of clips among which they must be, at least `k`.
+        Number of clips among which these must be, at least `k`.
 
     release_rate : float, default=None
-        In [false_alarm_rate, 0.5): the greater, the more normal it has to be for an alarm to end. None means 0.25, or
-        the false-alarm rate of the detector where that is greater.
+        In [false_alarm_rate, 0.5): the higher, the more normal the sound has to be for an alarm to end. None means
+        0.25, or the false-alarm rate of the detector if that is greater.
 
     Raises
     ------
     ValueError
-        If the section is unknown, or not told where there are several; if `n` is less than `k`, or `release_rate` less
-        than the detector's ``false_alarm_rate``; if the sample rates are too far apart to be resampled.
+        If the section is unknown, or not given although there are several; if `n` is less than `k`, or `release_rate`
+        less than the detector's ``false_alarm_rate``; if the sample rates are too far apart to be resampled.
 
     Warns
     -----
     UserWarning
-        If the stream has a lower sample rate than the detector listens at.
+        If the stream has a lower sample rate than the detector uses.
 
     See Also
     --------
@@ -111,11 +112,11 @@ class StreamMonitor:
 
     Notes
     -----
-    The detector's ``false_alarm_rate`` is a share of recordings, as long as those of training. An hour has as many
-    chances of a false alarm as the recordings that it would make; let an hour of the healthy machine tell how many
-    there are, and choose `k`, `n` and the rate by that.
+    The detector's ``false_alarm_rate`` is a share of recordings as long as the training recordings. An hour has as many
+    chances of a false alarm as it holds recordings of that length. Listen to a healthy machine for an hour, count the
+    alarms, and choose `k`, `n` and the rate accordingly.
 
-    Memory does not grow: what is kept is a clip's length of samples, and `n` clips' scores.
+    Memory use does not grow: only the samples of one clip and the scores of `n` clips are kept.
 
     Examples
     --------
@@ -160,7 +161,7 @@ class StreamMonitor:
         Returns
         -------
         events : list of StreamEvent
-            What they tell, in order; mostly nothing.
+            What happened, in order; usually nothing.
 
         Raises
         ------
@@ -170,12 +171,12 @@ class StreamMonitor:
         return self._judge(self._hearing.take(block))
 
     def skip(self, seconds=None):
-        """Tell that frames were lost before the next block: no clip spans the gap. An alarm goes on.
+        """Report that frames were lost before the next block: no clip spans the gap. An alarm goes on.
 
         Parameters
         ----------
         seconds : float, default=None
-            How long the gap is; None where nobody knows, which counts as nothing.
+            How long the gap is; None if unknown, which counts as 0.
 
         Returns
         -------
@@ -197,7 +198,7 @@ class StreamMonitor:
         return [*events, StreamEvent("gap", start, self._hearing.seconds, None, None, lost)]
 
     def finish(self):
-        """Tell that the stream has ended; the monitor is then as new.
+        """Report that the stream has ended; the monitor then starts afresh.
 
         Returns
         -------
@@ -207,7 +208,7 @@ class StreamMonitor:
         Raises
         ------
         ValueError
-            If there never was enough sound for one clip.
+            If there was never enough sound for one clip.
         """
         events, hearing, alarm = self._judge(self._hearing.end()), self._hearing, self._alarm
         self._begin()
@@ -222,7 +223,7 @@ class StreamMonitor:
         ----------
         blocks : iterable of array-like
             Blocks as `feed` takes them, such as `soundfile.blocks`, a `Microphone` or a `Pipe` gives them; a `Gap` in
-            the place of a block is told.
+            place of a block is reported.
 
         Yields
         ------
@@ -240,7 +241,7 @@ class StreamMonitor:
         yield from self.finish()
 
     def score_clips(self, blocks):
-        """Scores of all clips of a stream, beside the events, which it leaves alone.
+        """Scores of all clips of a stream, independent of the events.
 
         Parameters
         ----------

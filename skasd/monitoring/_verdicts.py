@@ -1,4 +1,4 @@
-"""What is said of one recording: normal, an alarm, or that nobody can tell."""
+"""The verdict on one recording: normal, an alarm, or not judged."""
 
 import os
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from skasd.monitoring._spans import in_words
 
 
 class Verdict(NamedTuple):
-    """What a detector says of one recording.
+    """What a detector says about one recording.
 
     Parameters
     ----------
@@ -19,16 +19,16 @@ class Verdict(NamedTuple):
         The file.
 
     section : str
-        Its section; ``""`` where there are none.
+        Its section; ``""`` if there are none.
 
     kind : {"normal", "alarm", "not judged"}
         The verdict.
 
     score, threshold : float or None
-        The score, higher = more normal, and what it has to reach to be normal; None where nobody can tell.
+        The score, higher = more normal, and the least score that is normal; None if the recording was not judged.
 
     p_value : float or None
-        Share of healthy recordings that are as unusual; None where nobody can tell.
+        Share of healthy recordings that are as unusual; None if the recording was not judged.
 
     spans : tuple of Span
         Where it is unusual, the worst part first; empty for a normal recording.
@@ -62,7 +62,7 @@ class Verdict(NamedTuple):
 
 
 def judge_recording(detector, path, section=""):
-    """Judge one file, and say so where it cannot be judged, instead of calling it normal.
+    """Judge one file, and say so if it cannot be judged, instead of calling it normal.
 
     Parameters
     ----------
@@ -73,13 +73,13 @@ def judge_recording(detector, path, section=""):
         The file.
 
     section : str, default=""
-        Its section, where the detector knows sections.
+        Its section, if the detector knows sections.
 
     Returns
     -------
     verdict : Verdict
         An "alarm" is what `RecordingDetector.predict` calls -1. A file that cannot be read, is shorter than a clip, is
-        of no section that was learned, or is useless (see `skasd.audio.check_recordings`), is "not judged".
+        of an unknown section, or is useless (see `skasd.audio.check_recordings`), is "not judged".
 
     See Also
     --------

@@ -3,15 +3,15 @@
 Conventions
 -----------
 - Waveforms are (batch, n_samples), log-mel spectrograms (batch, n_mels, n_frames) in dB, or (batch, channels, n_mels,
-  n_frames) where there are several; an embedding is (batch, embedding_size).
-- What depends on the size of the input takes it from the first batch, as torch's lazy modules do: run one batch through
-  a network, in eval mode, before its parameters go to an optimizer.
-- ``forward_stages``, where a network has it, gives the output of every stage averaged over bands and frames; the last
+  n_frames) if there are several; an embedding is (batch, embedding_size).
+- Layers that depend on the size of the input take it from the first batch, like torch's lazy modules: run one batch
+  through a network, in eval mode, before you pass its parameters to an optimizer.
+- ``forward_stages``, if a network has it, returns the output of every stage averaged over bands and frames; the last
   one is the embedding.
-- A network on waveforms that makes spectrograms by itself is a `FrontEndNetwork`, in two parts: ``spectrograms`` and
+- A network that makes spectrograms from waveforms is a `FrontEndNetwork`, with two parts: ``spectrograms`` and
   ``backbone``.
 - `EfficientNet` and `MobileNetV2` come from timm, `AudioSetMobileNet` from torchvision (``pip install skasd[vision]``);
-  these are imported when a network is asked for.
+  these are imported when such a network is made.
 """
 
 import importlib

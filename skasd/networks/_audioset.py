@@ -24,9 +24,9 @@ def _import_mobilenet():
 class AudioSetSpectrogram(nn.Module):
     """The log-mel spectrogram of the AudioSet networks: 128 bands of waveforms at 32 kHz.
 
-    Each sample loses 0.97 of the one before it. Frames of 800 samples, every 320, have a Hann window and 1024
-    frequencies. The bands are triangles on the mel scale of HTK from 0 to 15 kHz, drawn on that scale, as Kaldi does.
-    Of a power p in a band it gives ``(log(p + 1e-5) + 4.5) / 5``. There is nothing to learn.
+    From each sample, 0.97 times the previous one is subtracted. Frames of 800 samples, every 320, get a Hann window and
+    a Fourier transform of length 1024. The bands are triangles on HTK's mel scale from 0 to 15 kHz, as in Kaldi. A
+    power p in a band becomes ``(log(p + 1e-5) + 4.5) / 5``. There is nothing to learn.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class AudioSetSpectrogram(nn.Module):
 
     See Also
     --------
-    AudioSetMobileNet : The network behind it.
+    AudioSetMobileNet : The network that takes it.
     LogMelLayer : A spectrogram with parameters, in dB.
 
     References
@@ -95,10 +95,10 @@ def _filters_on_the_mel_scale(sample_rate, n_fft, n_mels, fmax):
 
 
 class AudioSetMobileNet(nn.Module):
-    """MobileNetV3-large on one-channel spectrograms, which EfficientAT has trained to tag the sounds of AudioSet [1]_.
+    """MobileNetV3-large on one-channel spectrograms, trained by EfficientAT to tag the sounds of AudioSet [1]_.
 
     It differs from the network for pictures [2]_ in its one input channel, and in the sigmoid gates of its
-    squeeze-excitation. The output is a logit for each of the 527 classes of AudioSet; what tells anomalies are the maps
+    squeeze-excitation. The output is a logit for each of the 527 classes of AudioSet; to detect anomalies, use the maps
     of its blocks, ``features.0`` to ``features.16``.
 
     Parameters
@@ -114,7 +114,7 @@ class AudioSetMobileNet(nn.Module):
     See Also
     --------
     AudioSetSpectrogram : The spectrogram that it takes.
-    skasd.embedders.PretrainedEmbedder : Makes embeddings of its maps.
+    skasd.embedders.PretrainedEmbedder : Makes embeddings from its maps.
     skasd.systems.audioset_mobilenet : A whole system with it.
 
     References
@@ -158,18 +158,18 @@ class AudioSetMobileNet(nn.Module):
         Raises
         ------
         ValueError
-            If there are other channels, or fewer than 32 bands or frames.
+            If there is more than one channel, or fewer than 32 bands or frames.
         """
         x = as_images(x, channels=(1,), smallest=32, owner=type(self).__name__)
         return self.classifier(self.features(x).mean((2, 3)))
 
     def adapt_weights(self, state):
-        """A state dict with the names of its authors as one with those of torchvision.
+        """Convert a state dict with the authors' names to one with those of torchvision.
 
         Parameters
         ----------
         state : dict of str to Tensor
-            As the authors publish it, or of this network.
+            As published by the authors, or of this network.
 
         Returns
         -------

@@ -7,15 +7,15 @@ from torch.nn.parameter import UninitializedParameter
 
 
 class DenseAutoencoder(nn.Module):
-    """Autoencoder of dense layers, each with batch normalisation and ReLU but for the linear output.
+    """Autoencoder of dense layers, each with batch normalisation and ReLU except for the linear output.
 
-    The number of features comes from the first batch, and its mean is where the output starts. With 640 features, five
-    frames of 128 mel bands, the default is the network of the DCASE Task 2 baselines.
+    The number of features comes from the first batch, and the output starts at its mean. With 640 features, five frames
+    of 128 mel bands, the default is the network of the DCASE Task 2 baselines.
 
     Parameters
     ----------
     n_hidden : sequence of int, default=(128, 128, 128, 128)
-        Units of the encoder's layers; the decoder has them in the opposite order.
+        Units of the encoder's layers; the decoder has them in reverse order.
 
     n_bottleneck : int, default=8
         Units of the narrowest layer.
@@ -61,7 +61,7 @@ class DenseAutoencoder(nn.Module):
         return self.output(self.decoder(self.encode(x)), x)
 
     def encode(self, x):
-        """The narrowest layer.
+        """The output of the narrowest layer.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Layers that make spectrograms of waveforms, and networks that begin with them."""
+"""Layers that make spectrograms from waveforms, and networks that begin with them."""
 
 from dataclasses import dataclass
 
@@ -31,9 +31,9 @@ _PAD_MODES = ("constant", "edge", "reflect", "symmetric", "wrap")
 class LogMelLayer(MelParameters, nn.Module):
     """Log-mel spectrogram of a batch of waveforms, on the batch's device.
 
-    The numbers are those of `skasd.features.LogMelSpectrogram` with the same parameters. It has no weights to learn,
-    and its window and filters are made anew with the layer: they are not in its state dict. It works in full precision
-    also where the rest of the network does not.
+    The values are those of `skasd.features.LogMelSpectrogram` with the same parameters. It has no weights to learn, and
+    its window and filters are computed when the layer is made, so they are not in its state dict. It works in full
+    precision even if the rest of the network does not.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class LogMelLayer(MelParameters, nn.Module):
     Warns
     -----
     UserWarning
-        If bands are so narrow that no frequency lies in them.
+        If bands are so narrow that they contain no frequency bin.
 
     See Also
     --------
@@ -130,11 +130,11 @@ class LogMelLayer(MelParameters, nn.Module):
 
 @fill(filters=_FILTERS_DOC)
 class WavegramLayer(nn.Module):
-    """A spectrogram with learned filters: as many bands and frames as the log-mel spectrogram beside it.
+    """A spectrogram with learned filters, with as many bands and frames as the log-mel spectrogram.
 
-    A convolution whose kernels and stride are the frames and the hop of the spectrogram, and then convolutions along
-    time, each after a layer normalisation over time [1]_. That normalisation has a weight for every frame, so the layer
-    takes its length from the first batch and then serves clips of that length only.
+    It is a convolution with the frames and the hop of the spectrogram as kernels and stride, followed by convolutions
+    along time, each after a layer normalisation over time [1]_. That normalisation has a weight for every frame, so the
+    layer takes its length from the first batch and then works for clips of that length only.
 
     Parameters
     ----------
@@ -183,7 +183,7 @@ class WavegramLayer(nn.Module):
         Raises
         ------
         ValueError
-            If ``x`` is not a batch of waveforms, or has other frames than those that the layer was built on.
+            If ``x`` is not a batch of waveforms, or has another number of frames than the layer was built for.
         """
         x = as_waveforms(x, self.filters.weight.dtype, "WavegramLayer")
         frames = self.filters(x[:, None])
@@ -219,7 +219,7 @@ class _LazyLayerNorm(LazyModuleMixin, nn.LayerNorm):
 
 
 class FrontEndNetwork(nn.Module):
-    """Base of networks that make spectrograms of waveforms by themselves, for one of your own.
+    """Base of networks that make spectrograms from waveforms, for networks of your own.
 
     A subclass defines `spectrograms`. Between the two parts `ClassificationEmbedder` cuts windows and applies the
     augmentations that work on spectrograms.
@@ -227,11 +227,11 @@ class FrontEndNetwork(nn.Module):
     Parameters
     ----------
     backbone : torch.nn.Module
-        Embeds what `spectrograms` makes.
+        Embeds the output of `spectrograms`.
 
     See Also
     --------
-    WithFrontEnd : Layers that are there already, before any network.
+    WithFrontEnd : Existing layers in front of any network.
 
     Examples
     --------
@@ -280,7 +280,7 @@ class FrontEndNetwork(nn.Module):
         return self.backbone.forward_stages(self.spectrograms(x))
 
     def spectrograms(self, x):
-        """What the backbone takes.
+        """The input of the backbone.
 
         Parameters
         ----------
@@ -294,20 +294,20 @@ class FrontEndNetwork(nn.Module):
 
 
 class WithFrontEnd(FrontEndNetwork):
-    """A network on waveforms: layers that make spectrograms, side by side, and any network behind them.
+    """A network on waveforms: parallel layers that make spectrograms, followed by any network.
 
     Parameters
     ----------
     front_ends : sequence of callable
-        Each returns a module that makes (batch, n_mels, n_frames) of (batch, n_samples): a class such as `LogMelLayer`,
-        or a `functools.partial` of one. What several of them make is stacked as channels.
+        Each returns a module that turns (batch, n_samples) into (batch, n_mels, n_frames): a class such as
+        `LogMelLayer`, or a `functools.partial` of one. The outputs of several are stacked as channels.
 
     backbone : callable
-        Returns the module behind them.
+        Returns the module that follows them.
 
     See Also
     --------
-    DualFeatureNetwork : Log-mel and wavegram with shared parameters.
+    DualFeatureNetwork : Log-mel and wavegram with the same parameters.
     FrontEndNetwork : The base, for a front end of your own.
 
     Examples
@@ -327,7 +327,7 @@ class WithFrontEnd(FrontEndNetwork):
         self.front_ends = nn.ModuleList(front_ends)
 
     def spectrograms(self, x):
-        """What the front ends make, and the backbone takes.
+        """The output of the front ends, which is the input of the backbone.
 
         Parameters
         ----------
@@ -336,7 +336,7 @@ class WithFrontEnd(FrontEndNetwork):
         Returns
         -------
         spectrograms : Tensor of shape (batch, n_mels, n_frames) or (batch, n_front_ends, n_mels, n_frames)
-            Without channels where there is one front end.
+            Without channels if there is only one front end.
 
         Raises
         ------
@@ -367,7 +367,7 @@ class DualFeatureNetwork(WithFrontEnd):
     Parameters
     ----------
     sample_rate : float, default=16000
-        Samples a second, in Hz.
+        Sample rate of the waveforms in Hz.
 
     {filters}
 
@@ -378,11 +378,11 @@ class DualFeatureNetwork(WithFrontEnd):
         Highest frequency of the mel bands, in Hz. None means half of ``sample_rate``.
 
     backbone : callable, default=MobileFaceNet
-        Called with ``in_channels=2``, returns the module behind the two channels.
+        Called with ``in_channels=2``, returns the module that takes the two channels.
 
     See Also
     --------
-    WithFrontEnd : Any front ends before any network.
+    WithFrontEnd : Any front ends in front of any network.
 
     References
     ----------

@@ -19,12 +19,12 @@ _STEM, _LAST = 64, 512
 
 
 class MobileFaceNet(StagedNetwork):
-    """MobileFaceNet, a small network whose pooling has a weight for every place of the last map.
+    """MobileFaceNet, a small network whose pooling has a weight for every position of the last map.
 
-    A 3 x 3 convolution that halves the map, a depthwise one, inverted bottlenecks, a 1 x 1 convolution, and then, where
-    other networks average, a depthwise convolution as large as the map, which can tell the middle of a spectrogram
-    from its edge. That kernel takes its size from the first batch, so the network serves any number of bands and
-    frames, but then only inputs that shrink to the same map.
+    A 3 x 3 convolution that halves the map, a depthwise one, inverted bottlenecks, a 1 x 1 convolution, and then,
+    instead of the average of other networks, a depthwise convolution as large as the map, which can distinguish the
+    middle of a spectrogram from its edge. That kernel takes its size from the first batch, so the network works for any
+    number of bands and frames, but from then on only for inputs that shrink to the same map.
 
     Parameters
     ----------
@@ -41,11 +41,11 @@ class MobileFaceNet(StagedNetwork):
     See Also
     --------
     DualFeatureNetwork : Log-mel and wavegram in front of this network.
-    EfficientNet : A larger network, with weights from ImageNet on request.
+    EfficientNet : A larger network, with ImageNet weights on request.
 
     Notes
     -----
-    Stages are the two first convolutions, each row of the table, the 1 x 1 convolution and the embedding.
+    Stages are the first two convolutions, each row of the table, the 1 x 1 convolution and the embedding.
 
     References
     ----------

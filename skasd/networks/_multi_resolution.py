@@ -11,15 +11,15 @@ _N_DENSE = 5
 
 
 class MultiResolutionNetwork(nn.Module):
-    """Waveforms, as spectrograms of several resolutions and as one spectrum of the whole clip.
+    """Network on spectrograms of several resolutions and on the spectrum of the whole clip.
 
-    A short frame shows when something happens and a long one at which frequency; the spectrum of the whole clip shows
-    both lines of a hum that beats. Each has a branch of its own, and the embedding has the branches side by side. Among
-    systems without pretrained weights this one, with `SubclusterAdaCosLoss` and `Mixup` of waveforms, was the best on
-    the data of DCASE 2022 and 2023 [1]_.
+    A short frame shows when something happens and a long one at which frequency; the spectrum of the whole clip
+    resolves both lines of a hum that beats. Each has its own branch, and the embedding is the concatenation of the
+    branches. Among systems without pretrained weights this one, with `SubclusterAdaCosLoss` and `Mixup` of waveforms,
+    was the best on the data of DCASE 2022 and 2023 [1]_.
 
-    The network serves clips of one length, which comes from the first batch: the same bin of a longer clip's spectrum
-    is another frequency.
+    The network works for clips of one length, which comes from the first batch: in a longer clip, the same bin of the
+    spectrum is another frequency.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class MultiResolutionNetwork(nn.Module):
     Attributes
     ----------
     branch_sizes : tuple of int
-        Length of each branch's part of the embedding, first those of the spectrograms, then that of the spectrum.
+        Length of each branch's part of the embedding, first the spectrograms, then the spectrum.
 
     Raises
     ------
@@ -57,7 +57,7 @@ class MultiResolutionNetwork(nn.Module):
     See Also
     --------
     skasd.losses.SubspaceLoss : A loss on the whole embedding and on each branch.
-    SpectrogramResNet : The same blocks on one spectrogram, which can be made before.
+    SpectrogramResNet : The same blocks on one spectrogram, which can be computed beforehand.
 
     Notes
     -----
@@ -67,9 +67,9 @@ class MultiResolutionNetwork(nn.Module):
     biases, and batch norms have no weights. With the defaults and clips of 10 s there are 5 000 432 parameters, as
     published; a single spectrogram, ``resolutions=((1024, 512),)``, and the spectrum have 2 495 568.
 
-    The convolutions along the spectrum are made for 10 s; of a shorter clip, what a kernel would be longer than is
-    padded with zeros. On a CPU, frames side by side and half the channels, ``resolutions=((256, 256), (1024, 1024),
-    (4096, 4096)), channels=(8, 16, 32, 64), spectrum_channels=32``, need about a tenth of the work.
+    The convolutions along the spectrum are designed for 10 s; spectra of shorter clips are padded with zeros where a
+    kernel would be longer. On a CPU, frames without overlap and half the channels, ``resolutions=((256, 256), (1024,
+    1024), (4096, 4096)), channels=(8, 16, 32, 64), spectrum_channels=32``, need about a tenth of the work.
 
     References
     ----------
@@ -124,12 +124,12 @@ class MultiResolutionNetwork(nn.Module):
         Raises
         ------
         ValueError
-            If ``x`` is not a batch of waveforms, or has another length than those that the network was built on.
+            If ``x`` is not a batch of waveforms, or has another length than the network was built for.
         """
         return torch.cat(self.forward_branches(x), dim=1)
 
     def forward_branches(self, x):
-        """What each branch makes of waveforms.
+        """The output of each branch.
 
         Parameters
         ----------
@@ -139,12 +139,12 @@ class MultiResolutionNetwork(nn.Module):
         Returns
         -------
         parts : list of Tensor of shape (batch, branch_size)
-            In the order of ``branch_sizes``; side by side they are the embedding.
+            In the order of ``branch_sizes``; concatenated, they are the embedding.
 
         Raises
         ------
         ValueError
-            If ``x`` is not a batch of waveforms, or has another length than those that the network was built on.
+            If ``x`` is not a batch of waveforms, or has another length than the network was built for.
         """
         x = as_waveforms(x, next(self.parameters()).dtype, "MultiResolutionNetwork")
         self.n_samples = self.n_samples or x.shape[1]

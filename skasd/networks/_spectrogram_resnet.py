@@ -9,13 +9,13 @@ from skasd.networks.inputs import as_images
 
 
 class SpectrogramResNet(StagedNetwork):
-    """A small residual network whose embedding knows in which band something is loud.
+    """A small residual network whose embedding shows in which band something is loud.
 
-    Where networks for images average over the whole last map, this one takes the mean and the maximum over time of each
-    channel in each band: the mean hears what is steady, the maximum what is short, and a sound an octave higher is
-    another sound. Its input is standardised band by band, see `BandStandardizer`.
+    Networks for images average over the whole last map; this one takes the mean and the maximum over time of each
+    channel in each band. The mean responds to steady sounds, the maximum to short ones, and a sound an octave higher is
+    a different sound. Its input is standardised band by band, see `BandStandardizer`.
 
-    The number of bands comes from the first batch, the number of frames is free.
+    The number of bands comes from the first batch; the number of frames is free.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class SpectrogramResNet(StagedNetwork):
         Channels of the stages; each after the first halves bands and frames.
 
     stem_stride : {2, 4}, default=2
-        By how much the first layers narrow bands and frames: 2 by a convolution, 4 with a max-pool behind it, at about
+        By how much the first layers narrow bands and frames: 2 by a convolution, 4 with a max-pool after it, for about
         a quarter of the work. The finer map shows shorter sounds in narrower bands.
 
     embedding_size : int, default=128
@@ -40,8 +40,8 @@ class SpectrogramResNet(StagedNetwork):
     See Also
     --------
     MultiResolutionNetwork : The same blocks on spectrograms of several resolutions.
-    BandStandardizer : What brings all bands to one scale.
-    MobileFaceNet : Has a weight for every place of the last map instead.
+    BandStandardizer : Brings all bands to one scale.
+    MobileFaceNet : Has a weight for every position of the last map instead.
 
     Notes
     -----

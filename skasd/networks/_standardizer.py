@@ -11,11 +11,12 @@ _CONSTANT = 1e-3  # rounding and dither are below this share of a band's level, 
 
 
 class BandStandardizer(LazyModuleMixin, nn.Module):
-    """Subtract from each band its mean and divide it by its standard deviation, as the training clips have them.
+    """Subtract the mean of each band and divide by its standard deviation, both from the training clips.
 
-    Raw decibels are far from zero, and a convolution that pads with zeros then learns first of all where the border is.
-    The layer passes spectrograms on as they are until `learn_standardization` has gone over the training clips. What it
-    has learned is saved with the weights. The number of bands, and of channels, comes from the first batch.
+    Raw decibels are far from zero, and the first thing that a convolution with zero padding then learns is where the
+    border is. The layer passes spectrograms on unchanged until `learn_standardization` has gone over the training
+    clips. What it has learned is saved with the weights. The number of bands, and of channels, comes from the first
+    batch.
 
     Attributes
     ----------
@@ -27,13 +28,13 @@ class BandStandardizer(LazyModuleMixin, nn.Module):
 
     See Also
     --------
-    learn_standardization : Has all such layers of a network learn from the training clips.
+    learn_standardization : Lets all such layers of a network learn from the training clips.
 
     Notes
     -----
     A band that is constant in training, such as one above the range of a microphone, has a standard deviation of zero
     or of mere rounding. It is divided by the root mean square of the other bands' standard deviations instead, or by 1
-    where no band varies, so that a faint noise there does not outweigh all the rest.
+    if no band varies, so that faint noise there does not outweigh everything else.
 
     Examples
     --------
@@ -89,8 +90,8 @@ class BandStandardizer(LazyModuleMixin, nn.Module):
 def learn_standardization(network, batches):
     """Let every `BandStandardizer` of a network learn its means and standard deviations from the training clips.
 
-    One pass over the clips before training starts. Each layer learns from what reaches it while all of them pass
-    spectrograms on as they are; a network without such a layer is left alone, and the batches with it.
+    One pass over the clips before training starts. Each layer learns from its input while all of them pass spectrograms
+    on unchanged; a network without such a layer is left alone, and the batches are not used.
 
     Parameters
     ----------
@@ -103,7 +104,7 @@ def learn_standardization(network, batches):
     Raises
     ------
     ValueError
-        If there are no batches, or if what reaches a layer is not finite.
+        If there are no batches, or if the input of a layer is not finite.
 
     See Also
     --------

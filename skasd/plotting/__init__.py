@@ -1,11 +1,11 @@
-"""Pictures of clips and scores, in the shape of scikit-learn's displays.
+"""Pictures of clips and scores, in the style of scikit-learn's displays.
 
 Conventions
 -----------
-- A display holds the numbers that it shows; its class methods compute them and draw, `plot` draws them again.
+- A display holds the numbers that it shows; its class methods compute and draw them, `plot` draws them again.
 - Drawing leaves what was drawn in attributes: ``ax_``, ``figure_`` and the artists.
-- Normal is blue and anomalous is orange, of Okabe and Ito's palette, which colour-blind people can tell apart. Text and
-  axes keep matplotlib's own colours, so that dark styles work.
+- Normal is blue and anomalous is orange, from Okabe and Ito's palette, which colour-blind people can distinguish. Text
+  and axes keep matplotlib's own colours, so that dark styles work.
 - matplotlib (``pip install skasd[plot]``) is loaded when something is drawn, not before.
 """
 

@@ -32,16 +32,16 @@ _COLOURS = ["#E69F0000", "#E69F00B0", "#D55E00D0", "#661100E0"]  # ever darker, 
 @documented
 @dataclass(kw_only=True, eq=False, repr=False)
 class AnomalyMapDisplay(Display):
-    """Where in time and frequency a clip is unusual to a detector, in colour over its log-mel spectrogram in grey.
+    """Where in time and frequency a detector finds a clip unusual, in colour over its log-mel spectrogram in grey.
 
-    Make it with `from_estimator`. The darker the colour, the more unusual is the place; where nothing is unusual there
-    is none. Each picture has a scale of its own unless ``vmin`` and ``vmax`` make them alike, and on its own scale a
-    healthy clip shows its least usual place as darkly as a faulty one.
+    Make it with `from_estimator`. The darker the colour, the more unusual the place; where nothing is unusual there is
+    no colour. Each picture has its own scale unless you set ``vmin`` and ``vmax``, so even a healthy clip shows its
+    least usual place as dark as a faulty one.
 
     Parameters
     ----------
     anomaly_map : ndarray of shape (n_mels, n_frames) or (1, n_frames)
-        How unusual each place is, higher = more unusual; with one row, each frame. NaN where nothing is known.
+        How unusual each place, or with one row each frame, is: higher = more unusual. NaN if unknown.
 
     log_mel : ndarray of shape (n_mels, n_frames)
         Levels of the clip in dB.
@@ -59,7 +59,7 @@ class AnomalyMapDisplay(Display):
         The map.
 
     colorbar_ : matplotlib.colorbar.Colorbar
-        What shows which colour is how unusual.
+        The scale of the colours.
 
     spectrogram_ : SpectrogramDisplay
         The spectrogram below.
@@ -109,7 +109,7 @@ class AnomalyMapDisplay(Display):
         Parameters
         ----------
         estimator : estimator instance
-            Fitted, with ``score_samples``, higher = more normal: a pipeline, an ensemble, or a search over such.
+            Fitted, with ``score_samples``, higher = more normal: a pipeline, an ensemble, or a search over these.
 
         X : Clips, sequence of paths, or array-like of shape (n_clips, n_samples)
             What the estimator takes: waveforms or files.
@@ -120,35 +120,35 @@ class AnomalyMapDisplay(Display):
         method : {'auto', 'reconstruction', 'likelihood', 'masking', 'filtering'}, default='auto'
             - 'reconstruction', for pipelines that end in `FrameStacker` and `AutoencoderDetector`: the squared error of
               each band in each frame, the mean over the windows that the frame is in. A detector with
-              ``error='selective_mahalanobis'`` weighs these errors in its score; the map does not.
-            - 'likelihood', for pipelines that end in `FrameStacker` and `FlowDetector`: minus the log-likelihood of
-              each frame, the mean over the windows that it is in. It tells times, not frequencies.
+              ``error='selective_mahalanobis'`` weights these errors in its score; the map does not.
+            - 'likelihood', for pipelines that end in `FrameStacker` and `FlowDetector`: the negative log-likelihood of
+              each frame, averaged over the windows that it is in. It shows times, not frequencies.
             - 'masking', for pipelines with a `skasd.features.LogMelSpectrogram`: by how much the score rises, that is,
               how much more normal the clip becomes, when a patch of the spectrogram is replaced by the usual level of
               each band; the mean over the patches that a place is in. Places that make the clip look more normal than
-              it is are below zero.
-            - 'filtering', for whatever takes waveforms, also networks that make their spectrograms themselves and
-              ensembles: as 'masking', but the waveform is filtered until the patch of its spectrogram has the usual
-              levels. Every patch takes a run through the whole estimator.
+              it is have negative values.
+            - 'filtering', for anything that takes waveforms, including ensembles and networks that make their own
+              spectrograms: as 'masking', but the waveform is filtered until the patch of its spectrogram has the usual
+              levels. Every patch needs a run through the whole estimator.
 
-            'auto' takes the first that fits, in this order.
+            'auto' uses the first of these that fits.
 
         patch_shape : tuple of int, default=(16, 16)
-            For masking and filtering: bands and frames of a patch. It is cut to the size of the spectrogram, so that
-            ``(16, 10**9)`` masks bands for the whole clip, for a fault that lasts.
+            For masking and filtering: bands and frames of a patch. It is cut to the size of the spectrogram, so ``(16,
+            10**9)`` masks bands over the whole clip, for a steady fault.
 
         patch_hop : tuple of int, default=None
-            For masking and filtering: bands and frames from one patch to the next, at most ``patch_shape``. None takes
+            For masking and filtering: bands and frames from one patch to the next, at most ``patch_shape``. None means
             half of that.
 
         reference : Clips or array-like, default=None
             For masking and filtering: normal clips, as ``X``, whose mean level of each band fills the patches, such as
-            the training clips of the section. None takes the means of the clip itself, which show nothing of a fault
-            that is there all the time.
+            the training clips of the section. None means those of the clip itself, which hide a fault that is there all
+            the time.
 
         spectrogram : LogMelSpectrogram, default=None
-            For filtering: what is drawn, and whose bands and frames the patches have. None takes that of the pipeline,
-            or else ``LogMelSpectrogram()``, at the sample rate that `Clips` know, or 16 kHz.
+            For filtering: what is drawn, and defines the bands and frames of the patches. None means that of the
+            pipeline, or else ``LogMelSpectrogram()``, at the sample rate that `Clips` know, or 16 kHz.
 
         {title_and_ax}
 
@@ -160,7 +160,7 @@ class AnomalyMapDisplay(Display):
         Raises
         ------
         ValueError
-            If ``method`` does not fit the estimator, if there is no such clip, if the patches cannot be, or if the
+            If ``method`` does not fit the estimator, if there is no such clip, if the patches are impossible, or if the
             score does not depend on the spectrogram.
         """
         estimator = getattr(estimator, "best_estimator_", estimator)
@@ -181,7 +181,7 @@ class AnomalyMapDisplay(Display):
 
     @property
     def peak(self):
-        """Time in seconds and frequency in Hz of the most unusual place; the frequency is None where none is known."""
+        """Time in seconds and frequency in Hz of the most unusual place; the frequency is None if unknown."""
         band, frame = np.unravel_index(np.nanargmax(self.anomaly_map), self.anomaly_map.shape)
         frequency = float(self._spectrogram().frequencies[band]) if len(self.anomaly_map) > 1 else None
         return float((frame + 0.5) * self.hop_length / self.sample_rate), frequency

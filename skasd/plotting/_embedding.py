@@ -33,10 +33,10 @@ class EmbeddingDisplay(Display):
         Group of each clip, which its colour and marker show.
 
     by : str, default=None
-        What the groups are, the title of the legend.
+        What the groups are; the title of the legend.
 
     method : str, default="as given"
-        What made the two dimensions, in words.
+        How the two dimensions were made, in words.
 
     {title}
 
@@ -49,12 +49,12 @@ class EmbeddingDisplay(Display):
 
     See Also
     --------
-    ScoreHistogramDisplay : What a detector makes of them.
+    ScoreHistogramDisplay : The scores of a detector.
 
     Notes
     -----
-    t-SNE and UMAP keep neighbours together; distances between groups, and the sizes of groups, mean nothing in them.
-    What is apart in such a map need not be far apart.
+    t-SNE and UMAP keep neighbours together, but distances between groups and sizes of groups mean nothing. Groups that
+    are separate in such a map need not be far apart.
 
     Examples
     --------
@@ -76,7 +76,7 @@ class EmbeddingDisplay(Display):
     @classmethod
     @documented
     def from_estimator(cls, estimator, X, *, by=None, method="pca", random_state=0, name=None, ax=None, **kwargs):
-        """Draw the embeddings that a fitted embedder makes.
+        """Draw the embeddings from a fitted embedder.
 
         Parameters
         ----------
@@ -90,7 +90,7 @@ class EmbeddingDisplay(Display):
             Field of `Clips` whose values are the groups, such as ``"section"``, ``"domain"`` or ``"label"``.
 
         method : {"pca", "tsne", "umap"}, default="pca"
-            How two dimensions are made. UMAP needs the package ``umap-learn``.
+            How the two dimensions are made. UMAP needs the package ``umap-learn``.
 
         random_state : int, RandomState instance or None, default=0
             Seed of the method.
@@ -111,18 +111,18 @@ class EmbeddingDisplay(Display):
     @classmethod
     @documented
     def from_embedding(cls, X, *, by=None, method="pca", random_state=0, name=None, ax=None, **kwargs):
-        """Draw embeddings that are there already.
+        """Draw existing embeddings.
 
         Parameters
         ----------
         X : Clips with the field `embedding`, or array-like of shape (n_clips, n_features)
-            Embeddings. Of windows (n_clips, n_windows, n_features) the mean counts.
+            Embeddings. Windows (n_clips, n_windows, n_features) are averaged.
 
         by : str, default=None
             Field of `Clips` whose values are the groups, such as ``"section"``, ``"domain"`` or ``"label"``.
 
         method : {"pca", "tsne", "umap"}, default="pca"
-            How two dimensions are made. UMAP needs the package ``umap-learn``.
+            How the two dimensions are made. UMAP needs the package ``umap-learn``.
 
         random_state : int, RandomState instance or None, default=0
             Seed of the method.
@@ -140,8 +140,8 @@ class EmbeddingDisplay(Display):
         Raises
         ------
         ValueError
-            If embeddings are no finite numbers of two or three dimensions, if there are fewer than three, or if there
-            is no such method or field.
+            If embeddings are not finite or do not have two or three dimensions, if there are fewer than three, or if
+            the method or field does not exist.
 
         ImportError
             If ``method="umap"`` and umap-learn is not installed.
@@ -221,4 +221,4 @@ def _flat(rows, method, random_state):
     except ImportError as error:
         raise ImportError("method='umap' needs umap-learn: pip install umap-learn. method='tsne' needs nothing "
                           "more.") from error  # fmt: skip
-    return UMAP(n_neighbors=min(15, len(rows) - 1), random_state=random_state).fit_transform(rows)
+    return UMAP(n_neighbors=min(15, len(rows) - 1), random_state=random_state, n_jobs=1).fit_transform(rows)

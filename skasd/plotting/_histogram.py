@@ -31,7 +31,7 @@ class ScoreHistogramDisplay(Display):
         Scores below it are alarms.
 
     group : ndarray of shape (n_clips,), default=None
-        Group of each clip; each group has a row of its own in the picture.
+        Group of each clip; each group has its own row in the picture.
 
     by : str, default=None
         What the groups are.
@@ -53,7 +53,7 @@ class ScoreHistogramDisplay(Display):
 
     See Also
     --------
-    PartialROCDisplay : What every other threshold would give.
+    PartialROCDisplay : The results with every other threshold.
 
     Examples
     --------
@@ -73,12 +73,12 @@ class ScoreHistogramDisplay(Display):
     @classmethod
     @documented
     def from_estimator(cls, estimator, X, y=None, *, by=None, name=None, ax=None, **kwargs):
-        """Draw what a fitted detector says of clips.
+        """Draw the scores that a fitted detector gives clips.
 
         Parameters
         ----------
         estimator : estimator instance
-            Fitted, with ``score_samples``, higher = more normal. Where it has a ``decision_function``, its threshold
+            Fitted, with ``score_samples``, higher = more normal. If it has a ``decision_function``, its threshold
             ``offset_`` is drawn.
 
         {scored}
@@ -100,7 +100,7 @@ class ScoreHistogramDisplay(Display):
     @classmethod
     @documented
     def from_predictions(cls, label, scores, *, threshold=None, group=None, by=None, name=None, ax=None, **kwargs):
-        """Draw scores that are there already.
+        """Draw existing scores.
 
         Parameters
         ----------
@@ -122,8 +122,8 @@ class ScoreHistogramDisplay(Display):
         Raises
         ------
         ValueError
-            If there are no clips, labels are others than +1 and -1, lengths differ, scores are no finite numbers or
-            span more than a picture can show, or ``threshold`` is not finite.
+            If there are no clips, labels are not +1 or -1, lengths differ, scores are not finite or span more than a
+            picture can show, or ``threshold`` is not finite.
         """
         scores = np.asarray(scores, dtype=float)
         if scores.ndim != 1 or not scores.size or not np.isfinite(scores).all():

@@ -16,15 +16,15 @@ _LINE_STYLES = ("-", "--", "-.", ":")
 @documented
 @dataclass(kw_only=True, eq=False, repr=False)
 class PartialROCDisplay(Display):
-    """The ROC curve, with the part of few false alarms shaded that the partial AUC counts.
+    """The ROC curve, with the part with few false alarms shaded, whose area is the partial AUC.
 
     Make it with `from_estimator` or `from_predictions`.
 
     Parameters
     ----------
     fpr : ndarray of shape (n_points,), or list of them
-        False positive rates: shares of the normal clips that raise an alarm. A list of one for each group, where clips
-        are in groups; so it is with what follows.
+        False positive rates: shares of the normal clips that raise an alarm. With groups, a list with one for each
+        group, here and below.
 
     tpr : ndarray of shape (n_points,), or list of them
         True positive rates: shares of the anomalous clips that raise an alarm.
@@ -65,9 +65,9 @@ class PartialROCDisplay(Display):
 
     Notes
     -----
-    Where there are several sections, draw one curve for each by ``by="section"``: scores of different sections need
-    not be comparable. With ``by="domain"`` a curve is that of the clips of one domain, as ``protocol="domain-only"``
-    counts; by the rule of 2022 to 2026 the normal clips of a domain are compared with the anomalous ones of both.
+    If there are several sections, draw one curve for each with ``by="section"``: scores of different sections need not
+    be comparable. With ``by="domain"``, a curve is for the clips of one domain, as in ``protocol="domain-only"``; by
+    the rules of 2022 to 2026, the normal clips of a domain are compared with the anomalous ones of both.
 
     Examples
     --------
@@ -141,7 +141,7 @@ class PartialROCDisplay(Display):
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Where to draw, beside other curves if need be; a new figure by default.
+            Where to draw, possibly with other curves; a new figure by default.
 
         {line_style}
 

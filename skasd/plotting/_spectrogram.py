@@ -31,7 +31,7 @@ class SpectrogramDisplay(Display):
         The spectrogram.
 
     colorbar_ : matplotlib.colorbar.Colorbar
-        What shows which colour is which level.
+        The scale of the colours.
 
     {drawn}
 
@@ -81,7 +81,7 @@ class SpectrogramDisplay(Display):
         Raises
         ------
         ValueError
-            If ``log_mel`` is not one clip's, or not finite.
+            If ``log_mel`` is not that of one clip, or not finite.
         """
         log_mel = np.asarray(log_mel)
         if log_mel.ndim != 2 or not log_mel.size:
@@ -100,7 +100,7 @@ class SpectrogramDisplay(Display):
     ):  # fmt: skip
         """Draw the log-mel spectrogram of one waveform.
 
-        An array cannot tell its own sample rate: a wrong one gives a wrong picture.
+        An array does not know its sample rate, and a wrong one gives a wrong picture.
 
         Parameters
         ----------
@@ -125,8 +125,8 @@ class SpectrogramDisplay(Display):
         Raises
         ------
         ValueError
-            If ``waveform`` is not one-dimensional, not finite, shorter than a frame, or of a type that does not tell
-            its full scale.
+            If ``waveform`` is not one-dimensional, not finite, shorter than a frame, or of a type whose full scale is
+            unknown.
         """
         waveform = np.asarray(waveform)
         if waveform.ndim != 1:
@@ -144,7 +144,7 @@ class SpectrogramDisplay(Display):
 
     @property
     def duration(self):
-        """Length of the picture in seconds."""
+        """Length of the clip in seconds."""
         return self.log_mel.shape[1] * self.hop_length / self.sample_rate
 
     @documented

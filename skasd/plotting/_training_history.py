@@ -11,10 +11,10 @@ from skasd.plotting._style import ANOMALOUS, NORMAL, Display, plain
 @documented
 @dataclass(kw_only=True, eq=False, repr=False)
 class TrainingHistoryDisplay(Display):
-    """The training loss of each epoch and, where clips were set aside, the validation loss.
+    """The training loss of each epoch and, if clips were set aside, the validation loss.
 
-    A validation loss that rises while the training loss falls tells of too many epochs or too few clips; two flat lines
-    of a learning rate that is too low or far too high. Make it with `from_estimator` or `from_history`.
+    A validation loss that rises while the training loss falls means too many epochs or too few clips; two flat lines
+    mean a learning rate that is too low or far too high. Make it with `from_estimator` or `from_history`.
 
     Parameters
     ----------
@@ -22,8 +22,8 @@ class TrainingHistoryDisplay(Display):
         Numbers of the epochs.
 
     train_loss : ndarray of shape (n_epochs,)
-        Mean loss of the training clips while an epoch goes on, lower = the classes are told apart better. The network
-        sees them augmented and with dropout, so that it can lie above the validation loss.
+        Mean loss of the training clips during an epoch, lower = the classes are told apart better. The network sees
+        them augmented and with dropout, so it can be above the validation loss.
 
     valid_loss : ndarray of shape (n_epochs,), default=None
         Mean loss of the clips that were set aside, after each epoch, without augmentation and dropout.
@@ -39,13 +39,13 @@ class TrainingHistoryDisplay(Display):
         The validation loss, if there is one.
 
     best_ : matplotlib.lines.Line2D or None
-        A dot at the epoch with the least validation loss, if there is one.
+        A dot at the epoch with the lowest validation loss, if there is one.
 
     {drawn}
 
     See Also
     --------
-    skasd.embedders.ClassificationEmbedder : What trains. Its ``validation_fraction`` sets clips aside.
+    skasd.embedders.ClassificationEmbedder : Trains. Its ``validation_fraction`` sets clips aside.
 
     Examples
     --------
@@ -69,7 +69,7 @@ class TrainingHistoryDisplay(Display):
     @classmethod
     @documented
     def from_estimator(cls, estimator, *, name=None, ax=None, **kwargs):
-        """Draw how a fitted embedder learnt.
+        """Draw the losses of a fitted embedder.
 
         Parameters
         ----------
@@ -83,20 +83,20 @@ class TrainingHistoryDisplay(Display):
         Raises
         ------
         ValueError
-            If there is no history of training, or there are several.
+            If there is no training history, or more than one.
         """
         return cls.from_history(_find_history(estimator), name=name, ax=ax, **kwargs)
 
     @classmethod
     @documented
     def from_history(cls, history, *, name=None, ax=None, **kwargs):
-        """Draw a history of training.
+        """Draw a training history.
 
         Parameters
         ----------
         history : sequence of dict
-            For each epoch ``epoch``, ``train_loss`` and, where there is one, ``valid_loss``, as in the ``history_`` of
-            an embedder or the ``history`` of a skorch net.
+            For each epoch ``epoch``, ``train_loss`` and, if there is one, ``valid_loss``, as in the ``history_`` of an
+            embedder or the ``history`` of a skorch net.
 
         {title_ax_style}
 
@@ -122,7 +122,7 @@ class TrainingHistoryDisplay(Display):
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
-            Where to draw; a new figure by default. For a logarithmic scale say ``display.ax_.set_yscale("log")``.
+            Where to draw; a new figure by default. For a logarithmic scale use ``display.ax_.set_yscale("log")``.
 
         **kwargs : dict
             For `matplotlib.axes.Axes.plot`, for both lines.

@@ -2,14 +2,14 @@
 
 Conventions
 -----------
-- A system learns one machine from `Clips` with the field ``waveform`` or ``path`` at 16 kHz, and ``section``; what else
-  it uses in `fit` (``domain``, ``attribute``) stands in its notes. Scores are higher for more normal clips.
-- The steps are called ``log_mel``, ``frames``, ``embedder`` and ``detector``, as far as a system has them:
+- A system learns one machine from `Clips` with the field ``waveform`` or ``path`` at 16 kHz, and ``section``; its notes
+  say what else it uses in `fit` (``domain``, ``attribute``). Scores are higher for more normal clips.
+- The steps, if a system has them, are called ``log_mel``, ``frames``, ``embedder`` and ``detector``:
   ``system.set_params(detector__contamination=0.05)``, and the same names in `GridSearchCV`.
-- ``preset="full"`` is the full size, as published, ``"small"`` one for a laptop's CPU.
+- ``preset="full"`` is the published size, ``"small"`` suits a laptop's CPU.
 - `statistics_ensemble` is the one to begin with: it trains no network and needs no choices.
-- Neither report gives all that is needed to build its systems. What is open in them, and what was chosen here, is said
-  for each system.
+- Neither report gives everything that is needed to build its systems. The notes of each system say what is open, and
+  what was chosen here.
 
 References
 ----------

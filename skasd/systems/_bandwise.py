@@ -1,4 +1,4 @@
-"""Nearest neighbours, looked for in each band by itself."""
+"""Nearest neighbours, found separately in each band."""
 
 import numpy as np
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -12,33 +12,33 @@ _N_MELS, _N_GROUPS = 64, 16
 
 
 def bandwise_neighbors(*, n_jobs=None):
-    """Nearest normal clips in each band by itself: no network, and a strong baseline.
+    """Nearest normal clips, separately in each band: no network, and a strong baseline.
 
-    Mean, maximum and roughness of 64 log-mel bands summarise a clip. In each of 16 groups of neighbouring bands the
-    nearest normal clip is looked for by itself, its distance is divided by that from there to the next, and the mean
-    over the groups is the score. So a clip may be like one normal clip at low and like another at high frequencies, and
-    clips of a noisier or rarer domain may lie farther apart.
+    Mean, maximum and roughness of 64 log-mel bands summarise a clip. In each of 16 groups of neighbouring bands, the
+    nearest normal clip is found separately, and its distance is divided by the distance from that clip to its own
+    nearest neighbour; the mean over the groups is the score. So a clip may be like one normal clip at low frequencies
+    and like another at high ones, and clips of a noisier or rarer domain may be farther apart.
 
     Parameters
     ----------
     n_jobs : int or None, default=None
-        Number of threads that make spectrograms.
+        Number of threads that compute spectrograms.
 
     Returns
     -------
     system : Pipeline
-        Unfitted. It needs no fields but ``waveform`` or ``path``, and uses ``section``, ``domain`` and ``recording``
-        where they are there.
+        Unfitted. It needs only the field ``waveform`` or ``path``, and uses ``section``, ``domain`` and ``recording``
+        if they are there.
 
     See Also
     --------
-    bandwise_ensemble : With a Gaussian of loud frames beside it, for domains that sound different.
+    bandwise_ensemble : Adds a Gaussian of loud frames, for domains that sound different.
 
     Notes
     -----
     The authors of [1]_ match bands, too. Distances in units of standard deviations, their division by the local density
-    [2]_ and the statistics are ours. The number of groups and of local neighbours were chosen with the slide rails of
-    MIMII, a domain shift made of them, and the motors that come with the package in view.
+    [2]_ and the statistics are ours. The numbers of groups and of local neighbours were chosen with the slide rails of
+    MIMII, a domain shift simulated with them, and the motors that come with the package in view.
 
     References
     ----------
@@ -58,7 +58,7 @@ def bandwise_neighbors(*, n_jobs=None):
 
 
 def bandwise_ensemble(*, n_jobs=None, random_state=None):
-    """Nearest clips of each band and a Gaussian of the loud frames: what to take under a domain shift without training.
+    """Nearest clips in each band and a Gaussian of the loud frames: for domain shifts, without training a network.
 
     The score is the mean of two, each in units of its scores of training clips that it has not learned from: that of
     `bandwise_neighbors`, and that of a Gaussian of rank-pooled bands, for which clips of the target domain are
@@ -67,7 +67,7 @@ def bandwise_ensemble(*, n_jobs=None, random_state=None):
     Parameters
     ----------
     n_jobs : int or None, default=None
-        Number of threads that make spectrograms.
+        Number of threads that compute spectrograms.
 
     random_state : int, RandomState instance or None, default=None
         Randomness of SMOTE and of the mixture.
@@ -75,12 +75,12 @@ def bandwise_ensemble(*, n_jobs=None, random_state=None):
     Returns
     -------
     system : Pipeline
-        Unfitted. It needs no fields but ``waveform`` or ``path``, and uses ``section``, ``domain`` and ``recording``
-        where they are there.
+        Unfitted. It needs only the field ``waveform`` or ``path``, and uses ``section``, ``domain`` and ``recording``
+        if they are there.
 
     Notes
     -----
-    Chosen with the slide rails of MIMII, the motors that come with the package, and a domain shift that was made of the
+    Chosen with the slide rails of MIMII, the motors that come with the package, and a domain shift simulated with the
     slide rails in view.
 
     Examples

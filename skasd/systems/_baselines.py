@@ -17,14 +17,14 @@ def autoencoder_baseline(*, error="squared", preset="full", device="auto", verbo
     """The autoencoder of the challenge's baseline [B]_: how badly stacked frames are reconstructed.
 
     Log-mel spectrograms of 128 bands, five frames per vector, a dense autoencoder with a bottleneck of 8, one for all
-    sections of a machine. The score is minus the mean squared error over the vectors of a clip, or, in the second mode
-    of the baselines since 2023, minus their Mahalanobis distance by the covariance of the domain that is nearer; the
+    sections of a machine. The score is the negative mean squared error over the vectors of a clip or, in the second
+    mode of the baselines since 2023, their negative Mahalanobis distance, with the covariance of the nearer domain; the
     threshold is the 90 % point of a gamma distribution fitted to the training scores.
 
     Parameters
     ----------
     error : {'squared', 'selective_mahalanobis'}, default='squared'
-        Which of these, as `AutoencoderDetector` has them.
+        Which of these; see `AutoencoderDetector`.
 
     {preset}
 
@@ -59,7 +59,7 @@ def autoencoder_baseline(*, error="squared", preset="full", device="auto", verbo
 
 @fill(**SYSTEM_TEXTS)
 def mobilenet_v2_baseline(*, preset="full", device="auto", verbose=0, random_state=None):
-    """The MobileNetV2 of the challenge's baseline [B]_: a clip that is not taken for one of its section is anomalous.
+    """The MobileNetV2 of the challenge's baseline [B]_: a clip whose section is not recognised is anomalous.
 
     Windows of 64 frames of a log-mel spectrogram, MobileNetV2 of half width, trained to tell the sections apart. The
     score is the log-odds of the clip's own section, the mean over its windows.
@@ -71,13 +71,13 @@ def mobilenet_v2_baseline(*, preset="full", device="auto", verbose=0, random_sta
     Returns
     -------
     system : Pipeline
-        Unfitted. It needs clips of two sections or more to learn from.
+        Unfitted. It needs training clips of two or more sections.
 
     Notes
     -----
-    The baseline trains 20 epochs on the windows of each clip, 8 frames apart (32 of a clip of 10 s). Here each clip
-    gives one random window an epoch, and 640 epochs see as many. Its thresholds are computed by a formula with a
-    misplaced parenthesis; here they are those of the score itself. The preset 'small' has 64 bands, one input channel,
+    The baseline trains for 20 epochs on windows 8 frames apart (32 in a clip of 10 s). Here each clip gives one random
+    window per epoch, and 640 epochs see as many. The baseline's thresholds are computed by a formula with a misplaced
+    parenthesis; here they are computed from the score itself. The preset 'small' has 64 bands, one input channel,
     windows 16 frames apart in scoring, a learning rate of 1e-3 and 20 epochs.
 
     Examples

@@ -1,4 +1,4 @@
-"""Networks without pretraining that tell all classes of a machine apart, and the nearest normal clips behind them."""
+"""Networks without pretraining that tell all classes of a machine apart, followed by nearest neighbours."""
 
 from sklearn.pipeline import Pipeline
 
@@ -18,9 +18,9 @@ _TARGETS = (("machine", "section", "attribute", "domain"),)
 def multi_resolution(*, preset="full", device="auto", verbose=0, random_state=None):
     """Three spectrograms and the spectrum of a clip, each with a branch of one network, and nearest neighbours [1]_.
 
-    The network learns to tell apart the classes that machine, section, attribute and domain make together, with
-    trainable sub-cluster AdaCos and mixup of waveforms. A clip is compared with the nearest of source and of target
-    domain, to whose clips SMOTE adds others up to a fifth of the source clips.
+    The network learns to tell apart the combinations of machine, section, attribute and domain, with trainable
+    sub-cluster AdaCos and mixup of waveforms. A clip is compared with the nearest clips of the source domain and of the
+    target domain, which SMOTE oversamples to a fifth of the source clips.
 
     Parameters
     ----------
@@ -29,13 +29,14 @@ def multi_resolution(*, preset="full", device="auto", verbose=0, random_state=No
     Returns
     -------
     system : Pipeline
-        Unfitted. It needs clips of two sections or more, or that differ in the fields ``attribute`` or ``domain``.
+        Unfitted. It needs clips of two or more sections, or clips that differ in the fields ``attribute`` or
+        ``domain``.
 
     Notes
     -----
-    The published system trains one network on all machines, and 16 epochs of batches of 64 clips at 1e-3; here there is
-    one network for each machine, and at least 400 steps. The preset 'small' has half the channels, short frames side by
-    side instead of overlapping, batches of 16, and at least 300 steps along one cycle.
+    The published system trains one network on all machines, for 16 epochs of batches of 64 clips at a learning rate of
+    1e-3; here there is one network for each machine, trained for at least 400 steps. The preset 'small' has half the
+    channels, short frames that do not overlap, batches of 16, and at least 300 steps along one cycle.
 
     References
     ----------
@@ -79,9 +80,9 @@ def multi_resolution(*, preset="full", device="auto", verbose=0, random_state=No
 def spectrogram_resnet(*, preset="full", device="auto", verbose=0, random_state=None):
     """A small ResNet on the log-mel spectrogram that keeps its bands, and nearest neighbours.
 
-    The network learns to tell apart the classes that machine, section, attribute and domain make together, with
-    sub-cluster AdaCos, mixup and small masks. Mean and maximum over time of its last map, band by band, make the
-    embedding. A clip is compared with the nearest of source and of target domain, as in `multi_resolution`.
+    The network learns to tell apart the combinations of machine, section, attribute and domain, with sub-cluster
+    AdaCos, mixup and small masks. Mean and maximum over time of its last map, band by band, make the embedding. A clip
+    is compared with the nearest clips of the source and of the target domain, as in `multi_resolution`.
 
     Parameters
     ----------
@@ -90,11 +91,12 @@ def spectrogram_resnet(*, preset="full", device="auto", verbose=0, random_state=
     Returns
     -------
     system : Pipeline
-        Unfitted. It needs clips of two sections or more, or that differ in the fields ``attribute`` or ``domain``.
+        Unfitted. It needs clips of two or more sections, or clips that differ in the fields ``attribute`` or
+        ``domain``.
 
     Notes
     -----
-    This is no published system, but the plainest network that does well on real sound. The preset 'small' has half the
+    This is not a published system, but a plain network that did well on real sound. The preset 'small' has half the
     channels and trains at least 1000 steps of 16 clips; 'full' trains at least 1000 steps of 32 clips.
 
     Examples

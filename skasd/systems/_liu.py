@@ -44,16 +44,16 @@ def mobilefacenet_arcface(machine, *, preset="full", device="auto", verbose=0, r
     Returns
     -------
     system : Pipeline
-        Unfitted. It needs clips of two sections or more, and for the mixup the field ``domain``.
+        Unfitted. It needs clips of two or more sections and, for the mixup, the field ``domain``.
 
     Notes
     -----
     Open in the report: the detector for ToyCar (here, and for machines that it does not know: the cosine centre), the
-    table of layers (here the narrow one that later teams credit to it), margin and scale (0.7 and 30, as these
-    teams), learning rate and batch size (1e-4 and 64), the share of target clips in the mixup (a half), the number of
-    Gaussians (1) and of neighbours (4). 30 epochs are the report's. Its frequency range of 100 to 8000 Hz is said of
-    the flow, and taken here too. The preset 'small' has 64 bands, 1024 samples from frame to frame, mixup with uniform
-    weights, and trains at least 300 steps up to 3e-3 along one cycle.
+    table of layers (here the narrow one that later teams credit to it), margin and scale (0.7 and 30, as these teams),
+    learning rate and batch size (1e-4 and 64), the share of target clips in the mixup (a half), the number of Gaussians
+    (1) and of neighbours (4). 30 epochs are the report's. Its frequency range of 100 to 8000 Hz is given for the flow,
+    and also used here. The preset 'small' has 64 bands, 1024 samples from frame to frame, mixup with uniform weights,
+    and trains at least 300 steps up to 3e-3 along one cycle.
 
     Examples
     --------
@@ -93,7 +93,7 @@ def masked_autoregressive_flow(*, preset="full", device="auto", verbose=0, rando
     """A masked autoregressive flow on log-mel frames, conditioned on the section [S1]_.
 
     Mixed clips of the log-mel spectrogram, from 100 to 8000 Hz, train the flow; the score is the mean log-likelihood of
-    the frames of a clip, given its section as one hot. The report takes it for ToyCar, ToyTrain and fan.
+    the frames of a clip, given its one-hot encoded section. The report uses it for ToyCar, ToyTrain and fan.
 
     Parameters
     ----------
@@ -107,9 +107,9 @@ def masked_autoregressive_flow(*, preset="full", device="auto", verbose=0, rando
     Notes
     -----
     Open in the report: number of steps, width, frames in a vector, learning rate, epochs, the share of target clips in
-    the mixup. Chosen: 5 steps of 100 hidden units, as in the flow's public implementations, single frames of 128
-    bands, 1e-4, 30 epochs, a half. The report mixes clips in one place and denies all augmentation in another; here it
-    mixes the clips that train the flow, and the threshold comes from the clips as they are. The preset 'small' has 64
+    the mixup. Chosen: 5 steps of 100 hidden units, as in the flow's public implementations, single frames of 128 bands,
+    1e-4, 30 epochs, a half. The report mentions mixup in one place and denies all augmentation in another; here, mixup
+    is applied to the clips that train the flow, and the threshold comes from unmixed clips. The preset 'small' has 64
     bands, 1024 samples from frame to frame, 3 steps and 10 epochs at 1e-3.
 
     Examples
@@ -160,7 +160,7 @@ def liu_ensemble(machine, *, preset="full", device="auto", verbose=0, random_sta
 
     Notes
     -----
-    Table 5 of the report. Its authors chose on the labelled development set, so results on that set flatter it.
+    Table 5 of the report. Its authors chose on the labelled development set, so results on that set are too good.
 
     Examples
     --------

@@ -24,7 +24,7 @@ def cnn_global(*, weights="imagenet", preset="full", device="auto", verbose=0, r
     """CNN-GLOBAL: EfficientNet-B1 on whole clips, Mahalanobis distance of all its stages [S2]_.
 
     The network learns to tell sections and attributes apart, each with AdaCos inside a focal loss, under mixup and
-    SpecAugment. The pooled outputs of its nine stages, 2096 numbers, have one Gaussian per section.
+    SpecAugment. The pooled outputs of its nine stages, 2096 numbers, are modelled by one Gaussian per section.
 
     Parameters
     ----------
@@ -41,11 +41,11 @@ def cnn_global(*, weights="imagenet", preset="full", device="auto", verbose=0, r
     -----
     Open in the report: optimizer, learning rate, epochs, batch size, gamma of the focal loss, strength of mixup and
     SpecAugment. Chosen: AdamW at 1e-3 along a cosine, 30 epochs and at least 1000 steps, 32, 2, mixup with uniform
-    weights, one mask of up to a tenth of the frames and one of up to a tenth of the bands. A sample covariance of 2096
-    numbers cannot be had from 1000 clips, so it is shrunk after Ledoit and Wolf. Where all clips have one attribute, or
-    none is known, the network learns the sections alone, and says so.
-    The preset 'small' is the smallest EfficientNet of timm, with one input channel and random weights on 64 bands,
-    trained 5 epochs and at least 500 steps up to 3e-3 along one cycle.
+    weights, one mask of up to a tenth of the frames and one of up to a tenth of the bands. 1000 clips are too few for a
+    sample covariance of 2096 numbers, so it is shrunk after Ledoit and Wolf. If all clips have the same attribute, or
+    none is known, the network learns the sections alone, with a warning. The preset 'small' is the smallest
+    EfficientNet of timm, with one input channel and random weights on 64 bands, trained for 5 epochs and at least 500
+    steps with one cycle up to 3e-3.
 
     Examples
     --------
@@ -80,7 +80,7 @@ def cnn_local(*, weights="imagenet", preset="full", device="auto", verbose=0, ra
 
     Notes
     -----
-    As in `cnn_global`. Gaussians are made from windows 8 frames apart, and windows at every frame are scored; in the
+    As in `cnn_global`. Gaussians are fitted to windows 8 frames apart, and windows at every frame are scored; in the
     preset 'small', which trains at least 800 steps, 32 and 16 frames apart.
 
     Examples
@@ -100,10 +100,10 @@ def cnn_local(*, weights="imagenet", preset="full", device="auto", verbose=0, ra
 
 @fill(**SYSTEM_TEXTS)
 def cnn_oe(*, weights="imagenet", preset="full", device="auto", verbose=0, random_state=None):
-    """CNN-OE: the network of CNN-GLOBAL, trained on against equalised clips, scores by itself [S2]_.
+    """CNN-OE: the network of CNN-GLOBAL, trained further on equalised clips, gives the score itself [S2]_.
 
-    First the network is trained as in CNN-GLOBAL. Then it is trained on, with waveforms that a random seven-band
-    equaliser changes half of the time and that then count as sections of their own. The score is the log-odds of the
+    First the network is trained as in CNN-GLOBAL. Then training continues with waveforms that are changed by a random
+    seven-band equaliser half of the time, and then count as sections of their own. The score is the log-odds of the
     clip's own section.
 
     Parameters
@@ -177,8 +177,8 @@ def narita_ensemble(machine, *, weights="imagenet", preset="full", device="auto"
 
     Notes
     -----
-    The authors chose on the labelled development set, so results on that set flatter this system. To choose on clips of
-    your own, use `skasd.ensemble.select_systems`.
+    The authors chose on the labelled development set, so results on that set are too good. To choose on clips of your
+    own, use `skasd.ensemble.select_systems`.
 
     Examples
     --------

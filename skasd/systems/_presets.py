@@ -3,20 +3,21 @@
 SYSTEM_TEXTS = {
     "weights": """
 weights : {'imagenet'}, path-like or None, default='imagenet'
-    Start of the network: ImageNet's weights, which timm downloads; a local file of them; or random weights.
+    Initial weights of the network: those of ImageNet, which timm downloads; a local file of them; or, with None, random
+    ones.
 """,
     "preset": """
 preset : {'full', 'small'}, default='full'
-    The full size, as published, or one that a laptop's CPU trains in minutes. The notes say what 'small' changes.
+    The published size, or one that a laptop's CPU can train in minutes. The notes say what 'small' changes.
 
 device : str, default='auto'
-    Device to train on; 'auto' takes a GPU where there is one.
+    Device to train on; 'auto' uses a GPU if there is one.
 
 verbose : int, default=0
     With 1 or more, progress of the training is shown.
 
 random_state : int, RandomState instance or None, default=None
-    All randomness of the system.
+    Seed of all randomness in the system.
 """,
 }
 

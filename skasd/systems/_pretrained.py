@@ -1,4 +1,4 @@
-"""Frozen networks that were trained on other sounds or on pictures, and detectors behind their layers."""
+"""Frozen networks that were trained on other sounds or on pictures, followed by detectors."""
 
 from functools import partial
 
@@ -16,19 +16,19 @@ from skasd.systems._bandwise import bandwise_members
 _TEXTS = {
     "audioset": """
 weights : path-like or None
-    File of EfficientAT's ``mn04_as``, as its authors publish it (``mn04_as_mAP_432.pt``, 4 MB) or with the names of
-    torchvision. None takes random weights: the control.
+    File of EfficientAT's ``mn04_as``, as published by its authors (``mn04_as_mAP_432.pt``, 4 MB) or with the names of
+    torchvision. None means random weights, as a control.
 
 sha256 : str, default=None
-    At least the first eight hexadecimal digits of the SHA-256 that the file must have; that of the authors begins with
-    899a8c62.
+    At least the first eight hexadecimal digits of the SHA-256 that the file must have; that of the authors' file begins
+    with 899a8c62.
 """,
     "device": """
 device : str, default='auto'
-    Device to compute on; 'auto' takes a GPU where there is one.
+    Device to compute on; 'auto' uses a GPU if there is one.
 
 random_state : int, RandomState instance or None, default=None
-    Draws random weights.
+    Seed of random weights.
 """,
 }
 _SIZES = {f"features.{block}": 8 * (32 if block < 11 else 48) for block in range(4, 13)}  # of mn04_as: rows, channels
@@ -38,8 +38,8 @@ _SIZES = {f"features.{block}": 8 * (32 if block < 11 else 48) for block in range
 def audioset_mobilenet(weights, *, sha256=None, device="auto", random_state=None):
     """A small network trained on AudioSet, frozen, and nearest neighbours in nine layers in its middle.
 
-    The maps of nine blocks keep their frequency rows. The maxima over time of each are compared with those of the
-    nearest normal clips, by the local density; the score is the mean over the blocks.
+    The maps of nine blocks keep their frequency rows. The maxima over time of each row are compared with those of the
+    nearest normal clips, corrected for the local density; the score is the mean over the blocks.
 
     Parameters
     ----------
@@ -50,8 +50,8 @@ def audioset_mobilenet(weights, *, sha256=None, device="auto", random_state=None
     Returns
     -------
     system : Pipeline
-        Unfitted. It needs the extra ``vision``, and no fields but ``waveform`` or ``path``; ``section`` and
-        ``recording`` are used where they are there.
+        Unfitted. It needs the extra ``vision``, and only the field ``waveform`` or ``path``; ``section`` and
+        ``recording`` are used if they are there.
 
     Notes
     -----
@@ -76,7 +76,7 @@ def audioset_mobilenet(weights, *, sha256=None, device="auto", random_state=None
 
 @fill(**_TEXTS)
 def audioset_statistics_ensemble(weights, *, sha256=None, device="auto", random_state=None):
-    """The frozen network of `audioset_mobilenet` beside the statistics of `bandwise_ensemble`.
+    """The frozen network of `audioset_mobilenet` and the statistics of `bandwise_ensemble`.
 
     Parameters
     ----------
@@ -87,8 +87,8 @@ def audioset_statistics_ensemble(weights, *, sha256=None, device="auto", random_
     Returns
     -------
     system : Pipeline
-        Unfitted. It needs the extra ``vision``, and no fields but ``waveform`` or ``path``; ``section`` and
-        ``recording`` are used where they are there.
+        Unfitted. It needs the extra ``vision``, and only the field ``waveform`` or ``path``; ``section`` and
+        ``recording`` are used if they are there.
 
     Notes
     -----
@@ -115,18 +115,18 @@ def audioset_statistics_ensemble(weights, *, sha256=None, device="auto", random_
 
 @fill(**_TEXTS)
 def imagenet_efficientnet(weights="imagenet", *, variant="tf_efficientnet_lite1", device="auto", random_state=None):
-    """An EfficientNet trained on pictures, frozen, with one Gaussian of all its stages.
+    """An EfficientNet trained on pictures, frozen, with one Gaussian over all its stages.
 
-    Each band of the log-mel spectrogram is brought to one scale, and the pooled outputs of all stages, nine in lite1
-    and B1, have one Gaussian for each section.
+    The bands of the log-mel spectrogram are standardised, and the pooled outputs of all stages, nine in lite1 and B1,
+    are modelled by one Gaussian for each section.
 
     Parameters
     ----------
     weights : {'imagenet'}, path-like or None, default='imagenet'
-        ImageNet's weights, which timm downloads; a local file of them; or random weights: the control.
+        ImageNet weights, which timm downloads; a local file of them; or, with None, random weights, as a control.
 
     variant : str, default='tf_efficientnet_lite1'
-        Any of timm's EfficientNets.
+        Any EfficientNet of timm.
 
     {device}
 

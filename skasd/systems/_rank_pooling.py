@@ -11,14 +11,14 @@ def rank_pooled_gmm(*, decay=0.95, random_state=None):
     """Rank-pooled log-mel spectrogram and one Gaussian per section: no network, and a strong baseline.
 
     The frames of each band are sorted from loud to quiet and averaged with weights that decay along the ranks; one
-    Gaussian a section is fitted to these vectors, after clips of the target domain were oversampled by SMOTE to a fifth
-    of the source clips.
+    Gaussian per section is fitted to these vectors, after clips of the target domain have been oversampled by SMOTE to
+    a fifth of the source clips.
 
     Parameters
     ----------
     decay : float, default=0.95
         How fast the weights decay, in [0, 1]: 1 takes the mean, 0 the maximum. Its authors choose it for each machine;
-        here `GridSearchCV` can, as ``embedder__decay``.
+        `GridSearchCV` can do that here, with ``embedder__decay``.
 
     random_state : int, RandomState instance or None, default=None
         Randomness of SMOTE and of the mixture.
@@ -26,7 +26,7 @@ def rank_pooled_gmm(*, decay=0.95, random_state=None):
     Returns
     -------
     system : Pipeline
-        Unfitted. SMOTE reads the field ``domain``, where there is one.
+        Unfitted. SMOTE reads the field ``domain``, if there is one.
 
     References
     ----------

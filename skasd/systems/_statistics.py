@@ -9,30 +9,30 @@ from skasd.features import LogMelSpectrogram
 
 
 def statistics_ensemble(*, n_jobs=None):
-    """Statistics of the log-mel spectrogram, scored in three ways: where to begin, without any training of a network.
+    """Statistics of the log-mel spectrogram, scored in three ways: where to begin, without training a network.
 
-    Faults are steady or short, and nobody says which before. Mean, maximum and roughness of each band are compared with
-    their Gaussian and with the nearest normal clips, whose distances are divided by the local density; the means alone,
-    which tell steady faults best, with a Gaussian of their own. The score is the mean of the three, each in units of
-    its scores of training clips that it has not learned from.
+    Faults may be steady or short, and you do not know which in advance. Mean, maximum and roughness of each band are
+    scored by a Gaussian and by the distance to the nearest normal clips, divided by the local density; the means alone,
+    which show steady faults best, by another Gaussian. The score is the mean of the three, each scaled by its scores of
+    training clips that it has not learned from.
 
     Parameters
     ----------
     n_jobs : int or None, default=None
-        Number of threads that make spectrograms.
+        Number of threads that compute spectrograms.
 
     Returns
     -------
     system : Pipeline
-        Unfitted. It needs no fields but ``waveform`` or ``path``, and uses ``section`` and ``recording`` where they are
+        Unfitted. It needs only the field ``waveform`` or ``path``, and uses ``section`` and ``recording`` if they are
         there.
 
     Notes
     -----
-    Statistics, bands, detectors and their combination were chosen together, on two of the four slide rails of MIMII,
-    on the motors that come with the package, and on steady and short sounds that were added to normal clips of both. It
-    needs about ten clips of each section, and at least two recordings, where these are known. Training clips are scored
-    in 20 parts, since a clip unlike all others, such as a silent one, spoils the scores of its part.
+    Statistics, bands, detectors and their combination were chosen together, on two of the four slide rails of MIMII, on
+    the motors that come with the package, and on steady and short sounds that were added to normal clips of both. It
+    needs about ten clips of each section, from at least two recordings if these are known. Training clips are scored in
+    20 parts, since a clip unlike all others, such as a silent one, spoils the scores of its part.
 
     Examples
     --------

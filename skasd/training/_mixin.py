@@ -127,10 +127,15 @@ class TrainingMixin(NetworkMixin, NetParametersMixin):
             "callbacks": [
                 ("training_progress", progress),
                 *callbacks,
+                *self._further_callbacks(callbacks),
                 ("loss_of_best_epoch", LossOfBestEpoch()),
                 *schedule,
             ],
         }
+
+    def _further_callbacks(self, given):
+        """Names and callbacks that an estimator trains with, beside those that were given."""
+        return []
 
     def _set_aside(self, groups, labels, seed):
         """Mask of the clips that watch the loss: whole groups, alike the others in their labels (n_labels, n_clips)."""
