@@ -327,6 +327,24 @@ def test_drift_refuses_what_was_learned(folder):
         RecordingDetector().fit(folder).drift(folder)
 
 
+def test_a_file_that_was_written_anew_is_new(tmp_path):
+    for number, samples in enumerate(sounds(0, 20)):
+        soundfile.write(tmp_path / f"{number}.wav", samples, RATE)
+    detector = RecordingDetector().fit(tmp_path)
+    with pytest.raises(ValueError, match=r"learned from 1 [\s\S]*7\.wav"):
+        detector.drift([tmp_path / "7.wav"])
+    soundfile.write(tmp_path / "7.wav", sounds(10, 1)[0], RATE)
+    assert detector.drift([tmp_path / "7.wav"]).n_recordings == 1
+
+
+def test_drift_refuses_parts_of_what_was_learned():
+    parts = Clips(waveform=np.stack([one[:16000] for one in sounds(0, 22)]), recording=list("abcdefghijklmnopqrstuv"))
+    detector = RecordingDetector(sample_rate=RATE).fit(parts[:20])
+    assert detector.drift(parts[20:]).n_recordings == 2
+    with pytest.raises(ValueError, match=r"learned from 1 [\s\S]*b"):
+        detector.drift(parts[20:].with_fields(recording=["b", "new"]))
+
+
 def test_drift_knows_what_it_has_learned_by_its_sound(detector, folder, tmp_path):
     with pytest.raises(ValueError, match=r"learned from 1 [\s\S]*row 1"):
         detector.drift([*sounds(10, 1), *sounds(0, 1)])
