@@ -98,6 +98,17 @@ def test_the_exit_status_of_score_is_the_verdict(home, model, healthy, faulty):
     assert len(done.stdout.splitlines()) == 2
 
 
+def test_a_file_that_must_not_be_read_hides_no_other(model, healthy, tmp_path):
+    secret = tmp_path / "secret.wav"
+    secret.write_bytes(healthy.read_bytes())
+    secret.chmod(0)
+    if os.access(secret, os.R_OK):
+        pytest.skip("This user may read everything.")
+    done = run("score", model, secret, healthy)
+    assert done.exit_code == 2
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["not", "normal"]
+
+
 def test_tables_of_score_hold_what_the_detector_says(home, model, healthy, faulty, tmp_path):
     files, table, objects = [healthy, faulty, home / "useless" / "silent.wav"], tmp_path / "a.csv", tmp_path / "a.json"
     assert run("score", model, *files, "--csv", table, "--json", objects).exit_code == 1
