@@ -98,6 +98,17 @@ def test_the_exit_status_of_score_is_the_verdict(home, model, healthy, faulty):
     assert len(done.stdout.splitlines()) == 2
 
 
+def test_a_file_that_must_not_be_read_hides_no_other(model, healthy, tmp_path):
+    secret = tmp_path / "secret.wav"
+    secret.write_bytes(healthy.read_bytes())
+    secret.chmod(0)
+    if os.access(secret, os.R_OK):
+        pytest.skip("This user may read everything.")
+    done = run("score", model, secret, healthy)
+    assert done.exit_code == 2
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["not", "normal"]
+
+
 def test_tables_of_score_hold_what_the_detector_says(home, model, healthy, faulty, tmp_path):
     files, table, objects = [healthy, faulty, home / "useless" / "silent.wav"], tmp_path / "a.csv", tmp_path / "a.json"
     assert run("score", model, *files, "--csv", table, "--json", objects).exit_code == 1
@@ -156,6 +167,9 @@ REFUSED = {
     "another source": ["listen", "{model}", "{home}/useless/silent.wav"],
     "no audio to listen to": ["listen", "{model}", "--file", "{home}/useless/notes.wav"],
     "an unknown section": ["listen", "{model}", "--file", "{home}/useless/silent.wav", "--section", "x"],
+    "a rate of 0": ["train", "{home}/healthy", "-o", "{home}/a.skasd", "--sample-rate", "0"],
+    "a rate of a file": ["listen", "{model}", "--file", "{home}/useless/silent.wav", "--rate", "8000"],
+    "channels of a header": ["listen", "{model}", "-", "--channels", "2"],
     "a log that is a folder": ["watch", "{model}", "{home}", "--log", "{home}", "--once"],
 }
 
@@ -287,6 +301,14 @@ def test_help_is_light(arguments):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "skasd" in done.stdout
     assert done.stdout.splitlines()[-1] == "loaded set()"
+
+
+def test_a_model_without_a_network_needs_no_torch(model, healthy):
+    code = f"import sys, atexit; from skasd.command import program; sys.argv[1:] = ['score', {os.fspath(model)!r}, "
+    code += f"{os.fspath(healthy)!r}]; atexit.register(lambda: print('torch' in sys.modules)); program()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode in (0, 1), done.stderr
+    assert done.stdout.splitlines()[-1] == "False"
 
 
 def test_every_command_shows_an_example():

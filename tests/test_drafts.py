@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import filelock
 import pytest
@@ -80,6 +81,13 @@ def test_file_systems_without_locks(tmp_path, monkeypatch, error):
         (draft / "a").write_text("mine")
         move_new(draft / "a", tmp_path / "a")
     assert names_in(tmp_path) == [".writing-abcdefgh", "a"]
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="of Linux")
+def test_a_file_system_that_takes_no_files_is_no_wait_for_ever(monkeypatch):
+    monkeypatch.setattr("skasd._drafts._PATIENCE", 0.2)
+    with pytest.raises(OSError), draft_folder(Path("/proc")):
+        pass
 
 
 def test_a_full_disk_says_where(tmp_path):

@@ -1,11 +1,14 @@
 """Recordings of any length to scores, thresholds, p-values and places."""
 
 import io
+import os
 import pickle
 import shutil
+import warnings
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 from recordings import make_recording
@@ -23,7 +26,14 @@ from skasd.embedders import StatisticsEmbedder
 from skasd.features import FrameStacker, LogMelSpectrogram
 from skasd.metrics import auc_score, auc_scorer
 from skasd.model_selection import NormalOnlyKFold
-from skasd.monitoring import RecordingDetector, statistics_pipeline
+from skasd.monitoring import (
+    RecordingDetector,
+    StreamMonitor,
+    export_onnx,
+    judge_recording,
+    statistics_pipeline,
+    write_report,
+)
 
 RATE = 8000
 
@@ -98,6 +108,15 @@ def test_held_out_scores_come_from_models_of_other_recordings():
     others = RecordingDetector(sample_rate=RATE, false_alarm_rate=0.2).fit(recordings[1:])
     usual = detector.calibration_
     assert usual["score"][usual["recording"] == "0"] == pytest.approx(others.score_clips(recordings[0])["score"].mean())
+
+
+def test_copies_count_once_among_alarms(detector):
+    some = sounds(5, 1, knocks=[1.2]) + sounds(6, 11)
+    for fdr in (0.1, 0.3, 0.4, 0.6):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            once, many = detector.alarms(some, fdr=fdr), detector.alarms(some + some[:1] * 9, fdr=fdr)
+        assert many.tolist() == once.tolist() + [once[0]] * 9
 
 
 def test_too_few_recordings_for_a_rate_say_how_many_are_needed():
@@ -206,6 +225,32 @@ def test_what_cannot_be_judged_is_0(detector, tmp_path):
         detector.score_samples(paths[:2])
 
 
+def test_files_that_cannot_be_heard_as_those_of_training_are_0(tmp_path):
+    for number, samples in enumerate(sounds(0, 21)):
+        soundfile.write(tmp_path / f"{number}.wav", np.stack([samples] * 2, axis=1), RATE)
+    paths = [tmp_path / f"{number}.wav" for number in range(20)]
+    detector = RecordingDetector(channel=1).fit(paths)
+    soundfile.write(tmp_path / "mono.wav", sounds(3, 1)[0], RATE)
+    soundfile.write(tmp_path / "header.wav", np.stack([sounds(4, 1)[0]] * 2, axis=1), 5)
+    told = r"2 of 3 recordings[\s\S]*mono\.wav: there is no channel 1[\s\S]*header\.wav: sample rate 5 Hz"
+    with pytest.warns(UserWarning, match="lower sample rate"), pytest.warns(UserWarning, match=told):
+        verdicts = detector.predict([tmp_path / "mono.wav", tmp_path / "20.wav", tmp_path / "header.wav"])
+    assert verdicts.tolist() == [0, *detector.predict([tmp_path / "20.wav"]), 0]
+
+
+def test_arrays_of_several_lengths_are_as_a_list(detector):
+    some = sounds(2, 3)
+    nested = np.array(some, dtype=object)
+    for rows in (nested, pd.Series(some)):
+        np.testing.assert_array_equal(detector.score_samples(rows), detector.score_samples(some))
+
+
+@pytest.mark.parametrize("bad", [np.full(RATE, np.nan), np.empty(0), np.zeros(RATE, dtype="int64")])
+def test_the_row_that_is_no_waveform_is_named(detector, bad):
+    with pytest.raises(ValueError, match="row 2: "):
+        detector.score_samples([*sounds(2, 2), bad])
+
+
 def test_useless_files_are_learned_with_a_warning(tmp_path):
     for number, sound in enumerate(sounds(0, 20)):
         soundfile.write(tmp_path / f"{number}.wav", np.clip(8 * sound, -0.99, 0.99) if number == 7 else sound, RATE)
@@ -282,6 +327,24 @@ def test_drift_refuses_what_was_learned(folder):
         RecordingDetector().fit(folder).drift(folder)
 
 
+def test_a_file_that_was_written_anew_is_new(tmp_path):
+    for number, samples in enumerate(sounds(0, 20)):
+        soundfile.write(tmp_path / f"{number}.wav", samples, RATE)
+    detector = RecordingDetector().fit(tmp_path)
+    with pytest.raises(ValueError, match=r"learned from 1 [\s\S]*7\.wav"):
+        detector.drift([tmp_path / "7.wav"])
+    soundfile.write(tmp_path / "7.wav", sounds(10, 1)[0], RATE)
+    assert detector.drift([tmp_path / "7.wav"]).n_recordings == 1
+
+
+def test_drift_refuses_parts_of_what_was_learned():
+    parts = Clips(waveform=np.stack([one[:16000] for one in sounds(0, 22)]), recording=list("abcdefghijklmnopqrstuv"))
+    detector = RecordingDetector(sample_rate=RATE).fit(parts[:20])
+    assert detector.drift(parts[20:]).n_recordings == 2
+    with pytest.raises(ValueError, match=r"learned from 1 [\s\S]*b"):
+        detector.drift(parts[20:].with_fields(recording=["b", "new"]))
+
+
 def test_drift_knows_what_it_has_learned_by_its_sound(detector, folder, tmp_path):
     with pytest.raises(ValueError, match=r"learned from 1 [\s\S]*row 1"):
         detector.drift([*sounds(10, 1), *sounds(0, 1)])
@@ -289,6 +352,12 @@ def test_drift_knows_what_it_has_learned_by_its_sound(detector, folder, tmp_path
     shutil.copy(folder / "pump 0" / "day 0.wav", copied)
     with pytest.raises(ValueError, match=r"another name\.wav"):
         RecordingDetector().fit(folder).drift([copied])
+
+
+def test_drift_leaves_out_what_is_labelled_anomalous(detector):
+    waveform = np.stack([one[:16000] for one in sounds(10, 6, knocks=[1.2])[:1] + sounds(11, 5)])
+    clips = Clips(waveform=waveform, label=[-1, 1, 1, 1, 1, 0])
+    assert detector.drift(clips) == detector.drift(waveform[1:])
 
 
 def test_drift_counts_copies_once(detector):
@@ -340,10 +409,13 @@ def test_what_is_no_score_is_an_error_and_no_threshold(change):
         RecordingDetector(Scorer(change), sample_rate=RATE, cv=2).fit(sounds(0, 20))
 
 
-def test_later_parameters_wait_for_a_fit(detector):
+def test_later_parameters_wait_for_a_fit(detector, tmp_path):
     one, changed = sounds(2, 1), pickle.loads(pickle.dumps(detector))
-    changed.set_params(summary="mean", clip_duration=1.0, false_alarm_rate=0.4)
+    changed.set_params(summary="mean", clip_duration=9.0, false_alarm_rate=0.4)
     assert changed.score_samples(one) == detector.score_samples(one)
+    soundfile.write(tmp_path / "one.wav", one[0], RATE)
+    assert judge_recording(changed, tmp_path / "one.wav") == judge_recording(detector, tmp_path / "one.wav")
+    assert changed.predict([tmp_path / "one.wav"]) == detector.predict([tmp_path / "one.wav"])
 
 
 @pytest.mark.parametrize("save", [joblib.dump, pickle.dump])
@@ -418,3 +490,19 @@ def test_the_generator_makes_faults_that_can_be_heard():
     with pytest.warns(UserWarning, match="there are 8"):
         detector = RecordingDetector(sample_rate=48000).fit(healthy)
     assert np.all(detector.predict(faulty) == -1)
+
+
+def test_names_of_files_are_bytes_and_paths_too(detector, folder):
+    path = folder / "pump 0" / "day 0.wav"
+    for name in (str(path), path, os.fsencode(path)):
+        assert judge_recording(detector, name).kind == "normal"
+    with pytest.raises(TypeError):
+        judge_recording(detector, None)
+
+
+@pytest.mark.parametrize("use", [StreamMonitor, export_onnx, judge_recording, write_report])
+def test_what_takes_a_detector_says_so(use, tmp_path):
+    other = MahalanobisDetector().fit(np.random.default_rng(0).standard_normal((20, 2)))
+    rest = {StreamMonitor: [], export_onnx: [tmp_path / "a"], judge_recording: ["a.wav"], write_report: [[], tmp_path]}
+    with pytest.raises(ValueError, match=rf"{use.__name__} takes a RecordingDetector; got MahalanobisDetector"):
+        use(other, *rest[use])

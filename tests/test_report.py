@@ -84,6 +84,24 @@ def test_the_picture_can_be_seen_and_the_recording_heard(page):
     assert rate == RATE and samples == pytest.approx(heard * 0.5 / np.abs(heard).max(), abs=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("seconds", "knock", "first"), [(40, 1.0, 0.0), (40, 20.0, 5.25), (40, 38.5, 10.0), (75, 55, 40)]
+)
+def test_of_a_long_recording_the_worst_half_minute_is_shown(detector, seconds, knock, first, tmp_path):
+    samples = sound(104, seconds, knock)
+    write_report(detector, [samples], tmp_path / "report.html")
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    (sound_,) = page.all("audio")
+    told = re.search(r"From ([\d.]+) to ([\d.]+) s of the recording", page.text("alarms"))
+    start, end = map(float, told.groups())
+    assert (start, end - start) == (pytest.approx(first, abs=0.6), pytest.approx(30))
+    heard, rate = soundfile.read(io.BytesIO(base64.b64decode(sound_["src"].removeprefix("data:audio/flac;base64,"))))
+    assert len(heard) == 30 * rate
+    assert np.argmax(np.convolve(np.abs(heard), np.ones(200), "valid")) == pytest.approx(
+        rate * (knock - start), abs=500
+    )
+
+
 def test_it_tells_what_could_not_be_judged_and_what_to_do(page):
     unjudged = page.text("unjudged")
     assert all(f"{name}.wav" in unjudged for name in ("silent", "short", "broken")) and "healthy.wav" not in unjudged

@@ -194,6 +194,10 @@ def test_files_that_are_none_are_told(detector, tmp_path):
         (tmp_path / "cut.skasd").write_bytes(data[:cut])
         with pytest.raises(ValueError, match=r"cut\.skasd"):
             load_detector(tmp_path / "cut.skasd")
+    for place in (data.rindex(b"PK\x05\x06") + 12, data.rindex(b"PK\x01\x02") + 6):  # in the table of contents
+        (tmp_path / "bits.skasd").write_bytes(data[:place] + b"\xff\xff" + data[place + 2 :])
+        with pytest.raises(ValueError, match=r"bits\.skasd"):
+            load_detector(tmp_path / "bits.skasd")
     archive(tmp_path / "list.skasd", stored([1, 2]))
     with pytest.raises(ValueError, match="no detector, but an object of type list"):
         load_detector(tmp_path / "list.skasd")
@@ -204,6 +208,9 @@ def test_only_detectors_are_overwritten(detector, tmp_path):
     with pytest.raises(FileExistsError, match="no saved detector"):
         save_detector(detector, tmp_path / "pump.wav")
     assert (tmp_path / "pump.wav").read_bytes() == b"sound"
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FileExistsError, match="no saved detector"):
+        save_detector(detector, tmp_path / "pipe")
     with pytest.raises(NotFittedError):
         save_detector(RecordingDetector(), tmp_path / "pump.skasd")
 

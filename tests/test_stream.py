@@ -1,5 +1,6 @@
 """Sound that does not end, in blocks of any size, to events."""
 
+import io
 import os
 import sys
 import threading
@@ -102,6 +103,12 @@ def test_hysteresis_keeps_an_alarm_between_the_two_limits():
     found = {number: kind for number, clip in enumerate(clips) for kind, _ in alarm.take(clip, None)}
     assert found == {4: "alarm", 12: "end"}
     assert (alarm.start, alarm.end) == (3, 9)
+
+
+def test_frequent_false_alarms_have_a_release_rate(detector):
+    often = RecordingDetector(sample_rate=RATE, false_alarm_rate=0.4).fit([noise(seed, 2) for seed in range(20)])
+    assert StreamMonitor(often).release_rate == 0.4
+    assert StreamMonitor(detector).release_rate == 0.25
 
 
 def test_an_alarm_at_the_end_of_the_stream_is_ended(detector):
@@ -218,6 +225,38 @@ def test_a_pipe_is_heard_as_the_file(detector, tmp_path, has_header):
         parts = list(StreamMonitor(detector, sample_rate=pipe.sample_rate).score_clips(pipe))
     scores = np.concatenate([part["score"] for part in parts])
     np.testing.assert_array_equal(scores, detector.score_clips(path)["score"])
+
+
+def piped(content, *format_of_bare):
+    """The samples that a pipe gives, with full scale at 32768."""
+    read, write = os.pipe()
+    os.write(write, content)
+    os.close(write)
+    with os.fdopen(read, "rb") as file:
+        return 2**15 * np.concatenate([np.empty((0, 1)), *Pipe(file, *format_of_bare)])[:, 0]
+
+
+@pytest.mark.parametrize(
+    ("promised", "n_heard"), [(0, 5000), (2**31 - 1, 5000), (2**32 - 1, 5000), (3000, 1500), (20000, 5000)]
+)
+def test_a_header_that_promises_no_length_is_no_end(promised, n_heard, monkeypatch):
+    samples = np.arange(5000, dtype="<i2")
+    file = io.BytesIO()
+    soundfile.write(file, samples, RATE, format="WAV")
+    content = bytearray(file.getvalue())
+    start = content.index(b"data") + 4
+    content[start : start + 4] = promised.to_bytes(4, "little")
+    np.testing.assert_array_equal(piped(content), samples[:n_heard])
+    monkeypatch.setattr("skasd.monitoring._sources._ENDLESS", 3000)  # instead of 2 GiB, which have passed
+    np.testing.assert_array_equal(piped(content), samples)
+
+
+def test_a_header_is_no_bare_sample():
+    file = io.BytesIO()
+    soundfile.write(file, np.zeros(1000), RATE, format="WAV")
+    with pytest.raises(ValueError, match="begins with the header"):
+        piped(file.getvalue(), RATE)
+    assert len(piped(file.getvalue()[44:], RATE)) == 1000
 
 
 def test_a_pipe_without_a_header_is_an_error():

@@ -17,7 +17,7 @@ _COLUMNS = ("path", "section", "verdict", "score", "threshold", "p_value", "star
 
 @program.command()
 @model
-@click.argument("files", nargs=-1, required=True, type=click.Path())
+@click.argument("files", nargs=-1, required=True, type=click.Path(readable=False))
 @section_from
 @click.option("--csv", "csv_file", metavar="FILE", type=click.Path(path_type=Path), help="Write a table.")
 @click.option("--json", "json_file", metavar="FILE", type=click.Path(path_type=Path), help="Write a list of objects.")

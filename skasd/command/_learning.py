@@ -26,7 +26,7 @@ class _Summary(click.ParamType):
 
 
 @program.command()
-@click.argument("recordings", nargs=-1, required=True, type=click.Path())
+@click.argument("recordings", nargs=-1, required=True, type=click.Path(readable=False))
 @click.option("--reference", type=click.Path(exists=True), help="Healthy recordings, made alike, to compare with.")
 @jobs
 @click.pass_context

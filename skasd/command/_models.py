@@ -20,8 +20,8 @@ def read_detector(path):
     if not path.is_file():
         raise Refusal(f"{path}: no such file. skasd train makes one.")
     detector = load_detector(path)
-    if not isinstance(detector, RecordingDetector):
-        raise Refusal(f"{path}: holds a {type(detector).__name__}, and no RecordingDetector.")
+    if not isinstance(detector, RecordingDetector) or not hasattr(detector, "log_"):
+        raise Refusal(f"{path}: holds a {type(detector).__name__}, and no RecordingDetector that has learned.")
     return detector
 
 

@@ -203,7 +203,7 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
         recordings = Recordings(X, self)
         normal = detector_rows(recordings.clips, y)
         recordings = recordings.take(normal)
-        self._warn_of_useless(recordings)
+        self._warn_of_useless(recordings, self.clip_duration)
         listener = self._listener(recordings)
         return self._take_over(Learned(self, listener, recordings), [], "fit")
 
@@ -231,7 +231,7 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
         check_is_fitted(self)
         recordings = Recordings(X, self)
         recordings = recordings.take(detector_rows(recordings.clips))
-        self._warn_of_useless(recordings)
+        self._warn_of_useless(recordings, self._learned.listener.duration)
         recordings.check_sections(set(self.offsets_))
         recordings.check_rates(self.sample_rate_, self.n_jobs)
         return self._take_over(Learned(self, self._learned.listener, recordings, self._learned), self.log_, "update")
@@ -304,7 +304,8 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
         """
         check_is_fitted(self)
         recordings = Recordings(X, self)
-        reasons, verdicts = recordings.useless(self.clip_duration, self.n_jobs), np.zeros(len(recordings), dtype=int)
+        reasons = recordings.useless(self._learned.listener.duration, self.n_jobs)
+        verdicts = np.zeros(len(recordings), dtype=int)
         good = np.array([not reason for reason in reasons])
         if good.any():
             found, sections = self._clip_scores(recordings.take(good))
@@ -316,8 +317,8 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
         self._tell_of(reasons, "cannot be judged, and get 0 instead of a verdict", "Record them again.")
         return verdicts
 
-    def _warn_of_useless(self, recordings):
-        useless = recordings.useless(self.clip_duration, self.n_jobs)
+    def _warn_of_useless(self, recordings, min_duration):
+        useless = recordings.useless(min_duration, self.n_jobs)
         self._tell_of(useless, "are useless, and would be learned as normal", "Leave them out, or record them again.")
 
     def _tell_of(self, useless, what, advice):

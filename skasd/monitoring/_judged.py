@@ -56,12 +56,13 @@ def judged(detector, recordings, row):
 
 
 def _findings(detector, one):
+    duration = detector._learned.listener.duration
     if one.are_files:
-        found = check_recordings(list(one.sources), min_duration=detector.clip_duration)
+        found = check_recordings(list(one.sources), min_duration=duration)
     else:
         clips = Clips(waveform=one.sources[0][np.newaxis])
         clips = clips.with_attrs(sample_rate=one.known_rate or detector.sample_rate_)
-        found = check_recordings(clips, min_duration=detector.clip_duration)
+        found = check_recordings(clips, min_duration=duration)
     return list(found.itertuples())
 
 

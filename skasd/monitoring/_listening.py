@@ -1,5 +1,7 @@
 """From recordings to rows of numbers, as far as rules alone go: nothing here learns from what it hears."""
 
+from itertools import compress
+
 import numpy as np
 from sklearn.pipeline import Pipeline
 
@@ -63,7 +65,8 @@ class Listener:
             return use(row, self._parts(readers[row], recordings.names[row]))
 
         used = run_rows(lambda: work, len(recordings), n_jobs)
-        recordings.warn_of_quiet(readers)
+        heard = [not isinstance(one, ValueError) for one in used]
+        recordings.take(heard).warn_of_quiet(list(compress(readers, heard)))
         return used
 
     def _parts(self, reader, name):

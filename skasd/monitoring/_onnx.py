@@ -49,9 +49,10 @@ def export_onnx(detector, path):
     ``clip_duration`` and ``hop_duration`` (seconds), ``summary``, ``false_alarm_rate``, and as JSON ``sections``, the
     names of the columns, and ``offsets``, the thresholds on ``score``.
 
-    Scores agree with the detector's to within a relative error of 1e-4. The Fourier transform is a matrix product in
-    double precision, which costs more than an FFT. All clips of a recording are in memory at once, so cut recordings of
-    hours into parts.
+    Scores agree with the detector's to within a relative error of 1e-4 on real recordings; in samples without noise,
+    such as a constant, the quiet bands contain only rounding errors, which differ. The Fourier transform is a matrix
+    product in double precision, which costs more than an FFT. All clips of a recording are in memory at once, so cut
+    recordings of hours into parts.
 
     Examples
     --------

@@ -41,9 +41,9 @@ class Recordings:
         return len(self.sources)
 
     def check_new(self, learned):
-        """Refuse recordings whose names are among those that were learned; waveforms without names cannot tell."""
+        """Refuse parts of recordings that were learned, by the names in the field ``recording`` where there is one."""
         own = self.fields()["recording"]
-        if self.are_files or "recording" in self._one_value_each():
+        if "recording" in self._one_value_each():
             self._refuse([str(name) for name in np.unique(own[np.isin(own, learned)])])
 
     def refuse_learned(self, mask):

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from inspect import isfunction
 from pathlib import Path
-from zipfile import ZipFile, is_zipfile
+from zipfile import BadZipFile, ZipFile
 
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
@@ -76,7 +76,7 @@ def save_detector(detector, path):
     """
     check_is_fitted(detector)
     path = Path(os.fsdecode(path))
-    if os.path.lexists(path) and not _is_ours(path):
+    if os.path.lexists(path) and not (path.is_file() and _is_ours(path)):
         raise FileExistsError(f"{str(path)!r} exists and is no saved detector. Give another name, or move it away.")
     data = _stored(detector)
     with draft_folder(path.parent) as folder:
@@ -170,10 +170,11 @@ def _telling(what):
 
 
 def _is_ours(path):
-    if not is_zipfile(path):
+    try:
+        with ZipFile(path) as archive:
+            return "schema.json" in archive.namelist()
+    except (BadZipFile, NotImplementedError):
         return False
-    with ZipFile(path) as archive:
-        return "schema.json" in archive.namelist()
 
 
 def _type_names(data):

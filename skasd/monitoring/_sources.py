@@ -180,6 +180,7 @@ class Pipe:
         return self._open(samplerate=sample_rate, channels=n_channels, format="RAW", subtype=subtype, endian="LITTLE")
 
     def _blocks(self, sound):
-        size = max(1, self.sample_rate // _BLOCKS_A_SECOND)
-        while len(block := sound.read(size, dtype="float32", always_2d=True)):
+        size, n_left = max(1, self.sample_rate // _BLOCKS_A_SECOND), sound.frames
+        while n_left and len(block := sound.read(min(size, n_left), dtype="float32", always_2d=True)):
+            n_left -= len(block)
             yield np.asarray(block)

@@ -105,7 +105,7 @@ def judge_recording(detector, path, section=""):
     check_detector(detector, "judge_recording")
     path = os.fsdecode(path)
     try:
-        useless = what_spoils(path, detector.clip_duration)
+        useless = what_spoils(path, detector._learned.listener.duration)
         if useless:
             return _not_judged(path, section, useless)
         score, threshold, p_value, spans = detector._judge_one(Clips(path=[path], section=[section]))
