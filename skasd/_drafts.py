@@ -12,6 +12,7 @@ from filelock import FileLock
 
 _DRAFT = r"[a-z0-9_]{8}"  # what follows the prefix in the name of a draft
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
+_PATIENCE = 10.0  # s
 _MAX_BYTES = 255  # of a file name, on all usual file systems
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*]|[. ]$|^\.\.?$|^ *$')
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # by Windows
@@ -52,7 +53,7 @@ def draft_folder(parent, prefix=".writing-"):
     parent.mkdir(parents=True, exist_ok=True)
     remove_abandoned(parent, prefix)
     draft = parent / f"{prefix}{secrets.token_hex(4)}"
-    with locked(draft):
+    with locked(draft, timeout=_PATIENCE):  # nobody else has it: a file system without files, as /proc, gives none
         draft.mkdir()
         try:
             yield draft

@@ -109,7 +109,7 @@ def watch(ctx, model, folder, section_from, log, interval, existing, once):
 @click.option("--file", "file", metavar="FILE", type=click.Path(path_type=Path), help="Listen to a file.")
 @click.option("--rate", type=click.IntRange(min=1), help="Sample rate in Hz of a microphone, or of bare samples.")
 @click.option(
-    "--channels", type=click.IntRange(min=1), default=1, show_default=True, help="The number of channels of these."
+    "--channels", type=click.IntRange(min=1), default=None, help="The number of channels of these; 1 by default."
 )
 @click.option("--section", help="Section of the machine, where MODEL knows several.")
 @click.option(
@@ -126,14 +126,16 @@ def listen(ctx, model, source, device, file, rate, channels, section, k, n, as_l
     \b
     skasd listen pump.skasd --device 2
     skasd listen pump.skasd --file night.flac
-    arecord -f S16_LE -r 48000 -t wav | skasd listen pump.skasd -
+    arecord -f S16_LE -r 48000 -t raw | skasd listen pump.skasd - --rate 48000
     """
     from skasd.monitoring import StreamMonitor
 
     if (source not in (None, "-")) or (source is not None) + (device is not None) + (file is not None) > 1:
         raise Refusal("One of --device, --file and - is listened to. See skasd listen --help.")
+    if (file is not None and (rate or channels)) or (source and channels and not rate):
+        raise Refusal("A file, and a pipe without --rate, tell their rate and their channels themselves.")
     detector = read_detector(model)
-    rate, blocks = _source(source, device, file, rate or (None if source else detector.sample_rate_), channels)
+    rate, blocks = _source(source, device, file, rate or (None if source else detector.sample_rate_), channels or 1)
     monitor, kinds = StreamMonitor(detector, sample_rate=rate, section=section, k=k, n=n), set()
     tell(f"listening at {rate} Hz")
     for event in monitor.events(blocks):

@@ -59,7 +59,7 @@ def check(ctx, recordings, reference, jobs):
 @click.option("--false-alarm-rate", default=0.05, show_default=True, help="Share of healthy recordings that may alarm.")
 @click.option("--clip-duration", default=0.5, show_default=True, help="Length of a clip in seconds.")
 @click.option("--hop-duration", default=0.25, show_default=True, help="Seconds from one clip to the next.")
-@click.option("--sample-rate", type=int, default=None, help="In Hz; the lowest of the files by default.")
+@click.option("--sample-rate", type=click.IntRange(min=1), help="In Hz; the lowest of the files by default.")
 @click.option(
     "--summary", type=_Summary(), default="worst", show_default=True, help="Which clips a recording's score is of."
 )

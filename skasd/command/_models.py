@@ -34,6 +34,8 @@ def check_free(path, force, *read):
         return
     if not path.parent.is_dir():
         raise Refusal(f"{path}: there is no folder {path.parent}. Make it first.")
+    if not os.access(path.parent, os.W_OK):
+        raise Refusal(f"{path}: nothing can be written to the folder {path.parent}. Give another, or permission.")
     if path.is_dir():
         raise Refusal(f"{path}: is a folder, and a file is to be written.")
     if os.path.lexists(path) and not force:

@@ -9,8 +9,8 @@ from scipy.stats import false_discovery_control
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from skasd._groups import first_in_domain
-from skasd._problems import first_ten
+from skasd._groups import first_copies, first_in_domain
+from skasd._problems import first_ten, raise_problems
 from skasd._reading import detector_rows
 from skasd._sklearn import HasMethods, Interval, StrOptions, fit_context
 from skasd._versions import VersionsMixin
@@ -23,6 +23,14 @@ from skasd.monitoring._listening import Listener
 from skasd.monitoring._pipeline import prepared
 from skasd.monitoring._recordings import Recordings
 from skasd.monitoring._spans import Span, runs
+
+
+def check_detector(detector, user):
+    """Refuse what is no fitted `RecordingDetector`, which `user` takes."""
+    if not isinstance(detector, RecordingDetector):
+        raise ValueError(f"{user} takes a RecordingDetector; got {type(detector).__name__}. Put the pipeline into one: "
+                         "RecordingDetector(pipeline).fit(recordings).")  # fmt: skip
+    check_is_fitted(detector)
 
 
 class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
@@ -281,13 +289,14 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
         Returns
         -------
         verdicts : ndarray of int of shape (n_recordings,)
-            +1 = normal; -1 = anomalous, an alarm; 0 = a file that cannot be judged, because it cannot be read, is
-            shorter than a clip, or is useless, for instance silent (see `skasd.audio.check_recordings`).
+            +1 = normal; -1 = anomalous, an alarm; 0 = cannot be judged: a recording that cannot be read, lacks the
+            channel, is shorter than a clip, or is a useless file, for instance silent (see
+            `skasd.audio.check_recordings`).
 
         Warns
         -----
         UserWarning
-            If a file cannot be judged, with its name and the reason; and as in `score_samples`.
+            If a recording cannot be judged, with its name and the reason; and as in `score_samples`.
 
         See Also
         --------
@@ -295,12 +304,16 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
         """
         check_is_fitted(self)
         recordings = Recordings(X, self)
-        useless = recordings.useless(self.clip_duration, self.n_jobs)
-        verdicts = np.zeros(len(recordings), dtype=int)
-        judged = np.array([not reason for reason in useless])
-        if judged.any():
-            verdicts[judged] = np.where(self.decision_function(recordings.take(judged)) < 0, -1, 1)
-        self._tell_of(useless, "cannot be judged, and get 0 instead of a verdict", "Record them again.")
+        reasons, verdicts = recordings.useless(self.clip_duration, self.n_jobs), np.zeros(len(recordings), dtype=int)
+        good = np.array([not reason for reason in reasons])
+        if good.any():
+            found, sections = self._clip_scores(recordings.take(good))
+            for row, one, offset in zip(np.flatnonzero(good), found, self._offsets_of(sections), strict=True):
+                if isinstance(one, ValueError):
+                    reasons[row] = str(one)
+                else:
+                    verdicts[row] = -1 if summary_of(one, self._learned.summary) < offset else 1
+        self._tell_of(reasons, "cannot be judged, and get 0 instead of a verdict", "Record them again.")
         return verdicts
 
     def _warn_of_useless(self, recordings):
@@ -334,7 +347,8 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
         """Choose which of many recordings raise an alarm, such that few of these alarms are false.
 
         Of a thousand healthy recordings, `predict` raises an alarm for a fixed share, say 50. This method controls the
-        share of the alarms that are false instead (Benjamini and Hochberg), from all p-values at once.
+        share of the alarms that are false instead (Benjamini and Hochberg), from all p-values at once. Copies count
+        once.
 
         Parameters
         ----------
@@ -361,18 +375,19 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
         """
         if not (isinstance(fdr, Real) and 0 < fdr < 1):
             raise ValueError(f"fdr must be a number between 0 and 1; got {fdr!r}.")
-        scores, sections = self._scores(X)
-        p_values = self._learned.calibration.p_values("score", scores, sections)
+        scores, sections, copy = self._scores_and_copies(X)
+        first, number = np.unique(copy, return_inverse=True)
+        p_values = self._learned.calibration.p_values("score", scores[first], sections[first])
         alarms = false_discovery_control(p_values) <= fdr
-        least = self._learned.calibration.p_values("score", np.full(len(scores), -np.inf), sections)
+        least = self._learned.calibration.p_values("score", np.full(len(first), -np.inf), sections[first])
         missed = np.count_nonzero((p_values == least) & ~alarms)
         if missed:
-            needed = int(np.ceil(len(scores) / fdr)) - 1
-            warnings.warn(f"{missed} of {len(scores)} recordings are more unusual than all healthy ones, but with so "
+            needed = int(np.ceil(len(first) / fdr)) - 1
+            warnings.warn(f"{missed} of {len(first)} recordings are more unusual than all healthy ones, but with so "
                           f"few of these that may be chance. {needed} healthy recordings are needed to alarm for one "
-                          f"of {len(scores)} with fdr={fdr:g}. predict judges each by itself.",
+                          f"of {len(first)} with fdr={fdr:g}. predict judges each by itself.",
                           stacklevel=2)  # fmt: skip
-        return alarms
+        return alarms[number]
 
     def score_clips(self, X):
         """Scores of all clips of one recording.
@@ -422,7 +437,8 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
         Parameters
         ----------
         X : path-like, sequence of paths, Clips, or array-like of shape (n_recordings, n_samples)
-            Healthy recordings that the detector has not learned from, as `fit` takes them. Copies count once.
+            Healthy recordings that the detector has not learned from, as `fit` takes them; those with the ``label`` -1
+            are left out. Copies count once.
 
         Returns
         -------
@@ -436,14 +452,15 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
         """
         check_is_fitted(self)
         recordings = Recordings(X, self)
+        recordings = recordings.take(detector_rows(recordings.clips))
         recordings.check_new(self.calibration_["recording"])
         recordings, fields = self._to_score(recordings)
         heard, learned = self._learned.hear(recordings, self.n_jobs), self._learned
         copy = learned.copies(heard)
         recordings.refuse_learned(copy < 0)
         once = np.flatnonzero(first_in_domain(copy, fields["section"]) == np.arange(len(copy)))
-        scores = np.array([learned.score_recording([heard[row]], fields[row : row + 1]) for row in once])
-        sections = fields["section"][once]
+        scores = [summary_of(learned.scores([heard[row]], fields[row : row + 1]), learned.summary) for row in once]
+        scores, sections = np.array(scores), fields["section"][once]
         new, usual = learned.calibration.in_units(scores, sections)
         return drift_of(new, usual, scores < self._offsets_of(sections), learned.false_alarm_rate)
 
@@ -476,11 +493,23 @@ class RecordingDetector(VersionsMixin, ThresholdMixin, BaseEstimator):
 
     def _scores(self, X):
         """The score and the section of each recording."""
-        recordings, fields = self._to_score(X)
-        scores = self._learned.of_recordings(
-            recordings, self.n_jobs, lambda row, parts: self._learned.score_recording(parts, fields[row : row + 1])
+        return self._scores_and_copies(X)[:2]
+
+    def _scores_and_copies(self, X):
+        """The score and the section of each recording, and the number of the first that scores alike clip by clip."""
+        found, sections = self._clip_scores(X)
+        raise_problems(found, len(found))
+        copy = first_copies(np.array([[len(one), one.mean(), one.std(), one.min()] for one in found]))
+        scores = [summary_of(one, self._learned.summary) for one in found]
+        return np.array(scores), sections, first_in_domain(copy, sections)
+
+    def _clip_scores(self, X):
+        """The scores of the clips of each recording, or the ValueError that says why there are none; its section."""
+        (recordings, fields), learned = self._to_score(X), self._learned
+        found = learned.listener.of_recordings(
+            recordings, learned.channel, self.n_jobs, lambda row, parts: learned.scores(parts, fields[row : row + 1])
         )
-        return np.array(scores), fields["section"]
+        return found, fields["section"]
 
     def _score_one(self, X):
         """`Clips` with the scores of the clips of one recording, their levels, and its section."""

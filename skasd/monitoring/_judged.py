@@ -68,13 +68,22 @@ def _findings(detector, one):
 def shown(detector, recordings, row, spans):
     """The part of a recording around its worst span, as a picture and as sound, both as URLs that hold them."""
     rate, one = detector.sample_rate_, recordings.take(np.arange(len(recordings)) == row)
-    samples = np.concatenate(list(one.reader(0, rate, detector._learned.channel)))
-    duration = len(samples) / rate
-    middle = (spans[0].start + spans[0].end) / 2
-    start = max(0.0, min(middle - _SHOWN / 2, duration - _SHOWN))
-    part = samples[round(start * rate) : round((start + _SHOWN) * rate)]
-    return {"picture": _picture(part, rate, start, spans), "sound": _sound(part, rate), "start": start,
-            "end": start + len(part) / rate, "is_part": duration > _SHOWN}  # fmt: skip
+    middle = round((spans[0].start + spans[0].end) / 2 * rate)
+    part, first, n_samples = _part(one.reader(0, rate, detector._learned.channel), middle, round(_SHOWN * rate))
+    start, end = first / rate, (first + len(part)) / rate
+    return {"picture": _picture(part, rate, start, spans), "sound": _sound(part, rate), "start": start, "end": end,
+            "is_part": n_samples > len(part)}  # fmt: skip
+
+
+def _part(blocks, middle, n_wanted):
+    """So many samples around the middle, the number of the first, and how many there are in all."""
+    first, kept, n_samples = middle - n_wanted, [], 0
+    for block in blocks:  # a recording of a day is not kept
+        kept.append(block[max(0, first - n_samples) : max(0, middle + n_wanted - n_samples)].copy())
+        n_samples += len(block)
+    samples, first = np.concatenate(kept), max(0, first)
+    start = max(0, min(middle - n_wanted // 2, n_samples - n_wanted))
+    return samples[start - first :][:n_wanted], start, n_samples
 
 
 def _sound(samples, rate):

@@ -4,7 +4,8 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
-from skasd.monitoring._calibration import Calibration, Heard, calibrated, copies_of, expanded, score_clips, summary_of
+from skasd._problems import raise_problems
+from skasd.monitoring._calibration import Calibration, Heard, calibrated, copies_of, expanded, score_clips
 from skasd.monitoring._listening import joined_clips
 from skasd.monitoring._spans import UsualLevels
 
@@ -38,7 +39,9 @@ class Learned:
 
     def of_recordings(self, recordings, n_jobs, use):
         """A list with what `use` makes of each recording, from its number and what was heard of its clips, in parts."""
-        return self.listener.of_recordings(recordings, self.channel, n_jobs, use)
+        used = self.listener.of_recordings(recordings, self.channel, n_jobs, use)
+        raise_problems(used, len(recordings))
+        return used
 
     def hear(self, recordings, n_jobs):
         """A list with what was heard of the clips of each recording."""
@@ -52,9 +55,9 @@ class Learned:
         """Scores of clips of one recording, from what was heard of them; `fields` are those of the recording."""
         return score_clips(self.rest, part.with_fields(expanded(fields, np.zeros(len(part), dtype=int))))
 
-    def score_recording(self, parts, fields):
-        """The score of one recording."""
-        return summary_of(np.concatenate([self.score(part, fields) for part in parts]), self.summary)
+    def scores(self, parts, fields):
+        """Scores of all clips of one recording, which come in parts."""
+        return np.concatenate([self.score(part, fields) for part in parts])
 
     def seconds(self):
         """Length of the recordings that were new when they were learned last, as far as they were heard."""

@@ -3,7 +3,6 @@
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from skasd._problems import raise_problems
 from skasd.audio.rows import run_rows
 from skasd.clips import Clips
 from skasd.features import LogMelSpectrogram
@@ -54,14 +53,16 @@ class Listener:
         return clips.with_fields(levels=np.stack([log_mel.mean(axis=2), log_mel.max(axis=2)], axis=1))
 
     def of_recordings(self, recordings, channel, n_jobs, use):
-        """A list with what `use` makes of each recording, from its number and what is made of its clips, in parts."""
+        """A list with what `use` makes of each recording, from its number and what is made of its clips, in parts.
+
+        A ValueError of one recording takes its place.
+        """
         readers = [recordings.reader(row, self.sample_rate, channel) for row in range(len(recordings))]
 
         def work(row):
             return use(row, self._parts(readers[row], recordings.names[row]))
 
         used = run_rows(lambda: work, len(recordings), n_jobs)
-        raise_problems(used, len(recordings))
         recordings.warn_of_quiet(readers)
         return used
 

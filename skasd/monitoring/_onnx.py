@@ -5,11 +5,9 @@ import os
 import warnings
 from pathlib import Path
 
-from sklearn.utils.validation import check_is_fitted
-
 import skasd
 from skasd._drafts import draft_folder, move_new, refuse_existing
-from skasd.monitoring._detector import RecordingDetector
+from skasd.monitoring._detector import check_detector
 
 
 def export_onnx(detector, path):
@@ -63,10 +61,7 @@ def export_onnx(detector, path):
     >>> detector = RecordingDetector(sample_rate=16000, cv=5).fit(0.1 * rng.standard_normal((20, 16000)))
     >>> export_onnx(detector, "pump.onnx")  # doctest: +SKIP
     """
-    if not isinstance(detector, RecordingDetector):
-        raise ValueError(f"export_onnx takes a RecordingDetector; got {type(detector).__name__}. Put the pipeline into "
-                         "one: RecordingDetector(pipeline).fit(recordings).")  # fmt: skip
-    check_is_fitted(detector)
+    check_detector(detector, "export_onnx")
     path = Path(os.fsdecode(path))
     refuse_existing(path)
     graph = _graph(detector)

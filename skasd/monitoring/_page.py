@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 from scipy.stats import binomtest
-from sklearn.utils.validation import check_is_fitted
 
 import skasd
 from skasd._drafts import draft_folder, move_new, refuse_existing
 from skasd._problems import printable
+from skasd.monitoring._detector import check_detector
 from skasd.monitoring._judged import judged, shown
 from skasd.monitoring._recordings import Recordings
 
@@ -74,7 +74,7 @@ def write_report(detector, recordings, path):
     ...     os.path.exists(path)
     True
     """
-    check_is_fitted(detector)
+    check_detector(detector, "write_report")
     path = Path(os.fsdecode(path))
     refuse_existing(path)
     recordings = Recordings(recordings, detector)

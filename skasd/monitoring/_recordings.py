@@ -28,7 +28,7 @@ class Recordings:
         if isinstance(X, Recordings):
             vars(self).update(vars(X))
             return
-        X = _from_folder(X)
+        X = _as_rows(X)
         _, values = read_field(X, "waveform", "path", owner=type(owner).__name__)
         self.clips = X
         paths = None if _is_ragged(values) else as_paths(values)
@@ -204,10 +204,12 @@ class Cutter:
                 "a shorter clip_duration.")  # fmt: skip
 
 
-def _from_folder(X):
+def _as_rows(X):
+    """The files of a folder; a list of what is one path, or an array or series of waveforms of several lengths."""
     if isinstance(X, (str, bytes, os.PathLike)):
         return Clips.from_folder(X) if os.path.isdir(X) else [X]
-    return X
+    is_nested = getattr(X, "ndim", 0) == 1 and getattr(X, "dtype", None) == np.dtype(object)
+    return list(X) if is_nested and all(isinstance(row, np.ndarray) for row in X) else X
 
 
 def _is_ragged(values):
@@ -217,8 +219,18 @@ def _is_ragged(values):
 
 def _waveforms(owner, X, values):
     """The waveforms that were given, each (n_samples,); `owner` is left as it is."""
-    parts = [np.atleast_2d(row) for row in values] if _is_ragged(values) else [values]
-    return [row for part in parts for row in read_waveforms(copy.copy(owner), X, part, reset=True)]
+    if not _is_ragged(values):
+        return list(read_waveforms(copy.copy(owner), X, values, reset=True))
+
+    def read(row):
+        try:
+            return read_waveforms(copy.copy(owner), X, np.atleast_2d(values[row]), reset=True)[0]
+        except ValueError as error:
+            raise ValueError(f"row {row}: {str(error).removeprefix('row 0: ')}") from error
+
+    waveforms = run_rows(lambda: read, len(values), 1)
+    raise_problems(waveforms, len(waveforms))
+    return waveforms
 
 
 def _names(X, n_rows):

@@ -21,6 +21,7 @@ _ROOMS = ("audio", "augmentation", "clips", "detectors", "embedders", "ensemble"
 _WEIGHTS = "skasd.training._weights"
 _WITH_FUNCTIONS = ("detectors", "embedders", "losses", "networks")  # which compute on arrays and tensors
 _OF_OTHERS = ("functools.partial", "scipy.sparse._csr.csr_array", "sklearn.utils._bunch.Bunch")
+_SLOW = ("sklearn.externals.array_api_compat.torch", "sklearn.externals.array_api_compat.dask")
 _LAYERS = ("timm.", "torch.nn.modules.", "torch.optim.", "torchvision.models.", "torchvision.ops.", "zuko.")
 
 
@@ -147,10 +148,8 @@ def load_detector(path, *, trusted=()):
 
 def _stored(detector):
     """The archive, from which the detector can be made again."""
-    from skops.io import dumps
-
     with _telling(f"This {type(detector).__name__} cannot be stored without code"):
-        data = dumps(detector)
+        data = _skops().dumps(detector)
         names = _type_names(data)
         _loaded(data, names)
     strange = [name for name in names if not _is_known(name)]
@@ -179,15 +178,23 @@ def _is_ours(path):
 
 def _type_names(data):
     """Full names of the types and functions in an archive that skops does not know."""
-    from skops.io import get_untrusted_types
-
-    return get_untrusted_types(data=data)
+    return _skops().get_untrusted_types(data=data)
 
 
 def _loaded(data, trusted):
-    from skops.io import loads
+    return _skops().loads(data, trusted=trusted)
 
-    return loads(data, trusted=trusted)
+
+def _skops():
+    """skops.io, without torch and dask, which scikit-learn imports when skops asks it for all of its estimators."""
+    absent = [name for name in _SLOW if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(absent))  # None, which scikit-learn takes for a library that is not installed
+    try:
+        import skops.io
+    finally:
+        for name in absent:
+            sys.modules.pop(name, None)
+    return skops.io
 
 
 def _is_known(full_name):

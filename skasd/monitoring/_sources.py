@@ -1,11 +1,17 @@
 """Where blocks of sound come from that has not ended yet: a microphone, and a pipe."""
 
+from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
 import soundfile
 
+from skasd._sklearn import Interval, check_params
+
 _BLOCKS_A_SECOND = 10
+_ENDLESS = 2**31 - 2**16  # bytes: what programs promise from here on, or 0, is that they do not know
+_RIFF = (np.frombuffer(b"RIFF", "<i2") / 2**15).tolist()
+_WIDTHS = {"PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8}
 
 
 class Gap(NamedTuple):
@@ -108,8 +114,9 @@ class Pipe:
         The pipe: its file descriptor, or a binary file that has one, such as ``sys.stdin.buffer``.
 
     sample_rate : int, default=None
-        None if a WAV header comes first, as written by ``arecord -t wav``. A number, in Hz, for raw samples of 16 bits,
-        least significant byte first, as written by ``arecord -t raw -f S16_LE``.
+        None if a WAV header comes first, as written by ``ffmpeg -f wav``. A number, in Hz, for raw samples of 16 bits,
+        least significant byte first, as written by ``arecord -t raw -f S16_LE``. A header that promises no samples, or
+        2 GiB and more, comes from a program that did not know the length, and the stream goes on to its end.
 
     n_channels : int, default=1
         Number of channels of raw samples; a header says it itself.
@@ -122,7 +129,7 @@ class Pipe:
     Raises
     ------
     ValueError
-        If there is no readable header.
+        If there is no readable header, or one where raw samples were expected.
 
     See Also
     --------
@@ -141,12 +148,14 @@ class Pipe:
     >>> os.close(read)
     """
 
+    @check_params(
+        sample_rate=[Interval(Integral, 1, None, closed="left"), None],
+        n_channels=[Interval(Integral, 1, None, closed="left")],
+    )
     def __init__(self, file, sample_rate=None, n_channels=1):
-        bare = {} if sample_rate is None else {
-            "samplerate": sample_rate, "channels": n_channels, "format": "RAW", "subtype": "PCM_16", "endian": "LITTLE"
-        }  # fmt: skip
+        self._file, self._is_bare = file if isinstance(file, int) else file.fileno(), sample_rate is not None
         try:
-            self._sound = soundfile.SoundFile(file if isinstance(file, int) else file.fileno(), closefd=False, **bare)
+            self._sound = self._bare(sample_rate, n_channels) if self._is_bare else self._open()
         except soundfile.SoundFileError as error:
             raise ValueError("The pipe does not begin with the header of a WAV file. Give the sample rate of bare "
                              "samples of 16 bits, or have a header written.") from error  # fmt: skip
@@ -154,6 +163,23 @@ class Pipe:
 
     def __iter__(self):
         """Blocks (n, n_channels) of float32, of a tenth of a second."""
+        for number, block in enumerate(self._blocks(self._sound)):
+            if self._is_bare and not number and block.ravel()[:2].tolist() == _RIFF:
+                raise ValueError("The pipe begins with the header of a WAV file, where bare samples are to come. Leave "
+                                 "the sample rate out: the header tells it.")  # fmt: skip
+            yield block
+        sound = self._sound
+        n_promised = sound.frames * sound.channels * _WIDTHS.get(sound.subtype, 0)
+        if sound.format in ("WAV", "WAVEX") and sound.subtype in _WIDTHS and not 0 < n_promised < _ENDLESS:
+            yield from self._blocks(self._bare(sound.samplerate, sound.channels, sound.subtype))
+
+    def _open(self, **how):
+        return soundfile.SoundFile(self._file, closefd=False, **how)
+
+    def _bare(self, sample_rate, n_channels, subtype="PCM_16"):
+        return self._open(samplerate=sample_rate, channels=n_channels, format="RAW", subtype=subtype, endian="LITTLE")
+
+    def _blocks(self, sound):
         size = max(1, self.sample_rate // _BLOCKS_A_SECOND)
-        while len(block := self._sound.read(size, dtype="float32", always_2d=True)):
+        while len(block := sound.read(size, dtype="float32", always_2d=True)):
             yield np.asarray(block)

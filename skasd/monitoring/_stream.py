@@ -6,15 +6,17 @@ from numbers import Integral, Real
 from typing import NamedTuple
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from skasd._problems import named
 from skasd._sklearn import Interval, check_params
 from skasd.audio.blocks import BlockStream
 from skasd.clips import Clips
+from skasd.monitoring._detector import check_detector
 from skasd.monitoring._recordings import Cutter
 from skasd.monitoring._sources import Gap
 from skasd.monitoring._spans import in_words
+
+_CALM = 0.25
 
 
 class StreamEvent(NamedTuple):
@@ -87,8 +89,9 @@ class StreamMonitor:
     n : int, default=4
         Number of clips among which these must be, at least `k`.
 
-    release_rate : float, default=0.25
-        In [false_alarm_rate, 0.5): the higher, the more normal the sound has to be for an alarm to end.
+    release_rate : float, default=None
+        In [false_alarm_rate, 0.5): the higher, the more normal the sound has to be for an alarm to end. None means
+        0.25, or the false-alarm rate of the detector if that is greater.
 
     Raises
     ------
@@ -136,13 +139,13 @@ class StreamMonitor:
         section=[str, None],
         k=[Interval(Integral, 1, None, closed="left")],
         n=[Interval(Integral, 1, 10**6, closed="both")],
-        release_rate=[Interval(Real, 0, 0.5, closed="neither")],
+        release_rate=[Interval(Real, 0, 0.5, closed="neither"), None],
     )
-    def __init__(self, detector, *, sample_rate=None, section=None, k=2, n=4, release_rate=0.25):
-        check_is_fitted(detector)
-        self.detector, self.k, self.n, self.release_rate = detector, k, n, release_rate
+    def __init__(self, detector, *, sample_rate=None, section=None, k=2, n=4, release_rate=None):
+        check_detector(detector, "StreamMonitor")
+        self.detector, self.k, self.n, self._learned = detector, k, n, detector._learned
         self.sample_rate = detector.sample_rate_ if sample_rate is None else sample_rate
-        self._learned = detector._learned
+        self.release_rate = max(_CALM, self._learned.false_alarm_rate) if release_rate is None else release_rate
         self.section = self._section(section)
         self._check()
         self._begin()

@@ -1,11 +1,11 @@
 """The verdict on one recording: normal, an alarm, or not judged."""
 
+import os
 from typing import NamedTuple
-
-from sklearn.utils.validation import check_is_fitted
 
 from skasd._problems import printable
 from skasd.clips import Clips
+from skasd.monitoring._detector import check_detector
 from skasd.monitoring._recordings import what_spoils
 from skasd.monitoring._spans import in_words
 
@@ -102,8 +102,8 @@ def judge_recording(detector, path, section=""):
     >>> one.kind, other.kind
     ('normal', 'not judged')
     """
-    check_is_fitted(detector)
-    path = str(path)
+    check_detector(detector, "judge_recording")
+    path = os.fsdecode(path)
     try:
         useless = what_spoils(path, detector.clip_duration)
         if useless:

@@ -221,4 +221,4 @@ def _flat(rows, method, random_state):
     except ImportError as error:
         raise ImportError("method='umap' needs umap-learn: pip install umap-learn. method='tsne' needs nothing "
                           "more.") from error  # fmt: skip
-    return UMAP(n_neighbors=min(15, len(rows) - 1), random_state=random_state).fit_transform(rows)
+    return UMAP(n_neighbors=min(15, len(rows) - 1), random_state=random_state, n_jobs=1).fit_transform(rows)
