@@ -46,7 +46,7 @@ class Files:
 
     Their type is ``dtype``, or as it comes from each file where that is None: int16 or float32.
 
-    ``cancelled`` says of each file that was read whether its channels cancel each other.
+    ``cancelled`` says for each file that was read whether its channels cancel each other.
     """
 
     def __init__(self, paths, loader, n_samples, dtype):

@@ -1,4 +1,4 @@
-"""What a report says of one recording: whether it alarms, where, how it looks and how it sounds."""
+"""What a report says about one recording: whether it alarms, where, how it looks and how it sounds."""
 
 import base64
 import io
@@ -35,7 +35,7 @@ class Judged:
 
 
 def judged(detector, recordings, row):
-    """What the detector says of one of these recordings."""
+    """What the detector says about one of these recordings."""
     one = recordings.take(np.arange(len(recordings)) == row)
     found = Judged(one.names[0])
     findings = _findings(detector, one)
