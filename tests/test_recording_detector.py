@@ -295,6 +295,16 @@ def test_update_is_a_fit_on_all_without_the_old_files(tmp_path):
     assert later.log_[0]["offsets"] == before
 
 
+def test_an_update_by_one_file_that_is_written_anew_each_day_is_of_many_recordings(detector, tmp_path):
+    new, days = [1.5 * one for one in sounds(10, 4)], pickle.loads(pickle.dumps(detector))
+    for samples in new:
+        soundfile.write(tmp_path / "latest.wav", samples, RATE, subtype="FLOAT")
+        days.update([tmp_path / "latest.wav"])
+    at_once = pickle.loads(pickle.dumps(detector)).update(new)
+    assert days.offsets_[""] == pytest.approx(at_once.offsets_[""], rel=0.01)
+    assert len(np.unique(days.calibration_["recording"])) == 34
+
+
 def test_the_log_counts_copies_once(detector):
     old, new = sounds(0, 1), sounds(10, 2)
     before = detector.log_[-1]

@@ -17,7 +17,7 @@ class Learned:
         self.listener, self.channel = listener, before.channel if before else detector.channel
         self.summary, self.false_alarm_rate = detector.summary, detector.false_alarm_rate
         known = before.parts if before else []
-        own = recordings.fields(len(known))
+        own = recordings.fields(before.fields["recording"] if before else ())
         self.fields = before.fields + own if before else own
         self.parts = known + self.hear(recordings, detector.n_jobs)
         heard = Heard(self.parts, self.fields)

@@ -3,6 +3,7 @@
 import copy
 import os
 import warnings
+from itertools import chain, count
 
 import numpy as np
 
@@ -69,13 +70,15 @@ class Recordings:
         chosen.sources, chosen.names = ([values[row] for row in rows] for values in (self.sources, self.names))
         return chosen
 
-    def fields(self, n_before=0):
+    def fields(self, before=()):
         """All that is known of each recording besides its sound, as `Clips` with the fields `section` and `recording`.
 
-        Files are named by their paths, waveforms by their number, where `n_before` others came before.
+        Files are named by their paths, waveforms by their number. Where the recordings named `before` came before them,
+        a file of the same name is another one, which was written anew.
         """
         known = {name: self.clips[name] for name in self._one_value_each()}
-        own = self.names if self.are_files else [f"{row}" for row in range(n_before, n_before + len(self))]
+        own = self.names if self.are_files else [f"{len(before) + row}" for row in range(len(self))]
+        own = [_free(name, set(before)) for name in own] if len(before) else own
         recording = known.get("recording", np.full(len(self), ""))
         known["recording"] = np.where(recording == "", own, recording)
         return Clips({"section": np.full(len(self), ""), **known})
@@ -202,6 +205,11 @@ class Cutter:
         """What is wrong where no clip was completed, in words."""
         return (f"{self.n_heard} samples are shorter than one clip, which has {self.n_samples}. Record longer, or set "
                 "a shorter clip_duration.")  # fmt: skip
+
+
+def _free(name, taken):
+    """The name, or the first with a number behind it that is not taken."""
+    return next(one for one in chain([name], (f"{name} ({n})" for n in count(2))) if one not in taken)
 
 
 def _as_rows(X):
