@@ -222,7 +222,7 @@ class _Neighbors(nn.Module):
     def forward(self, x):
         x = x[:, self.columns]
         x = x / x.square().sum(dim=1, keepdim=True).sqrt() if self.is_cosine else x
-        x = (x / self.unit - self.middle) / self.spread
+        x = (x - self.middle) / self.unit / self.spread
         return self.scale * torch.stack([self._distance(x, one) for one in range(self.n_memories)]).amin(dim=0)
 
     def _distance(self, x, number):
