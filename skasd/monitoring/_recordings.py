@@ -168,7 +168,7 @@ class _Whole:
 def clips_of(reader, name, n_samples, n_hop):
     """Clips (n, n_samples) of a recording, which begin `n_hop` samples apart, block by block.
 
-    The rest at the end, shorter than `n_hop`, fills no clip.
+    The remainder at the end, shorter than `n_hop`, is in no clip.
     """
     cutter = Cutter(n_samples, n_hop)
     for block in reader:
