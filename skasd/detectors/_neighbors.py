@@ -63,6 +63,10 @@ class Neighbors:
             distances = self.space.distances(X[queries], self.rows)
         if self.scale is not None:
             distances /= self.scale
+        return self._nearest_of_all(distances, queries, n_nearest, left_out)
+
+    def _nearest_of_all(self, distances, queries, n_nearest, left_out):
+        """The nearest rows, by the distances to all of them before the offset."""
         if self.offset is not None:
             distances -= self.offset
         if left_out is not None:
@@ -84,13 +88,7 @@ class Neighbors:
 
     def _search_by_steps(self, X, queries, n_nearest, left_out):
         every = np.broadcast_to(np.arange(len(self.rows)), (len(queries), len(self.rows)))
-        distances = self._distances_of(self._squared(X[queries], every))
-        if self.offset is not None:
-            distances -= self.offset
-        if left_out is not None:
-            left_out.mask(distances, queries)
-        found, _ = _smallest(distances, n_nearest)
-        return _in_order(_taken(distances, found), found, n_nearest)
+        return self._nearest_of_all(self._distances_of(self._squared(X[queries], every)), queries, n_nearest, left_out)
 
     @np.errstate(over="ignore", invalid="ignore")
     def _search_by_bounds(self, bounds, X, queries, n_nearest, left_out):

@@ -25,8 +25,8 @@ def as_images(x, *, channels, smallest, owner):
 
 
 def channels_last(x):
-    """Images with their channels last in memory, where convolutions are faster so; all later maps follow."""
-    return x if x.is_cuda else torch.stack(x.unbind(1), dim=-1).permute(0, 3, 1, 2)
+    """Images with their channels last in memory on a CPU, where convolutions are faster so; all later maps follow."""
+    return torch.stack(x.unbind(1), dim=-1).permute(0, 3, 1, 2) if x.device.type == "cpu" else x
 
 
 def as_waveforms(x, dtype, owner):
