@@ -20,8 +20,7 @@ class Moments(NamedTuple):
 
 def products(X, weights):
     """Weighted sum of the products of all pairs of columns, (d, d)."""
-    scaled = np.sqrt(weights)[:, np.newaxis] * X
-    return scaled.T @ scaled
+    return (weights[:, np.newaxis] * X).T @ X
 
 
 def squares(X, weights):
@@ -48,12 +47,13 @@ def pooled(parts, sums):
 
 
 def cholesky_factor(covariance):
-    """The lower Cholesky factor, if the covariance can be inverted."""
+    """The lower Cholesky factor, if the covariance can be inverted, in its place."""
+    variances = covariance.diagonal().copy()
     try:
-        factor = cholesky(covariance, lower=True)
+        factor = cholesky(covariance.T, lower=True, overwrite_a=True, check_finite=False)
     except LinAlgError as error:
         raise ValueError(_NOT_INVERTIBLE) from error
-    unexplained = np.diag(factor) ** 2 / np.diag(covariance)  # share of each variance that those before do not tell
+    unexplained = np.diag(factor) ** 2 / variances  # share of each variance that those before do not tell
     if not unexplained.min() > len(factor) * _SINGULAR:
         raise ValueError(_NOT_INVERTIBLE)
     return factor

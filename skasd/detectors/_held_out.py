@@ -1,14 +1,18 @@
 """Which training clips belong together, and in which parts they are left out for the threshold."""
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from skasd._groups import deal_out
 from skasd.detectors._numbers import RowError
 
 _N_PARTS = 10
 _FAR = 3  # times the interquartile range of the other parts
+
+_libraries = cache(ThreadpoolController)  # of linear algebra, once they are loaded
 
 
 class TrainingRows(NamedTuple):
@@ -37,6 +41,15 @@ def take(windows, clips):
 
 
 def score_left_out(score, rows):
+    """The scores of rows by models without their parts, computed by one thread.
+
+    The matrices are small, and those of numpy and scipy have threads of their own, which would wait for each other.
+    """
+    with _libraries().limit(limits=1, user_api="blas"):
+        return _score_left_out(score, rows)
+
+
+def _score_left_out(score, rows):
     """What `score` gives for rows that are left out in ten parts or, where that leaves too few, group by group.
 
     `score` is given the number of the part of each row, and leaves out one part after the other. A row unlike all

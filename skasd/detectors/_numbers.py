@@ -78,30 +78,32 @@ def directions(X):
     return scaled / lengths(scaled)
 
 
-def in_units(X):
-    """Rows, counted from the first in units of the largest of each column, and these units."""
-    rows = X - X[0]
-    largest = np.maximum(rows.max(axis=0), -rows.min(axis=0))
+def in_units(X, resolution):
+    """Rows, counted from the first in units of the largest of each column, and these units.
+
+    Also the standard deviation of each column that rounding alone may make, in a dtype of this resolution.
+    """
+    highest, lowest = X.max(axis=0), X.min(axis=0)
+    largest = np.maximum(highest - X[0], X[0] - lowest)
     if not np.isfinite(largest).all():
         raise ValueError("The embeddings span more than float64 can hold. Scale them down.")
     units = np.where(largest > 0, largest, 1.0)
-    return rows / units, units
+    rows = X - X[0]
+    rows /= units
+    return rows, units, _ROUNDINGS * resolution * np.maximum(highest, -lowest)
 
 
 def deviations(X, resolution):
     """Standard deviation of each column; that of a typical one, where a column is constant up to rounding."""
-    rows, units = in_units(X)
-    return typical_where_constant(units * np.std(rows, axis=0), rounding(X, resolution))
-
-
-def rounding(X, resolution):
-    """The standard deviation of each column that rounding alone may make, in a dtype of this resolution."""
-    return _ROUNDINGS * resolution * np.maximum(X.max(axis=0), -X.min(axis=0))
+    rows, units, rounding = in_units(X, resolution)
+    return typical_where_constant(units * np.std(rows, axis=0), rounding)
 
 
 def typical_where_constant(deviations, least):
     """Deviations of features; that of a typical one, where a feature has no more than the `least` of each."""
     varies = deviations > least
+    if varies.all():
+        return deviations
     return np.where(varies, deviations, np.median(deviations[varies]) if varies.any() else 1.0)
 
 
