@@ -1,18 +1,15 @@
 """Which training clips belong together, and in which parts they are left out for the threshold."""
 
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 from skasd._groups import deal_out
 from skasd.detectors._numbers import RowError
+from skasd.detectors._threads import one_thread
 
 _N_PARTS = 10
 _FAR = 3  # times the interquartile range of the other parts
-
-_libraries = cache(ThreadpoolController)  # of linear algebra, once they are loaded
 
 
 class TrainingRows(NamedTuple):
@@ -45,7 +42,7 @@ def score_left_out(score, rows):
 
     The matrices are small, and those of numpy and scipy have threads of their own, which would wait for each other.
     """
-    with _libraries().limit(limits=1, user_api="blas"):
+    with one_thread():
         return _score_left_out(score, rows)
 
 

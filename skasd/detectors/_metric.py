@@ -7,6 +7,7 @@ from sklearn.metrics import pairwise_distances
 
 from skasd.detectors._numbers import RowError, deviations, directions
 
+_ENOUGH = 10_000  # rows that have a middle near that of all
 _FARTHEST = 1e100  # in units of the spread of the training rows, so that squares can be held
 _EPS = np.finfo(np.float64).eps
 
@@ -62,7 +63,7 @@ class Space:
         self.origin, self.unit = 0.0, 1.0
         if self.kind.power is not None:
             rows = self.kind.make(rows)
-            self.origin = np.median(rows, axis=0)
+            self.origin = np.median(rows[:: -(-len(rows) // _ENOUGH)], axis=0)
             spread = np.abs((rows - self.origin) / self.deviations).max(axis=1)
             self.unit = np.median(spread[spread > 0]) if spread.any() else 1.0
 

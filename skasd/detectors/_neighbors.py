@@ -1,6 +1,7 @@
 """The search for the nearest training rows, which several detectors share: fast, and exact to the last digits."""
 
 import math
+from contextlib import nullcontext
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -8,11 +9,12 @@ from scipy.sparse import csr_array
 from sklearn.utils import gen_batches
 
 from skasd.detectors._numbers import VALUES_AT_ONCE, numbered
+from skasd.detectors._threads import n_jobs_of_products, one_thread
 
 _N_SPARE = 2  # groups looked into beyond the rows asked for, which make it certain that none nearer was missed
 _IN_CACHE = 2**17  # 1 MiB in float64: steps that leave the cache take three times as long
-_N_QUERIES = 256
-_N_PRODUCTS = 2**17  # 512 KiB in float32: a matrix product that is fast, and in the cache when it is read
+_N_QUERIES = 512
+_N_PRODUCTS = 2**18  # 1 MiB in float32: a matrix product that is fast, and in the cache when it is read
 _LARGE_GROUP = 8  # smaller groups do not save what it takes to look for them
 _EUCLIDEAN = {"euclidean": 2, "sqeuclidean": 1}  # the power of a scale that a squared distance is divided by
 
@@ -49,13 +51,14 @@ class Neighbors:
         Those to rows that are `left_out` are infinite.
         """
         if self._is_euclidean():
-            search, n_queries = self._search_by_products, _N_QUERIES
+            search, n_queries, n_jobs = self._search_by_products, _N_QUERIES, n_jobs_of_products(self.n_jobs)
         else:
-            search, n_queries = self._search_all, max(1, VALUES_AT_ONCE // len(self.rows))
-        blocks = gen_batches(len(X), n_queries)
-        parts = Parallel(n_jobs=self.n_jobs, require="sharedmem")(
-            delayed(search)(X, np.arange(block.start, block.stop), n_nearest, left_out) for block in blocks
-        )
+            search, n_queries, n_jobs = self._search_all, max(1, VALUES_AT_ONCE // len(self.rows)), self.n_jobs
+        blocks = list(gen_batches(len(X), n_queries))
+        with one_thread() if len(blocks) > 1 else nullcontext():
+            parts = Parallel(n_jobs=n_jobs, require="sharedmem")(
+                delayed(search)(X, np.arange(block.start, block.stop), n_nearest, left_out) for block in blocks
+            )
         return tuple(map(np.concatenate, zip(*parts, strict=True)))
 
     def _search_all(self, X, queries, n_nearest, left_out):
@@ -197,7 +200,7 @@ class _LowerBounds:
         self.largest, self.heaviest = squares.max(), weight.max()
         self.columns = np.empty((rows.shape[1] + 2, len(rows)), dtype)
         with np.errstate(over="ignore", invalid="ignore"):
-            self.columns[:-2] = -2 * weight * rows.T
+            np.multiply(rows.T, -2 * weight, out=self.columns[:-2], casting="same_kind")
             self.columns[-2:] = less * weight, less * weight * squares
 
     def extended(self, X):
