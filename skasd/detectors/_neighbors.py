@@ -118,27 +118,25 @@ class Neighbors:
     def _lowest(self, bounds, X, queries, size, left_out):
         """The lowest bound of each group (n, n_groups) of rows g, g + n_groups, ..., and whether bounds hold."""
         extended, holds = bounds.extended(X[queries])
-        n_rows = len(self.rows)
+        n_rows, n_block = len(self.rows), _N_PRODUCTS // len(queries)
         n_groups = -(-n_rows // size)
         mask = left_out and left_out.masker(queries)
-
-        def bounds_of(columns):
-            values = extended @ bounds.columns[:, columns]
-            if self.offset is not None:  # which may change the order
-                values = self._distances_of(np.maximum(values, 0)) - self.offset[columns]
-            if mask is not None:
-                mask(values, columns)
-            return values
-
-        lowest = []
-        for block in gen_batches(n_groups, _N_PRODUCTS // len(queries)):
-            least = bounds_of(block)
-            for start in range(block.start + n_groups, n_rows, n_groups):
-                values = bounds_of(slice(start, min(start + least.shape[1], n_rows)))
-                part = least[:, : values.shape[1]]
-                np.minimum(part, values, out=part)
-            lowest.append(least)
-        return np.hstack(lowest), holds
+        products = np.empty((len(queries), n_block), bounds.dtype)
+        dtype = bounds.dtype if self.offset is None else np.float64
+        lowest, least = np.empty((len(queries), n_groups), dtype), np.empty(products.shape, dtype)
+        for block in gen_batches(n_groups, n_block):
+            least.fill(np.inf)
+            for start in range(0, n_rows, n_groups):
+                columns = slice(start + block.start, min(start + block.stop, n_rows))
+                part = slice(0, max(columns.stop - columns.start, 0))
+                values = np.matmul(extended, bounds.columns[:, columns], out=products[:, part])
+                if self.offset is not None:  # which may change the order
+                    values = self._distances_of(np.maximum(values, 0)) - self.offset[columns]
+                if mask is not None:
+                    mask(values, columns)
+                np.minimum(least[:, part], values, out=least[:, part])
+            lowest[:, block] = least[:, : block.stop - block.start]
+        return lowest, holds
 
     def _distances_of(self, squared):
         return np.sqrt(squared) if self.space.kind.metric == "euclidean" else squared
