@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.metrics import pairwise_distances
 
-from skasd.detectors._numbers import RowError, deviations, directions
+from skasd.detectors._numbers import RowError, deviations, directions, largest
 
 _ENOUGH = 10_000  # rows that have a middle near that of all
 _FARTHEST = 1e100  # in units of the spread of the training rows, so that squares can be held
@@ -64,7 +64,7 @@ class Space:
         if self.kind.power is not None:
             rows = self.kind.make(rows)
             self.origin = np.median(rows[:: -(-len(rows) // _ENOUGH)], axis=0)
-            spread = np.abs((rows - self.origin) / self.deviations).max(axis=1)
+            spread = largest(self._steps(rows))
             self.unit = np.median(spread[spread > 0]) if spread.any() else 1.0
 
     @property
@@ -76,13 +76,20 @@ class Space:
         """Coordinates of rows."""
         if self.kind.power is None:
             return X
-        coordinates = (self.kind.make(X) - self.origin) / self.deviations / self.unit
-        far = ~(np.abs(coordinates).max(axis=1) < _FARTHEST)
+        coordinates = self._steps(self.kind.make(X))
+        coordinates /= self.unit
+        far = ~(largest(coordinates) < _FARTHEST)
         if far.any():
             raise RowError(np.argmax(far), f"with values up to {np.abs(X[np.argmax(far)]).max():.3g}, the embedding is "
                            f"more than {_FARTHEST:g} times farther from the training clips than these are from each "
                            "other. Is it in the same units?")  # fmt: skip
         return coordinates
+
+    def _steps(self, made):
+        """Steps from the middle, in units of deviations."""
+        steps = made - self.origin
+        steps /= self.deviations
+        return steps
 
     def distances(self, X, rows):
         """Distances (n, n_rows) of coordinates, all of them finite and none below 0."""

@@ -66,7 +66,7 @@ def listed(clips):
 def lengths(X):
     """Euclidean length of each row (n, 1), scaled before squaring."""
     scaled, peaks = _scaled(X)
-    return peaks * np.sqrt(np.einsum("ij,ij->i", scaled, scaled))[:, np.newaxis]
+    return peaks * _lengths(scaled)
 
 
 def directions(X):
@@ -75,7 +75,8 @@ def directions(X):
     if not peaks.all():
         raise RowError(np.argmin(peaks), "the embedding is all zeros, so it has no direction: its cosine is undefined. "
                        "Is the clip silent, or the network dead?")  # fmt: skip
-    return scaled / lengths(scaled)
+    scaled /= _lengths(scaled)
+    return scaled
 
 
 def in_units(X, resolution):
@@ -107,7 +108,16 @@ def typical_where_constant(deviations, least):
     return np.where(varies, deviations, np.median(deviations[varies]) if varies.any() else 1.0)
 
 
+def largest(X):
+    """Largest magnitude in each row."""
+    return np.maximum(X.max(axis=1), -X.min(axis=1))
+
+
+def _lengths(scaled):
+    return np.sqrt(np.einsum("ij,ij->i", scaled, scaled))[:, np.newaxis]
+
+
 def _scaled(X):
     """The rows divided by their largest magnitude, which also is returned (n, 1)."""
-    peaks = np.maximum(X.max(axis=1), -X.min(axis=1))[:, np.newaxis]
+    peaks = largest(X)[:, np.newaxis]
     return X / np.where(peaks > 0, peaks, 1.0), peaks
