@@ -16,7 +16,6 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from skasd.clips import Clips
 from skasd.detectors import (
     AutoencoderDetector,
-    BaseDetector,
     CosineCenterDetector,
     FlowDetector,
     GaussianMixtureDetector,
@@ -1024,22 +1023,23 @@ def test_clips_that_are_all_alike_but_for_a_trace_have_scores_and_a_threshold(me
     assert scores[500:].max() < scores[:500].min()
 
 
-def test_a_threshold_takes_one_thread_and_gives_the_others_back():
+@pytest.mark.parametrize("detector", [MahalanobisDetector, GaussianMixtureDetector])
+def test_a_threshold_takes_one_thread_and_gives_the_others_back(detector):
     def n_threads():
         return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
 
     inside = []
 
-    class Center(BaseDetector):
-        def _fit(self, X, domain, section):
-            return X.mean(axis=0)
-
-        def _score(self, center, X):
+    class Watched(detector):
+        def _score(self, model, X):
             inside.append(n_threads())
-            return -np.linalg.norm(X - center, axis=1)
+            return super()._score(model, X)
+
+        def _score_components(self, components, X):
+            inside.append(n_threads())
+            return super()._score_components(components, X)
 
     with threadpool_limits(3, user_api="blas"):
-        _ = Center().fit(np.random.default_rng(0).normal(size=(30, 2))).offset_
+        _ = Watched().fit(np.random.default_rng(0).normal(size=(30, 2))).offset_
         assert n_threads() == {3}
-    assert all(threads == {1} for threads in inside)
-    assert inside
+    assert inside == [{1}] * 10

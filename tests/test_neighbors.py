@@ -5,10 +5,12 @@ import pytest
 from scipy.spatial.distance import cdist
 from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
 from sklearn.preprocessing import normalize
+from threadpoolctl import threadpool_limits
 
 from skasd.detectors import LocalOutlierFactorDetector, NearestNeighborsDetector
 from skasd.detectors._metric import Space
 from skasd.detectors._neighbors import LeftOut, Neighbors
+from skasd.detectors._threads import n_jobs_of_products
 
 rng = np.random.default_rng(0)
 ROWS = {
@@ -108,3 +110,9 @@ def test_held_out_distances_leave_all_rows_of_the_group_out():
     scores = -distances.min(axis=1).reshape(40, 20).mean(axis=1)
     below = np.mean(scores < detector.offset_)
     assert 0.02 < below < 0.2
+
+
+@pytest.mark.parametrize(("n_threads", "n_jobs", "wanted"), [(3, None, 3), (1, None, 1), (3, 2, 2), (1, 2, 2)])
+def test_products_are_made_side_by_side_by_as_many_threads_as_one_would_take(n_threads, n_jobs, wanted):
+    with threadpool_limits(n_threads, user_api="blas"):
+        assert n_jobs_of_products(n_jobs) == wanted

@@ -44,7 +44,9 @@ feature_groups : dict of str to (slice or array-like of int), default=None
 """,
     "n_jobs": """
 n_jobs : int, default=None
-    Number of jobs for the neighbour search; None means 1 unless in a `joblib.parallel_config` context.
+    Number of threads for the neighbour search. None means as many as a matrix product of numpy has, for Euclidean
+    distances and those that are made of them (cosine, correlation, ``'seuclidean'``); for others it means 1 unless in
+    a `joblib.parallel_config` context.
 """,
     "fitted": """
 offset_ : float

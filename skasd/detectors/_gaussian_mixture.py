@@ -13,6 +13,7 @@ from skasd.detectors._base import DETECTOR_TEXTS, BaseDetector
 from skasd.detectors._gaussian import cholesky_factor, moments, pooled, products, squares, whitening
 from skasd.detectors._numbers import RowError
 from skasd.detectors._oversampling import as_seed, oversample_target
+from skasd.detectors._threads import few_threads
 
 _LARGEST = 1e150  # whose square float64 can hold
 
@@ -161,7 +162,9 @@ class GaussianMixtureDetector(BaseDetector):
             max_iter=self.max_iter,
             n_init=self.n_init,
             random_state=self._seed,
-        ).fit(X - center)  # squares of large offsets would cancel
+        )
+        with few_threads(X):
+            mixture.fit(X - center)  # squares of large offsets would cancel
         mixture.means_ += center
         return mixture
 
@@ -183,6 +186,10 @@ class GaussianMixtureDetector(BaseDetector):
         return log_densities.max(axis=1)
 
     def _score_parts(self, model, rows, part):
+        with few_threads(rows.X):
+            return self._score_by_moments(model, rows, part)
+
+    def _score_by_moments(self, model, rows, part):
         X, _, parents = oversample_target(rows.X, rows.domain, ratio=self.target_ratio, random_state=self._seed)
         shares = np.ones((len(X), 1)) if self.n_components == 1 else self._shares(model, X)
         sums = squares if self.covariance_type in ("diag", "spherical") else products

@@ -6,7 +6,6 @@ import numpy as np
 
 from skasd._groups import deal_out
 from skasd.detectors._numbers import RowError
-from skasd.detectors._threads import one_thread
 
 _N_PARTS = 10
 _FAR = 3  # times the interquartile range of the other parts
@@ -38,15 +37,6 @@ def take(windows, clips):
 
 
 def score_left_out(score, rows):
-    """The scores of rows by models without their parts, computed by one thread.
-
-    The matrices are small, and those of numpy and scipy have threads of their own, which would wait for each other.
-    """
-    with one_thread():
-        return _score_left_out(score, rows)
-
-
-def _score_left_out(score, rows):
     """What `score` gives for rows that are left out in ten parts or, where that leaves too few, group by group.
 
     `score` is given the number of the part of each row, and leaves out one part after the other. A row unlike all

@@ -4,7 +4,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import solve_triangular
+from scipy.linalg.lapack import dtrtrs
 
 from skasd._docstrings import fill
 from skasd._sklearn import StrOptions
@@ -12,6 +12,7 @@ from skasd.detectors._base import DETECTOR_TEXTS, BaseDetector
 from skasd.detectors._feature_groups import split_features
 from skasd.detectors._gaussian import Moments, cholesky_factor, pooled, products, squares, whitening
 from skasd.detectors._numbers import in_units, lengths, typical_where_constant
+from skasd.detectors._threads import few_threads
 
 
 @fill(**DETECTOR_TEXTS)
@@ -99,10 +100,15 @@ class MahalanobisDetector(BaseDetector):
         self.feature_groups = feature_groups
 
     def _fit(self, X, domain, section):
-        sums = self._sums(X, domain, np.zeros(len(X), dtype=int))
-        return {name: self._gaussians(by_group, name) for name, by_group in sums.items()}
+        with few_threads(X):
+            sums = self._sums(X, domain, np.zeros(len(X), dtype=int))
+            return {name: self._gaussians(by_group, name) for name, by_group in sums.items()}
 
     def _score_parts(self, model, rows, part):
+        with few_threads(rows.X):
+            return self._score_by_sums(rows, part)
+
+    def _score_by_sums(self, rows, part):
         scores, sums = np.empty(len(rows.X)), self._sums(rows.X, rows.domain, part)
         for out in range(part.max() + 1):
             others = {}
@@ -165,7 +171,7 @@ class Gaussian(NamedTuple):
     def distance(self, X):
         """Mahalanobis distance of each row, which cannot be the root of a negative number."""
         centered = (X - self.location_).T
-        white = solve_triangular(self.factor_, centered, lower=True, overwrite_b=True, check_finite=False)
+        white, _ = dtrtrs(self.factor_, centered, lower=True, overwrite_b=True)
         return lengths(white.T)[:, 0]
 
 

@@ -5,15 +5,23 @@ from functools import cache
 from joblib import effective_n_jobs
 from threadpoolctl import ThreadpoolController
 
+_LARGE = 2**33  # products, for which one thread takes a fifth of a second
+
 _libraries = cache(ThreadpoolController)
 
 
 def one_thread():
-    """Context in which products take one thread.
-
-    For small matrices, where several would wait for each other, and for products side by side in threads of joblib.
-    """
+    """Context in which products take one thread: they are made side by side in threads of joblib."""
     return _libraries().limit(limits=1, user_api="blas")
+
+
+def few_threads(X):
+    """Context in which the products of few rows (n, d) take one thread.
+
+    The libraries of numpy and of scipy have threads of their own, which wait for each other: where calls of both
+    alternate, small matrices take several times as long by two threads as by one.
+    """
+    return _libraries().limit(limits=1 if X.size * X.shape[1] < _LARGE else None, user_api="blas")
 
 
 def n_jobs_of_products(n_jobs):
