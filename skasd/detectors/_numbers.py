@@ -4,6 +4,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from skasd._problems import has_finite_sum
+
 VALUES_AT_ONCE = 2**23  # 64 MiB in float64
 _ROUNDINGS = 16
 
@@ -47,9 +49,8 @@ def as_numbers(values, field):
 
 def check_finite(windows, field):
     """Refuse embeddings (n_clips, n_windows, n_features) with NaN or infinity, by the numbers of the clips."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        if np.isfinite(windows.sum(dtype=np.float64)):
-            return
+    if has_finite_sum(windows):
+        return
     missing, infinite = (np.flatnonzero(is_so(windows).any(axis=(1, 2))) for is_so in (np.isnan, np.isinf))
     for clips, name in ((missing, "NaN"), (infinite, "infinity")):
         if len(clips):
@@ -85,10 +86,10 @@ def in_units(X, resolution):
     Also the standard deviation of each column that rounding alone may make, in a dtype of this resolution.
     """
     highest, lowest = X.max(axis=0), X.min(axis=0)
-    largest = np.maximum(highest - X[0], X[0] - lowest)
-    if not np.isfinite(largest).all():
+    reach = np.maximum(highest - X[0], X[0] - lowest)
+    if not np.isfinite(reach).all():
         raise ValueError("The embeddings span more than float64 can hold. Scale them down.")
-    units = np.where(largest > 0, largest, 1.0)
+    units = np.where(reach > 0, reach, 1.0)
     rows = X - X[0]
     rows /= units
     return rows, units, _ROUNDINGS * resolution * np.maximum(highest, -lowest)

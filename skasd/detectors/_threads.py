@@ -29,4 +29,4 @@ def n_jobs_of_products(n_jobs):
     if n_jobs is not None:
         return effective_n_jobs(n_jobs)
     libraries = _libraries().select(user_api="blas").lib_controllers
-    return max(effective_n_jobs(None), *(library.num_threads for library in libraries))
+    return max([effective_n_jobs(None), *(library.num_threads for library in libraries)])
