@@ -118,8 +118,8 @@ class Neighbors:
     def _lowest(self, bounds, X, queries, size, left_out):
         """The lowest bound of each group (n, n_groups) of rows g, g + n_groups, ..., and whether bounds hold."""
         extended, holds = bounds.extended(X[queries])
-        n_rows, n_block = len(self.rows), _N_PRODUCTS // len(queries)
-        n_groups = -(-n_rows // size)
+        n_rows, n_groups = len(self.rows), -(-len(self.rows) // size)
+        n_block = min(n_groups, _N_PRODUCTS // len(queries))
         mask = left_out and left_out.masker(queries)
         products = np.empty((len(queries), n_block), bounds.dtype)
         dtype = bounds.dtype if self.offset is None else np.float64
