@@ -116,3 +116,16 @@ def test_held_out_distances_leave_all_rows_of_the_group_out():
 def test_products_are_made_side_by_side_by_as_many_threads_as_one_would_take(n_threads, n_jobs, wanted):
     with threadpool_limits(n_threads, user_api="blas"):
         assert n_jobs_of_products(n_jobs) == wanted
+
+
+@pytest.mark.parametrize("leave_out", [False, True])
+def test_the_nearest_rows_are_found_among_more_than_one_product_holds(leave_out):
+    rows, X = rng.normal(size=(20_000, 30)), rng.normal(size=(600, 30))
+    offset, group = rng.normal(size=20_000), rng.integers(0, 40, (20_000, 1))
+    distances = cdist(X, rows) - offset
+    if leave_out:
+        distances[group[:600] == group.T] = np.inf
+    neighbors = Neighbors(Space("euclidean", rows, 1e-16), rows, offset=offset)
+    near, found = neighbors.nearest(X, 3, LeftOut(group[:600], group) if leave_out else None)
+    np.testing.assert_allclose(near, np.sort(distances, axis=1)[:, :3])
+    np.testing.assert_array_equal(found, np.argsort(distances, axis=1)[:, :3])
