@@ -129,3 +129,10 @@ def test_the_nearest_rows_are_found_among_more_than_one_product_holds(leave_out)
     near, found = neighbors.nearest(X, 3, LeftOut(group[:600], group) if leave_out else None)
     np.testing.assert_allclose(near, np.sort(distances, axis=1)[:, :3])
     np.testing.assert_array_equal(found, np.argsort(distances, axis=1)[:, :3])
+
+
+def test_rows_far_away_at_regular_places_leave_the_others_exact():
+    rows, new = rng.normal(size=(20_001, 3)), rng.normal(size=(20, 3))
+    rows[::3] += 1e12
+    detector = NearestNeighborsDetector(metric="euclidean").fit(rows)
+    np.testing.assert_allclose(-detector.score_samples(new), cdist(new, rows).min(axis=1), rtol=1e-9)

@@ -233,7 +233,9 @@ def _gaussian(sums, out, covariance, place):
     deviations, constant = sums.deviations(n_samples, np.diag(scatter))
     scatter[constant], scatter[:, constant] = 0.0, 0.0
     _check_rows(n_samples, scatter, covariance, place)
-    shrunk = _scaled(scatter, 1 / (np.sqrt(n_samples) * deviations))
+    scale = 1 / (np.sqrt(n_samples) * deviations)
+    shrunk = np.multiply(scatter, scale[:, np.newaxis], out=scatter)
+    shrunk *= scale
     shrinkage = _SHRINKAGES[covariance](n_samples, shrunk, lambda: sums.fourth_powers[out])
     level = shrinkage * np.trace(shrunk) / len(mean)
     shrunk *= 1 - shrinkage
@@ -245,12 +247,6 @@ def _gaussian(sums, out, covariance, place):
         raise ValueError(f"The training rows{place} differ by {units.min():.0e} in a feature, the inverse of which "
                          "float64 cannot hold. Scale embeddings up.")  # fmt: skip
     return Gaussian(sums.anchor + sums.units * mean, factor, shrinkage)
-
-
-def _scaled(scatter, scale):
-    scatter *= scale[:, np.newaxis]
-    scatter *= scale
-    return scatter
 
 
 def _check_rows(n_samples, scatter, covariance, place):

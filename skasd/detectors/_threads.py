@@ -5,7 +5,7 @@ from functools import cache
 from joblib import effective_n_jobs
 from threadpoolctl import ThreadpoolController
 
-_LARGE = 2**33  # products, for which one thread takes a fifth of a second
+_LARGE = 2**33  # products, for which one thread takes some tenths of a second
 
 _libraries = cache(ThreadpoolController)
 
@@ -19,7 +19,7 @@ def few_threads(X):
     """Context in which the products of few rows (n, d) take one thread.
 
     The libraries of numpy and of scipy have threads of their own, which wait for each other: where calls of both
-    alternate, small matrices take several times as long by two threads as by one.
+    alternate, small matrices take longer by two threads than by one.
     """
     return _libraries().limit(limits=1 if X.size * X.shape[1] < _LARGE else None, user_api="blas")
 

@@ -78,7 +78,7 @@ def seconds(call, clock):
 def in_turn(calls, draw, repeats, clock):
     """Median seconds of each call on data that are drawn anew for each turn, and its median ratio to the first.
 
-    By luck of the draw the eigenvalues inside scikit-learn's covariance take two to three times as long.
+    By luck of the draw the eigenvalues inside scikit-learn's covariance take much longer.
     """
     turns = (draw() for _ in range(repeats))
     times = np.array([[seconds(partial(call, *data), clock) for call in calls] for data in turns])
