@@ -1,13 +1,15 @@
 """The search for nearest rows that several detectors share, beside all distances without a short cut."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
 from sklearn.preprocessing import normalize
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_info, threadpool_limits
 
-from skasd.detectors import LocalOutlierFactorDetector, NearestNeighborsDetector
+from skasd.detectors import LocalOutlierFactorDetector, MahalanobisDetector, NearestNeighborsDetector
 from skasd.detectors._metric import Space
 from skasd.detectors._neighbors import LeftOut, Neighbors
 from skasd.detectors._threads import n_jobs_of_products
@@ -136,3 +138,21 @@ def test_rows_far_away_at_regular_places_leave_the_others_exact():
     rows[::3] += 1e12
     detector = NearestNeighborsDetector(metric="euclidean").fit(rows)
     np.testing.assert_allclose(-detector.score_samples(new), cdist(new, rows).min(axis=1), rtol=1e-9)
+
+
+@pytest.mark.parametrize("detector", [NearestNeighborsDetector, MahalanobisDetector])
+def test_threads_that_overlap_leave_as_many_as_there_were(detector):
+    rows = rng.normal(size=(1500, 8))
+    expected = detector().fit(rows)
+    with threadpool_limits(3, user_api="blas"):
+        fitted = detector().fit(rows)
+        with ThreadPoolExecutor(6) as pool:
+            offsets = list(pool.map(lambda _: (fitted.score_samples(rows).sum(), fitted.offset_)[1], range(12)))
+        assert {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"} == {3}
+    np.testing.assert_allclose(offsets, expected.offset_)
+
+
+def test_more_jobs_than_there_is_work_are_as_many_as_there_is():
+    rows = rng.normal(size=(50, 3))
+    many = NearestNeighborsDetector(metric="euclidean", n_jobs=10**6).fit(rows)
+    np.testing.assert_array_equal(many.score_samples(rows), many.set_params(n_jobs=1).fit(rows).score_samples(rows))

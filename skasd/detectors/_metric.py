@@ -7,7 +7,6 @@ from sklearn.metrics import pairwise_distances
 
 from skasd.detectors._numbers import RowError, deviations, directions, largest
 
-_ENOUGH = 10_000  # rows have a middle near that of all
 _FARTHEST = 1e100  # in units of the spread of the training rows, so that squares can be held
 _EPS = np.finfo(np.float64).eps
 
@@ -63,7 +62,7 @@ class Space:
         self.origin, self.unit = 0.0, 1.0
         if self.kind.power is not None:
             rows = self.kind.make(rows)
-            self.origin = np.median(rows[_drawn(len(rows))], axis=0)
+            self.origin = np.median(rows, axis=0)
             spread = largest(self._steps(rows))
             self.unit = np.median(spread[spread > 0]) if spread.any() else 1.0
 
@@ -100,11 +99,6 @@ class Space:
             raise RowError(row, f"the metric {self.kind.metric!r} gives {distances[row, column]} for the embedding and "
                            "one of the training. Take another metric.")  # fmt: skip
         return distances
-
-
-def _drawn(n_rows):
-    """Numbers of enough rows, the same for each fit, and not every tenth row: rows may repeat in an order."""
-    return np.random.default_rng(0).permutation(n_rows)[:_ENOUGH]
 
 
 def check_enough_neighbors(n_neighbors, n_samples, group=""):

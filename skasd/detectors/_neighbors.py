@@ -52,6 +52,7 @@ class Neighbors:
         """
         if self._is_euclidean():
             search, n_queries, n_jobs = self._search_by_products, _N_QUERIES, n_jobs_of_products(self.n_jobs)
+            n_jobs = min(n_jobs, -(-len(X) // n_queries))
         else:
             search, n_queries, n_jobs = self._search_all, max(1, VALUES_AT_ONCE // len(self.rows)), self.n_jobs
         blocks = list(gen_batches(len(X), n_queries))

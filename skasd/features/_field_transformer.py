@@ -94,7 +94,7 @@ class FieldTransformer(ClipTransformer):
             if made.dtype.kind == values.dtype.kind == "f":
                 made = made.astype(np.promote_types(values.dtype, np.float32), copy=False)
         made = made.reshape(*values.shape[:-1], made.shape[-1])
-        if made.dtype.kind == "f":
+        if made.dtype.kind in "fc":
             check_finite(made, f"{self.transformer_} makes", X, " Are their values too large?")
         return made
 

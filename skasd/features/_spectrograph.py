@@ -26,8 +26,7 @@ class Spectrograph:
         self.padded = np.empty(model.n_features_in_ + 2 * self.margin, dtype=dtype)
         before, self.inside, after = np.split(self.padded, [self.margin, self.margin + model.n_features_in_])
         before[:], after[:] = 0, 0
-        steps = np.multiply((model.hop_length, 1), self.padded.itemsize)
-        self.frames = np.ndarray((model.n_frames_, model.n_fft), dtype, buffer=self.padded, strides=steps)
+        self.frames = np.lib.stride_tricks.sliding_window_view(self.padded, model.n_fft)[:: model.hop_length]
         self.power = np.empty((model.n_fft // 2 + 1, n_block), dtype=dtype)
         # Rows that are a power of two apart would push each other out of the cache.
         self.windowed = np.empty((n_block, model.n_fft + 16), dtype=dtype)[:, : model.n_fft]
